@@ -1,0 +1,334 @@
+//! x86_64: the switch, the first entry, and the few registers that a body owns.
+//!
+//! A *suspended* stack. The caller's frame ends with the return address that `call switch` pushed; below it `switch`
+//! has put what the ABI says a callee keeps. The saved stack pointer is the lowest word, and is 16-byte aligned:
+//!
+//! ```text
+//!   high  +----------------------+
+//!         | the caller's frame   |
+//!         +----------------------+
+//!    +56  | return address (rip) |  left through a register and an indirect jump, not `ret`
+//!    +48  | rbp                  |
+//!    +40  | rbx                  |
+//!    +32  | r12                  |
+//!    +24  | r13                  |
+//!    +16  | r14                  |
+//!     +8  | r15                  |
+//!     +0  | x87 cw  |  mxcsr     |  <- Context::sp
+//!   low   +----------------------+
+//! ```
+//!
+//! A *fresh* stack is made to look the same, with `first_entry` for the return address, so that `switch` knows no
+//! difference:
+//!
+//! ```text
+//!   high  +----------------------+
+//!         | what the body runs   |  the closure, if it was placed here
+//!         +----------------------+
+//!         | 0, 0                 |  what a walk over frame pointers finds: the end
+//!    +56  | first_entry          |
+//!    +48  | rbp = 0              |
+//!    +40  | rbx = entry function |
+//!    +32  | r12 = its argument   |
+//!         | r13 .. r15 = 0       |
+//!     +0  | x87 cw  |  mxcsr     |  as the creator has them
+//!   low   +----------------------+
+//! ```
+//!
+//! A *preempted* stack is a suspended one: the signal handler runs on the body's stack, above it lies the kernel's
+//! signal frame with every register, and the handler itself called `switch`.
+//!
+//! Rejected: leaving by `ret` (the return predictor holds another stack's addresses: 19 ns in place of 7 on Zen 3);
+//! inline assembly that saves only what the compiler holds live (saves two or three stores of an operation that
+//! `wrfsbase` dominates, and the saved frame would no longer be one layout that a debugger script can read);
+//! keeping x87's and SSE's control words with the kernel's signal frame alone (a cooperative switch would leak a
+//! changed rounding mode into its neighbour).
+
+#![allow(unsafe_code, reason = "assembly: the switch and reads of the thread pointer")]
+
+use crate::context::{Action, Context};
+use crate::error::Unsupported;
+use std::arch::{asm, naked_asm};
+
+/// The bytes below the stack pointer that a function may use without moving it (System V ABI, x86_64, 3.2.2).
+pub(crate) const RED_ZONE: usize = 128;
+
+/// Words of glibc's `tcbhead_t`, which the ABI fixes because compiled code reads them: stack canary, pointer guard.
+pub(crate) const CANARY_OFFSET: usize = 0x28;
+/// See [`CANARY_OFFSET`].
+pub(crate) const POINTER_GUARD_OFFSET: usize = 0x30;
+
+/// The word by which code finds out on what body it runs, with one load and no call.
+///
+/// It lies in the 512 bytes of `tcbhead_t` (from 0x80) where glibc before 2.23 saved SSE registers and which stay
+/// reserved "even if no longer used by glibc since programs, like AddressSanitizer, depend on the size". On a kernel
+/// thread's own TCB it is 0, which is checked at start.
+pub(crate) const TAG_OFFSET: usize = 0x100;
+
+/// What a suspended stack holds at its stack pointer: see the drawing above.
+#[repr(C)]
+pub(crate) struct SavedFrame {
+    pub(crate) mxcsr: u32,
+    pub(crate) x87_control: u16,
+    pub(crate) unused: u16,
+    pub(crate) r15: usize,
+    pub(crate) r14: usize,
+    pub(crate) r13: usize,
+    pub(crate) r12: usize,
+    pub(crate) rbx: usize,
+    pub(crate) rbp: usize,
+    pub(crate) rip: usize,
+}
+
+/// What a fresh stack holds: a suspended frame that resumes in `first_entry`.
+#[repr(C)]
+pub(crate) struct FirstFrame {
+    saved: SavedFrame,
+    end_of_chain: [usize; 2],
+}
+
+impl FirstFrame {
+    /// Writes a frame below `top` which, switched to, calls `entry(argument)`; gives the stack pointer to switch to.
+    ///
+    /// # Safety
+    ///
+    /// `top` is 16-byte aligned, the `size_of::<FirstFrame>()` bytes below it are writable and in nobody's use, and
+    /// `entry` never returns.
+    pub(crate) unsafe fn write(
+        top: *mut u8,
+        entry: unsafe extern "C" fn(*mut u8) -> !,
+        argument: *mut u8,
+    ) -> *mut u8 {
+        debug_assert!(top.addr().is_multiple_of(16));
+        let (mxcsr, x87_control) = float_control();
+        let frame = FirstFrame {
+            saved: SavedFrame {
+                mxcsr,
+                x87_control,
+                unused: 0,
+                r15: 0,
+                r14: 0,
+                r13: 0,
+                r12: argument.expose_provenance(),
+                rbx: entry as *const () as usize,
+                rbp: 0,
+                rip: first_entry as *const () as usize,
+            },
+            end_of_chain: [0; 2],
+        };
+        let at = top.wrapping_sub(size_of::<FirstFrame>()).cast::<FirstFrame>();
+        // SAFETY: the caller vouches for the bytes below `top`; FirstFrame is 80 bytes, a multiple of 16, so `at` is
+        // aligned for its words.
+        unsafe { at.write(frame) };
+        at.cast()
+    }
+}
+
+/// This thread's MXCSR and x87 control word.
+fn float_control() -> (u32, u16) {
+    let (mut mxcsr, mut x87_control) = (0u32, 0u16);
+    // SAFETY: the two instructions store 4 and 2 bytes to locals of that size and change nothing else.
+    unsafe {
+        asm!(
+            "stmxcsr [{0}]",
+            "fnstcw [{1}]",
+            in(reg) &raw mut mxcsr,
+            in(reg) &raw mut x87_control,
+            options(nostack, preserves_flags),
+        );
+    }
+    (mxcsr, x87_control)
+}
+
+/// Saves the running context in `from`, takes up `to`, runs `action(argument)` there (unless it is `None`), and goes
+/// on where `to` was suspended. Returns when somebody switches to `from`.
+///
+/// # Safety
+///
+/// As [`crate::switch`], whose contract this carries out.
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn switch(
+    from: *mut Context,
+    to: *const Context,
+    action: Option<Action>,
+    argument: *mut u8,
+) {
+    naked_asm!(
+        ".cfi_startproc",
+        // rdi: from, rsi: to, rdx: action, rcx: its argument. Here rsp is 8 below a multiple of 16.
+        "push rbp",
+        ".cfi_adjust_cfa_offset 8",
+        ".cfi_rel_offset rbp, 0",
+        "push rbx",
+        ".cfi_adjust_cfa_offset 8",
+        ".cfi_rel_offset rbx, 0",
+        "push r12",
+        ".cfi_adjust_cfa_offset 8",
+        ".cfi_rel_offset r12, 0",
+        "push r13",
+        ".cfi_adjust_cfa_offset 8",
+        ".cfi_rel_offset r13, 0",
+        "push r14",
+        ".cfi_adjust_cfa_offset 8",
+        ".cfi_rel_offset r14, 0",
+        "push r15",
+        ".cfi_adjust_cfa_offset 8",
+        ".cfi_rel_offset r15, 0",
+        "sub rsp, 8",
+        ".cfi_adjust_cfa_offset 8",
+        "stmxcsr [rsp]",
+        "fnstcw [rsp + 4]",
+        // The old side is whole: its stack pointer is published by the action, on the new side, not before.
+        "mov [rdi], rsp",
+        "mov r8d, [rsp]",
+        "movzx r9d, word ptr [rsp + 4]",
+        // The new side: its thread pointer, then its stack. A signal between the two finds the new TLS block on the
+        // old stack, which a handler must expect: the crate's root says how.
+        "mov rax, [rsi + 8]",
+        "wrfsbase rax",
+        "mov rsp, [rsi]",
+        // From here on the unwinding rules above describe the new stack, which has the same shape.
+        // Loading a control word is dear and rarely needed: most bodies share one.
+        "cmp r8d, [rsp]",
+        "jne 3f",
+        "2:",
+        "cmp r9w, [rsp + 4]",
+        "jne 4f",
+        "5:",
+        "test rdx, rdx",
+        "jz 6f",
+        "mov rdi, rcx",
+        "call rdx",
+        "6:",
+        "add rsp, 8",
+        ".cfi_adjust_cfa_offset -8",
+        "pop r15",
+        ".cfi_adjust_cfa_offset -8",
+        ".cfi_restore r15",
+        "pop r14",
+        ".cfi_adjust_cfa_offset -8",
+        ".cfi_restore r14",
+        "pop r13",
+        ".cfi_adjust_cfa_offset -8",
+        ".cfi_restore r13",
+        "pop r12",
+        ".cfi_adjust_cfa_offset -8",
+        ".cfi_restore r12",
+        "pop rbx",
+        ".cfi_adjust_cfa_offset -8",
+        ".cfi_restore rbx",
+        "pop rbp",
+        ".cfi_adjust_cfa_offset -8",
+        ".cfi_restore rbp",
+        "pop rax",
+        ".cfi_adjust_cfa_offset -8",
+        ".cfi_register rip, rax",
+        "jmp rax",
+        // Out of the way of the common path.
+        ".cfi_def_cfa rsp, 64",
+        ".cfi_offset rip, -8",
+        ".cfi_offset rbp, -16",
+        ".cfi_offset rbx, -24",
+        ".cfi_offset r12, -32",
+        ".cfi_offset r13, -40",
+        ".cfi_offset r14, -48",
+        ".cfi_offset r15, -56",
+        "3:",
+        "ldmxcsr [rsp]",
+        "jmp 2b",
+        "4:",
+        "fldcw [rsp + 4]",
+        "jmp 5b",
+        ".cfi_endproc",
+    )
+}
+
+/// The outermost frame of every body: where a fresh stack is resumed.
+///
+/// rbx holds the entry function, r12 its argument (`FirstFrame::write` put them there). There is no caller: the
+/// unwinding rules say so, which ends backtraces and unwinding here, and rbp = 0 tells walks over frame pointers.
+#[unsafe(naked)]
+unsafe extern "C" fn first_entry() {
+    naked_asm!(
+        ".cfi_startproc",
+        ".cfi_undefined rip",
+        "xor ebp, ebp",
+        "mov rdi, r12",
+        "call rbx",
+        // The entry function has type `-> !`. The instruction also keeps the return address inside this function.
+        "ud2",
+        ".cfi_endproc",
+    )
+}
+
+/// The thread pointer: the address of the running TCB.
+#[inline(always)]
+pub(crate) fn fs_base() -> usize {
+    let base;
+    // SAFETY: reads a register; `check` refused processors and kernels without the instruction, and callers that
+    // come before it (`check` itself) use `tcb_word(0)`.
+    unsafe { asm!("rdfsbase {}", out(reg) base, options(nomem, nostack, preserves_flags)) };
+    base
+}
+
+/// The word at `OFFSET` bytes above the thread pointer.
+///
+/// # Safety
+///
+/// FS is the base of a TCB: true on every thread that glibc or this crate made, and not before libc has set up the
+/// first one.
+#[inline(always)]
+pub(crate) unsafe fn tcb_word<const OFFSET: usize>() -> usize {
+    let word;
+    // SAFETY: the caller vouches that FS is the base of a TCB; OFFSET is one of this file's constants, all inside it.
+    // Not `nomem`: the answer depends on which body runs.
+    unsafe {
+        asm!("mov {0}, fs:[{1}]", out(reg) word, const OFFSET, options(readonly, nostack, preserves_flags))
+    };
+    word
+}
+
+/// Where the caller's stack stands, about.
+#[inline(always)]
+pub(crate) fn stack_pointer() -> usize {
+    let sp;
+    // SAFETY: reads a register.
+    unsafe { asm!("mov {}, rsp", out(reg) sp, options(nomem, nostack, preserves_flags)) };
+    sp
+}
+
+/// The program counter of an interrupted context.
+pub(crate) fn pc(context: &libc::ucontext_t) -> usize {
+    context.uc_mcontext.gregs[libc::REG_RIP as usize] as usize
+}
+
+/// The stack pointer of an interrupted context.
+pub(crate) fn sp(context: &libc::ucontext_t) -> usize {
+    context.uc_mcontext.gregs[libc::REG_RSP as usize] as usize
+}
+
+/// Refuses, by name, a machine on which the switch can't work.
+pub(crate) fn check() -> Result<(), Unsupported> {
+    /// `AT_HWCAP2` bit: user space may use `wrfsbase` (Linux 5.9, Documentation/arch/x86/elf_hwcaps.rst).
+    const HWCAP2_FSGSBASE: u64 = 1 << 1;
+    /// `arch_prctl`: which shadow-stack features this thread has enabled (Documentation/arch/x86/shstk.rst).
+    const ARCH_SHSTK_STATUS: i32 = 0x5005;
+    // SAFETY: getauxval only reads the auxiliary vector.
+    if unsafe { libc::getauxval(libc::AT_HWCAP2) } & HWCAP2_FSGSBASE == 0 {
+        return Err(Unsupported::new(
+            "FSGSBASE: the processor or the kernel does not let user space write the thread pointer; \
+             an x86_64 processor of 2012 or later and Linux 5.9 or later do",
+        ));
+    }
+    let mut features = 0u64;
+    // SAFETY: the call writes 8 bytes to a local of 8 bytes, or fails with EINVAL where it is unknown.
+    let known =
+        unsafe { libc::syscall(libc::SYS_arch_prctl, ARCH_SHSTK_STATUS, &raw mut features) } == 0;
+    if known && features != 0 {
+        return Err(Unsupported::new(
+            "shadow stacks are on, and a switch would leave them behind; \
+             start the program with GLIBC_TUNABLES=glibc.cpu.x86_shstk=off",
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,342 @@
+//! The slots that all cores share: numbering them, building them, and the lists of free ones.
+
+#![allow(unsafe_code, reason = "builds headers and TLS blocks in raw memory")]
+
+use super::exhausted::Exhausted;
+use super::guard::Guards;
+use super::region::{REGION_SLOTS, REGIONS, Region, SlotState};
+use super::{Config, Usage};
+use crate::body::Body;
+use crate::context::Context;
+use crate::fork;
+use crate::glibc::block::{FIRST_THREAD_ID, Identity};
+use crate::glibc::{Glibc, Husk};
+use crate::header::{Geometry, Header};
+use crate::sanitizer::Fiber;
+use raddle_core::lifo::{Lifo, Link, Links};
+use std::io;
+use std::ptr::{self, NonNull};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
+
+/// An arena, as its handles, caches and bodies share it.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    // Constant.
+    pub(super) glibc: &'static Glibc,
+    geometry: Geometry,
+    guards: Guards,
+    generation: u32,
+    /// First thread id of this arena's bodies: ids are unique over all arenas.
+    first_thread_id: u32,
+
+    // Lock-free. A region pointer is set once and freed with the arena.
+    regions: Box<[AtomicPtr<Region>]>,
+    next: AtomicU32,
+    pub(super) warm: Lifo,
+    pub(super) cold: Lifo,
+    pub(super) bare: Lifo,
+    built: AtomicUsize,
+
+    // Under its own lock, on the slow path only: what libc knew of bodies that were given back.
+    pub(super) husks: Mutex<Vec<Husk>>,
+}
+
+impl Links for Shared {
+    fn link(&self, index: u32) -> &Link {
+        &self.state(index).link
+    }
+}
+
+impl Shared {
+    pub(super) fn new(glibc: &'static Glibc, config: Config) -> io::Result<Shared> {
+        let geometry = checked_geometry(glibc, &config)?;
+        Ok(Shared {
+            glibc,
+            geometry,
+            guards: config.guards.resolve()?,
+            generation: fork::generation(),
+            first_thread_id: claim_thread_ids()?,
+            regions: (0..REGIONS).map(|_| AtomicPtr::new(ptr::null_mut())).collect(),
+            next: AtomicU32::new(0),
+            warm: Lifo::new(),
+            cold: Lifo::new(),
+            bare: Lifo::new(),
+            built: AtomicUsize::new(0),
+            husks: Mutex::new(Vec::new()),
+        })
+    }
+
+    pub(super) fn geometry(&self) -> &Geometry {
+        &self.geometry
+    }
+
+    pub(super) fn guards(&self) -> Guards {
+        self.guards
+    }
+
+    pub(super) fn usage(&self) -> Usage {
+        let regions = self.regions().map(|region| region.bytes());
+        Usage {
+            regions: regions.clone().count(),
+            address_bytes: regions.sum(),
+            slots: self.built.load(Ordering::Relaxed),
+        }
+    }
+
+    /// The owner's handle on a built slot that is in no list.
+    ///
+    /// # Safety
+    ///
+    /// Slot `index` is built, and the caller took it from a list or built it itself.
+    pub(super) unsafe fn body(&self, index: u32) -> Body {
+        let header = self.geometry.parts(self.slot(index), index).header;
+        // SAFETY: a slot's address is not null; built and the caller's own by contract.
+        unsafe { Body::from_header(NonNull::new_unchecked(header)) }
+    }
+
+    /// Whether this process made the arena, and not one that it was forked from.
+    pub(super) fn check_generation(&self) -> io::Result<()> {
+        if self.generation == fork::generation() {
+            return Ok(());
+        }
+        Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "this arena was made before the process was forked; make a new one in the child",
+        ))
+    }
+
+    /// A built slot that has no stack pages: one whose TLS block was kept, or one that is built now.
+    pub(super) fn build(&self) -> io::Result<u32> {
+        if let Some(index) = self.cold.pop(self) {
+            return Ok(index);
+        }
+        self.check_generation()?;
+        let index = match self.bare.pop(self) {
+            Some(index) => index,
+            None => self.number_slot()?,
+        };
+        match self.build_slot(index) {
+            Ok(()) => Ok(index),
+            Err(error) => {
+                self.bare.push(self, index);
+                Err(error)
+            }
+        }
+    }
+
+    fn build_slot(&self, index: u32) -> io::Result<()> {
+        let slot = self.slot(index);
+        let parts = self.geometry.parts(slot, index);
+        let state = self.state(index);
+        if !state.guarded.load(Ordering::Relaxed) {
+            // SAFETY: the lowest bytes of a slot that nobody uses.
+            unsafe { self.guards.make(slot, self.geometry.guard_bytes)? };
+            state.guarded.store(true, Ordering::Relaxed);
+        }
+        let header = Header {
+            context: Context {
+                sp: ptr::null_mut(),
+                fs: parts.tp.expose_provenance(),
+                sanitizer: Fiber::of_stack(parts.stack_low, parts.stack_high),
+            },
+            tp: parts.tp,
+            stack_low: parts.stack_low,
+            stack_high: parts.stack_high,
+            slot,
+            arena: ptr::from_ref(self),
+            index,
+            is_fresh: true,
+        };
+        let identity = Identity {
+            stack_low: slot,
+            stack_bytes: parts.header.addr() - slot.addr(),
+            guard_bytes: self.geometry.guard_bytes,
+            thread_id: self.first_thread_id + index,
+            tag: parts.header.cast(),
+        };
+        // SAFETY: the slot is mapped, nobody's, and zero above its guard: never used, or given back to the kernel whole.
+        // `parts` lie inside it without overlap.
+        unsafe {
+            parts.header.write(header);
+            if !self.glibc.build_block(parts.tp, &identity) {
+                self.clear(index);
+                return Err(Exhausted::Heap.into());
+            }
+            if let Some(husk) = self.husks.lock().unwrap_or_else(|e| e.into_inner()).pop() {
+                self.glibc.put_on(husk, parts.tp);
+            }
+        }
+        state.built.store(true, Ordering::Relaxed);
+        self.built.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Takes slot `index`'s TLS block down and gives all its pages back: it is bare after that.
+    ///
+    /// # Safety
+    ///
+    /// The slot is built, in no list, and nothing runs on it.
+    pub(super) unsafe fn strip(&self, index: u32) {
+        let parts = self.geometry.parts(self.slot(index), index);
+        // SAFETY: by contract.
+        unsafe {
+            self.glibc.take_down_block(parts.tp);
+            self.clear(index);
+        }
+        self.state(index).built.store(false, Ordering::Relaxed);
+        self.built.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Makes a slot's bytes zero, by giving its pages back.
+    ///
+    /// # Safety
+    ///
+    /// Nothing in the slot is of use to anybody.
+    unsafe fn clear(&self, index: u32) {
+        let low = self.slot(index).wrapping_add(self.geometry.guard_bytes);
+        let bytes = self.geometry.slot_bytes - self.geometry.guard_bytes;
+        // SAFETY: by contract; the range is page-aligned and the arena's own.
+        unsafe { libc::madvise(low.cast(), bytes, libc::MADV_DONTNEED) };
+    }
+
+    /// The next slot that was never used, in a region that is mapped now if it was not.
+    fn number_slot(&self) -> io::Result<u32> {
+        loop {
+            let index = self.next.load(Ordering::Relaxed);
+            let region = index / REGION_SLOTS;
+            if region >= REGIONS || index == u32::MAX - FIRST_THREAD_ID {
+                return Err(Exhausted::Slots.into());
+            }
+            let slots = self.region_or_map(region)?.slots.len() as u32;
+            let after = if index % REGION_SLOTS < slots {
+                index + 1
+            } else {
+                // The region is a short one: on to the next.
+                (region + 1) * REGION_SLOTS
+            };
+            let won = self
+                .next
+                .compare_exchange(index, after, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok();
+            if won && index % REGION_SLOTS < slots {
+                return Ok(index);
+            }
+        }
+    }
+
+    fn region_or_map(&self, number: u32) -> io::Result<&Region> {
+        if let Some(region) = self.region(number) {
+            return Ok(region);
+        }
+        let new = Box::into_raw(Box::new(Region::map(self.geometry.slot_bytes)?));
+        let place = &self.regions[number as usize];
+        // Release: whoever sees the pointer sees the region.
+        match place.compare_exchange(ptr::null_mut(), new, Ordering::Release, Ordering::Acquire) {
+            // SAFETY: now shared, and freed only with the arena.
+            Ok(_) => Ok(unsafe { &*new }),
+            Err(theirs) => {
+                // SAFETY: nobody else has seen `new`; `theirs` is a region like any other.
+                unsafe {
+                    let new = Box::from_raw(new);
+                    new.unmap();
+                    Ok(&*theirs)
+                }
+            }
+        }
+    }
+
+    fn region(&self, number: u32) -> Option<&Region> {
+        let region = self.regions[number as usize].load(Ordering::Acquire);
+        // SAFETY: null, or a leaked Box that is freed only with the arena.
+        unsafe { region.as_ref() }
+    }
+
+    fn regions(&self) -> impl Iterator<Item = &Region> + Clone {
+        (0..REGIONS).map_while(|number| self.region(number))
+    }
+
+    fn state(&self, index: u32) -> &SlotState {
+        let region = self.region(index / REGION_SLOTS).expect("a numbered slot's region is mapped");
+        &region.slots[(index % REGION_SLOTS) as usize]
+    }
+
+    pub(super) fn slot(&self, index: u32) -> *mut u8 {
+        let region = self.region(index / REGION_SLOTS).expect("a numbered slot's region is mapped");
+        region.slot((index % REGION_SLOTS) as usize, self.geometry.slot_bytes)
+    }
+
+    /// How many free slots are in the lists; empties them.
+    fn drain(&self) -> usize {
+        let strip_all = |list: &Lifo| {
+            std::iter::from_fn(|| list.pop(self))
+                // SAFETY: out of its list, so this is its owner.
+                .map(|index| unsafe { self.strip(index) })
+                .count()
+        };
+        strip_all(&self.warm) + strip_all(&self.cold)
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // A parent's arena: its lists of glibc's are gone, and this thread may run on one of its stacks.
+        let inherited = self.check_generation().is_err();
+        if !inherited {
+            self.drain();
+        }
+        let unused = !inherited && self.built.load(Ordering::Relaxed) == 0;
+        for region in &self.regions {
+            let region = region.load(Ordering::Relaxed);
+            if region.is_null() || !unused {
+                continue;
+            }
+            // SAFETY: no slot is built, so nothing lives in the region; nobody else holds the arena.
+            unsafe {
+                let region = Box::from_raw(region);
+                region.unmap();
+            }
+        }
+    }
+}
+
+fn checked_geometry(glibc: &Glibc, config: &Config) -> io::Result<Geometry> {
+    /// Less stack than this is not enough for a signal frame, a backtrace and a little work.
+    const LEAST_STACK: usize = 16 * 1024;
+    let wrong = |what: String| Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+    let Config { slot_bytes, guard_bytes, control_bytes, .. } = *config;
+    if !slot_bytes.is_power_of_two() || !(64 << 10..=1 << 30).contains(&slot_bytes) {
+        return wrong(format!(
+            "slot_bytes is {slot_bytes}; it must be a power of two from 65536 to 1073741824"
+        ));
+    }
+    if guard_bytes % 4096 != 0 || guard_bytes < 16 * 1024 || guard_bytes > slot_bytes / 2 {
+        return wrong(format!(
+            "guard_bytes is {guard_bytes}; it must be a multiple of 4096 from 16384 to half of slot_bytes, {}",
+            slot_bytes / 2
+        ));
+    }
+    if control_bytes > 4096 {
+        return wrong(format!("control_bytes is {control_bytes}; it must be at most 4096"));
+    }
+    let geometry = Geometry::new(glibc, slot_bytes, guard_bytes, control_bytes);
+    if geometry.stack_bytes() < LEAST_STACK {
+        return wrong(format!(
+            "slot_bytes is {slot_bytes}, of which this program's thread-local storage takes {} and the guard {guard_bytes}: \
+             too little stack is left; take the next power of two",
+            glibc.tls_below()
+        ));
+    }
+    Ok(geometry)
+}
+
+/// The first of as many thread ids as an arena has slots, unlike every other arena's.
+fn claim_thread_ids() -> io::Result<u32> {
+    static NEXT: AtomicU32 = AtomicU32::new(FIRST_THREAD_ID);
+    /// Locks keep the owner's id in 30 bits (`FUTEX_TID_MASK`).
+    const END: u32 = 1 << 30;
+    NEXT.try_update(Ordering::Relaxed, Ordering::Relaxed, |first| {
+        (first < END - REGIONS * REGION_SLOTS).then(|| first + REGIONS * REGION_SLOTS)
+    })
+    .map_err(|_| io::Error::other("too many arenas were made in this process: at most 63"))
+}

@@ -1,0 +1,260 @@
+//! A body: what a user-level thread physically is, and the way from its first frame to its last.
+
+#![allow(unsafe_code, reason = "bodies are raw memory that code runs on")]
+
+use crate::arch;
+use crate::arch::FirstFrame;
+use crate::context::{After, Context};
+use crate::glibc::glibc;
+use crate::header::{Header, running_header};
+use crate::sanitizer;
+use std::any::Any;
+use std::fmt;
+use std::ops::Deref;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::{self, NonNull};
+
+/// How a body's code ended: normally, or with the payload of a panic that nobody on the body caught.
+pub type Outcome = Result<(), Box<dyn Any + Send + 'static>>;
+
+/// Called on the body itself when its code has ended and the destructors of its thread-locals have run. It answers
+/// where the kernel thread goes next; the crate then resets the body's TLS and leaves it for good.
+///
+/// The `after` of the [`Departure`] is the first moment at which the body may be given back ([`Cache::give`](crate::Cache::give))
+/// or started again. From this call on the body must not be preempted by a switch: the caller's flag must be up on return.
+/// It must not panic, and what it does with thread-locals is lost.
+pub type End = unsafe fn(body: BodyRef, outcome: Outcome) -> Departure;
+
+/// Where a body goes when it leaves for the last time.
+#[derive(Debug)]
+pub struct Departure {
+    /// The context to resume, as for [`switch`](crate::switch).
+    pub to: *const Context,
+    /// What happens there first.
+    pub after: After,
+}
+
+/// A body that somebody owns: a slot of an arena with a stack, a TLS block and a control block.
+///
+/// It comes from [`Cache::take`](crate::Cache::take) and goes back with [`Cache::give`](crate::Cache::give). Dropping it
+/// is neither: the slot stays taken until its arena goes, so keep the value, or [`Body::into_ref`] and rebuild it.
+#[derive(Debug)]
+#[must_use = "a body that is not given back to a cache keeps its slot"]
+pub struct Body(BodyRef);
+
+// SAFETY: a body is memory that is not bound to a kernel thread; carrying it between them is what it is for. What its
+// code may do on another kernel thread is `start`'s contract.
+unsafe impl Send for Body {}
+
+/// A body seen by somebody who does not own it: a pointer to it.
+///
+/// It stays valid memory as long as the arena has not been dropped; what it says is about the slot's current use.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct BodyRef(NonNull<Header>);
+
+impl Deref for Body {
+    type Target = BodyRef;
+
+    fn deref(&self) -> &BodyRef {
+        &self.0
+    }
+}
+
+impl Body {
+    /// # Safety
+    ///
+    /// `header` is that of a built slot which nobody else owns.
+    pub(crate) unsafe fn from_header(header: NonNull<Header>) -> Body {
+        Body(BodyRef(header))
+    }
+
+    /// Gives up ownership without giving the body back; [`from_ref`](Self::from_ref) takes it up again.
+    pub fn into_ref(self) -> BodyRef {
+        self.0
+    }
+
+    /// Takes up ownership that [`into_ref`](Self::into_ref) gave up.
+    ///
+    /// # Safety
+    ///
+    /// `body` came from `into_ref`, and from this call on nobody else acts as its owner.
+    pub unsafe fn from_ref(body: BodyRef) -> Body {
+        Body(body)
+    }
+
+    /// Makes the body ready to run `main`: the first switch to its [`context`](BodyRef::context) enters it.
+    ///
+    /// `main` moves onto the body's stack (into a box if it is larger than 1 KiB). Its panic is caught and reaches `end` as
+    /// the outcome. After it, the body's thread-local destructors run: Rust's, C++'s, pthread keys'. Backtraces and
+    /// unwinding end at the body's first frame.
+    ///
+    /// A body that is started and never switched to does not drop `main`.
+    ///
+    /// # Safety
+    ///
+    /// - The body is not running and not suspended: it is fresh from `take`, or its last departure's `after` has run.
+    /// - `main` may run, and be moved, on any kernel thread that the caller will switch on: it captures nothing that is bound to
+    ///   one (`F: Send` is not enough, and not asked for: the caller decides where the body runs).
+    /// - What `main` borrows outlives the body's run.
+    pub unsafe fn start<F: FnOnce()>(&mut self, main: F, end: End) {
+        /// Past this a closure is boxed, so that a small stack stays the caller's.
+        const ON_STACK: usize = 1024;
+        if size_of::<F>() > ON_STACK {
+            let main = Box::new(main);
+            // SAFETY: the same contract, for a closure of one pointer.
+            unsafe { self.place(move || main(), end) }
+        } else {
+            // SAFETY: the same contract.
+            unsafe { self.place(main, end) }
+        }
+    }
+
+    unsafe fn place<F: FnOnce()>(&mut self, main: F, end: End) {
+        let header = self.0.0.as_ptr();
+        // SAFETY: the owner has the header to itself while the body does not run; the stack below `stack_high` is
+        // this slot's and nothing lives on it. A closure of up to 1 KiB and the first frame fit: the least stack is 16 KiB.
+        unsafe {
+            sanitizer::unpoison((*header).stack_low, (*header).stack_high);
+            let align = align_of::<Start<F>>().max(16);
+            let start = (*header).stack_high.wrapping_sub(size_of::<Start<F>>());
+            let start = start.wrapping_sub(start.addr() % align);
+            start.cast::<Start<F>>().write(Start { main, end, body: self.0 });
+            (*header).context.sp = FirstFrame::write(start, first_function::<F>, start);
+        }
+    }
+}
+
+/// What waits at the top of a fresh stack.
+struct Start<F> {
+    main: F,
+    end: End,
+    body: BodyRef,
+}
+
+/// A body's first Rust function. Its caller is `first_entry`, which has none.
+unsafe extern "C" fn first_function<F: FnOnce()>(start: *mut u8) -> ! {
+    // SAFETY: `Body::place` wrote it here and nobody else reads it.
+    let Start { main, end, body } = unsafe { start.cast::<Start<F>>().read() };
+    // SAFETY: this runs on `body`, for the first time since it was placed.
+    unsafe { begin(body) };
+    let outcome = catch_unwind(AssertUnwindSafe(main));
+    // SAFETY: this runs on `body`, and its code has ended.
+    unsafe { finish(body, end, outcome) }
+}
+
+/// # Safety
+///
+/// Runs on `body`, before its code.
+unsafe fn begin(body: BodyRef) {
+    let header = body.0.as_ptr();
+    // SAFETY: the running body owns its header's `is_fresh`; there is a layout, or there would be no body.
+    unsafe {
+        if std::mem::take(&mut (*header).is_fresh) {
+            glibc().expect("a body exists, so glibc was examined").begin_thread();
+        }
+    }
+}
+
+/// # Safety
+///
+/// Runs on `body`, after its code.
+unsafe fn finish(body: BodyRef, end: End, outcome: Outcome) -> ! {
+    let header = body.0.as_ptr();
+    let glibc = glibc().expect("a body exists, so glibc was examined");
+    // SAFETY: the body's code has ended and nothing of it is left on the stack. After the reset nothing here touches a
+    // thread-local: the switch is assembly, and what follows it runs on another context. The departure is the caller's
+    // contract; this context is never resumed again, only rewritten by `place`.
+    unsafe {
+        glibc.run_destructors((*header).tp);
+        let Departure { to, after } = end(body, outcome);
+        glibc.reset_tls((*header).tp);
+        crate::switch(&raw mut (*header).context, to, after);
+    }
+    // A context that has departed was resumed: there is nothing to go on with.
+    std::process::abort()
+}
+
+impl BodyRef {
+    /// Where the body stands: what to give to [`switch`](crate::switch).
+    pub fn context(self) -> *mut Context {
+        // SAFETY: the header is mapped while the arena lives; no reference is made.
+        unsafe { &raw mut (*self.0.as_ptr()).context }
+    }
+
+    /// The bytes that are the user's: as many as [`Config::control_bytes`](crate::Config::control_bytes), 64-byte
+    /// aligned, zero when the slot is first used and after that as the user left them.
+    pub fn control(self) -> NonNull<u8> {
+        // Directly behind the header, which is a multiple of 64 bytes.
+        // SAFETY: Geometry reserves header and control together.
+        unsafe { self.0.add(1).cast() }
+    }
+
+    /// The body's number: unique in its arena, and small. A slot keeps its number over all its uses.
+    pub fn number(self) -> u32 {
+        // SAFETY: constant after the slot was built.
+        unsafe { (*self.0.as_ptr()).index }
+    }
+
+    /// The addresses that the stack may use, lowest first. Below is the guard, above the TLS block.
+    pub fn stack(self) -> std::ops::Range<*const u8> {
+        // SAFETY: constant after the slot was built.
+        unsafe {
+            (*self.0.as_ptr()).stack_low.cast_const()..(*self.0.as_ptr()).stack_high.cast_const()
+        }
+    }
+
+    /// The thread pointer (FS base) while the body runs: what `pthread_self()` says there.
+    pub fn thread_pointer(self) -> usize {
+        // SAFETY: constant after the slot was built.
+        unsafe { (*self.0.as_ptr()).tp.addr() }
+    }
+
+    /// The guard below the stack.
+    pub(crate) fn guard(self) -> std::ops::Range<usize> {
+        // SAFETY: constant after the slot was built.
+        unsafe { (*self.0.as_ptr()).slot.addr()..(*self.0.as_ptr()).stack_low.addr() }
+    }
+
+    /// Lowest usable address, bytes up to the TCB's end, guard bytes: as `pthread_getattr_np` reports them.
+    pub(crate) fn reported_stack(self) -> (*mut u8, usize, usize) {
+        // SAFETY: constant after the slot was built; the header is where the TCB ends.
+        unsafe {
+            let header = self.0.as_ptr();
+            let low = (*header).stack_low;
+            let end = header.addr();
+            (low, end - low.addr(), low.addr() - (*header).slot.addr())
+        }
+    }
+
+    pub(crate) fn header(self) -> NonNull<Header> {
+        self.0
+    }
+}
+
+impl fmt::Debug for BodyRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Body({})", self.number())
+    }
+}
+
+/// The body that runs here, or `None` on a plain kernel thread. One load through FS: signal handlers may ask.
+///
+/// ```
+/// assert!(raddle_context::running().is_none());
+/// ```
+#[inline]
+pub fn running() -> Option<BodyRef> {
+    NonNull::new(running_header()).map(BodyRef)
+}
+
+/// The body whose thread pointer is `tp`, if it is a body's.
+///
+/// # Safety
+///
+/// `tp` is the address of a live TCB.
+pub(crate) unsafe fn of_thread_pointer(tp: usize) -> Option<BodyRef> {
+    let tcb: *const u8 = ptr::with_exposed_provenance(tp);
+    // SAFETY: a live TCB has the word, which is a header's address or 0.
+    let tag = unsafe { tcb.add(arch::TAG_OFFSET).cast::<usize>().read() };
+    NonNull::new(ptr::with_exposed_provenance_mut::<Header>(tag)).map(BodyRef)
+}

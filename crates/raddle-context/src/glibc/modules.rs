@@ -1,0 +1,256 @@
+//! The initial images of static thread-local storage, to which a recycled block goes back, module by module.
+//!
+//! The table of images is built from the loader's list of objects and rebuilt when that list has changed. It is read
+//! and written only inside `dl_iterate_phdr`'s callback, that is, under the loader's write lock: the lock guards the
+//! table, and keeps an image from being unmapped while it is copied. One call costs 14 ns where nothing has changed.
+//!
+//! libc's and the loader's own blocks are left out: see [`Glibc::reset_tls`]. So are modules in other link namespaces
+//! (`dlmopen`), which the loader does not show: their static thread-locals keep their last values.
+//!
+//! Rejected: `_dl_allocate_tls_init`, which resets libc's part as well and so leaks malloc's cache at each use; a table
+//! outside the lock, which `dlclose` could pull the images from under.
+
+#![allow(unsafe_code, reason = "reads the loader's tables, writes thread-local storage")]
+
+use super::Glibc;
+use super::symbols::{LinkMap, PhdrInfo, dl_iterate_phdr};
+use std::cell::UnsafeCell;
+use std::ffi::{c_int, c_void};
+use std::ptr;
+use std::sync::OnceLock;
+
+/// One module's part of every static TLS block: `bytes` at `tp - below`, of which the first `image_bytes` are a copy
+/// of `image` and the rest are zero.
+struct Image {
+    below: usize,
+    image: *const u8,
+    image_bytes: usize,
+    bytes: usize,
+}
+
+/// How often objects were added to and removed from the loader's list: equal means unchanged.
+#[derive(Clone, Copy, PartialEq)]
+struct Stamp {
+    adds: u64,
+    subs: u64,
+}
+
+/// libc's own part of every static TLS block: `words` words from `tp - start` on.
+#[derive(Clone, Copy)]
+pub(super) struct LibcBlock {
+    pub(super) start: usize,
+    pub(super) words: usize,
+}
+
+struct Table {
+    /// The state of the loader's list that `images` was built from.
+    stamp: Option<Stamp>,
+    /// False while some module is in the middle of being opened and not in the loader's tables yet: look again.
+    settled: bool,
+    images: Vec<Image>,
+}
+
+/// Guarded by the loader's write lock: touched in `dl_iterate_phdr`'s callbacks only.
+struct UnderLoaderLock(UnsafeCell<Table>);
+
+// SAFETY: the lock makes accesses exclusive, and what the image pointers lead to does not depend on the thread.
+unsafe impl Sync for UnderLoaderLock {}
+
+static TABLE: UnderLoaderLock =
+    UnderLoaderLock(UnsafeCell::new(Table { stamp: None, settled: false, images: Vec::new() }));
+
+/// What a callback works on.
+struct Job<'a> {
+    glibc: &'a Glibc,
+    tp: *mut u8,
+    step: Step,
+    done: bool,
+    first: bool,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Step {
+    /// Copy the images, if the table is current and settled.
+    ResetIfSettled,
+    /// Build the table anew.
+    Collect,
+    /// Copy the images, if the table is current.
+    ResetIfCurrent,
+}
+
+impl Glibc {
+    /// Puts the initial images into the static TLS block of `tp`, for every module but libc and the loader.
+    ///
+    /// # Safety
+    ///
+    /// The block is the calling body's or one on which nothing runs, and nothing refers to its content any more.
+    pub(super) unsafe fn reset_static_tls(&self, tp: *mut u8) {
+        let mut job = Job { glibc: self, tp, step: Step::ResetIfSettled, done: false, first: true };
+        let run = |job: &mut Job| {
+            job.first = true;
+            // SAFETY: the callback gets the job back, during the call only.
+            unsafe { dl_iterate_phdr(visit, ptr::from_mut(job).cast()) };
+            job.done
+        };
+        if run(&mut job) {
+            return;
+        }
+        // A library may come or go between building the table and using it: then build it again.
+        loop {
+            job.step = Step::Collect;
+            run(&mut job);
+            job.step = Step::ResetIfCurrent;
+            if run(&mut job) {
+                return;
+            }
+        }
+    }
+
+    /// Where module `module` with base address `base` has its block: bytes below the thread pointer. `None` if it has
+    /// none in the static part; `Err` while the loader has not entered it yet.
+    fn static_offset(&self, module: usize, base: usize) -> Result<Option<usize>, NotYet> {
+        /// `NO_TLS_OFFSET` and `FORCED_DYNAMIC_TLS_OFFSET` of `sysdeps/generic/dl-tls.h` and `ldsodefs.h`.
+        const NO_OFFSET: usize = 0;
+        const DYNAMIC: usize = usize::MAX;
+        let dtv = &self.dtv;
+        // SAFETY: glibc walks this list of tables without a lock as well (_dl_update_slotinfo): tables are added at its
+        // end and never freed. A map is live while its object is on the loader's list, which the caller holds still;
+        // one that is not this module's is recognised by its base and its number before its offset is believed.
+        unsafe {
+            let mut table = dtv.slots.read_volatile();
+            let mut first = 0;
+            while !table.is_null() {
+                let length = table.add(dtv.list_length).cast::<usize>().read();
+                if module < first + length {
+                    let slot = table.add(dtv.list_slots + (module - first) * dtv.slot_size);
+                    let map = slot.add(dtv.slot_map).cast::<*const u8>().read_volatile();
+                    if map.is_null()
+                        || map.add(dtv.map_module).cast::<usize>().read() != module
+                        || (*map.cast::<LinkMap>()).base != base
+                    {
+                        return Err(NotYet);
+                    }
+                    let offset = map.add(dtv.map_offset).cast::<usize>().read();
+                    let is_static =
+                        offset != NO_OFFSET && offset != DYNAMIC && offset <= self.tls_below();
+                    return Ok(is_static.then_some(offset));
+                }
+                first += length;
+                table = table.add(dtv.list_next).cast::<*const u8>().read_volatile();
+            }
+        }
+        Err(NotYet)
+    }
+}
+
+/// A module that is being opened: relocated and entered into the loader's tables only later.
+struct NotYet;
+
+unsafe extern "C" fn visit(object: *mut PhdrInfo, _size: usize, job: *mut c_void) -> c_int {
+    // SAFETY: dl_iterate_phdr passes a valid description and our job; it holds the lock that guards the table.
+    let (object, job, table) = unsafe { (&*object, &mut *job.cast::<Job>(), &mut *TABLE.0.get()) };
+    let now = Stamp { adds: object.adds, subs: object.subs };
+    match job.step {
+        Step::Collect => {
+            if std::mem::take(&mut job.first) {
+                table.images.clear();
+                table.stamp = Some(now);
+                table.settled = true;
+            }
+            collect(table, object, job.glibc);
+            0
+        }
+        Step::ResetIfSettled | Step::ResetIfCurrent => {
+            let usable =
+                table.stamp == Some(now) && (table.settled || job.step == Step::ResetIfCurrent);
+            if usable {
+                for image in &table.images {
+                    // SAFETY: the block is free to be written by reset_static_tls's contract, and `below` was checked
+                    // to be inside its static part. The image is mapped: its object is on the list, which is held.
+                    unsafe {
+                        let block = job.tp.wrapping_sub(image.below);
+                        ptr::copy_nonoverlapping(image.image, block, image.image_bytes);
+                        block
+                            .add(image.image_bytes)
+                            .write_bytes(0, image.bytes - image.image_bytes);
+                    }
+                }
+                job.done = true;
+            }
+            1
+        }
+    }
+}
+
+/// Whose thread-locals a module holds.
+#[derive(PartialEq)]
+enum Owner {
+    Libc,
+    Loader,
+    Program,
+}
+
+/// The TLS segment of an object that has one, and whose it is.
+fn tls_of<'a>(object: &'a PhdrInfo, glibc: &Glibc) -> Option<(&'a libc::Elf64_Phdr, Owner)> {
+    // SAFETY: the loader keeps the headers of an object on its list mapped.
+    let headers =
+        unsafe { std::slice::from_raw_parts(object.headers, usize::from(object.header_count)) };
+    let tls = headers.iter().find(|header| header.p_type == libc::PT_TLS)?;
+    let holds = |address: usize| {
+        headers.iter().any(|header| {
+            let start = object.base.wrapping_add(header.p_vaddr as usize);
+            header.p_type == libc::PT_LOAD
+                && (start..start + header.p_memsz as usize).contains(&address)
+        })
+    };
+    let owner = if holds(glibc.symbols.call_tls_dtors as usize) {
+        Owner::Libc
+    } else if holds(glibc.symbols.allocate_tls as usize) {
+        Owner::Loader
+    } else {
+        Owner::Program
+    };
+    Some((tls, owner))
+}
+
+fn collect(table: &mut Table, object: &PhdrInfo, glibc: &Glibc) {
+    let Some((tls, Owner::Program)) = tls_of(object, glibc) else { return };
+    match glibc.static_offset(object.tls_module, object.base) {
+        Ok(Some(below)) if tls.p_memsz as usize <= below => table.images.push(Image {
+            below,
+            image: ptr::with_exposed_provenance(object.base.wrapping_add(tls.p_vaddr as usize)),
+            image_bytes: tls.p_filesz as usize,
+            bytes: tls.p_memsz as usize,
+        }),
+        Ok(_) => {}
+        Err(NotYet) => table.settled = false,
+    }
+}
+
+/// Where libc's own thread-locals are in every static TLS block, if they are whole words, as they are in every release.
+pub(super) fn libc_block(glibc: &Glibc) -> Option<LibcBlock> {
+    static BLOCK: OnceLock<Option<LibcBlock>> = OnceLock::new();
+    struct Search<'a> {
+        glibc: &'a Glibc,
+        found: Option<LibcBlock>,
+    }
+    unsafe extern "C" fn look(object: *mut PhdrInfo, _size: usize, search: *mut c_void) -> c_int {
+        // SAFETY: dl_iterate_phdr passes a valid description and our search.
+        let (object, search) = unsafe { (&*object, &mut *search.cast::<Search>()) };
+        let Some((tls, Owner::Libc)) = tls_of(object, search.glibc) else { return 0 };
+        if let Ok(Some(start)) = search.glibc.static_offset(object.tls_module, object.base)
+            && tls.p_memsz % 8 == 0
+            && start % 8 == 0
+            && tls.p_memsz as usize <= start
+        {
+            search.found = Some(LibcBlock { start, words: tls.p_memsz as usize / 8 });
+        }
+        1
+    }
+    *BLOCK.get_or_init(|| {
+        let mut search = Search { glibc, found: None };
+        // SAFETY: the callback gets the search back, during the call only.
+        unsafe { dl_iterate_phdr(look, ptr::from_mut(&mut search).cast()) };
+        search.found
+    })
+}

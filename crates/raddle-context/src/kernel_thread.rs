@@ -1,0 +1,145 @@
+//! What a kernel thread needs to enter bodies: its own context to come back to, and an alternate signal stack.
+
+#![allow(unsafe_code, reason = "sigaltstack, mmap")]
+
+use crate::context::Context;
+use crate::glibc::glibc;
+use std::cell::UnsafeCell;
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
+use std::{io, ptr};
+
+/// The calling kernel thread, ready to enter bodies.
+///
+/// It holds the context to which the kernel thread comes back (its own stack and TLS), and has put an alternate signal stack in
+/// place, on which a stack overflow can still be told. Dropping it puts the former alternate stack back.
+///
+/// It does not leave its kernel thread:
+///
+/// ```compile_fail
+/// let me = raddle_context::KernelThread::enter().unwrap();
+/// std::thread::spawn(move || drop(me));
+/// ```
+#[derive(Debug)]
+pub struct KernelThread {
+    context: UnsafeCell<Context>,
+    alternate_stack: AlternateStack,
+    signal_mask: libc::sigset_t,
+    of_this_thread: PhantomData<*mut ()>,
+}
+
+impl KernelThread {
+    /// Prepares the calling kernel thread.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsupported`](crate::Unsupported) inside the `io::Error` if bodies can't exist here; `InvalidInput` on a body (bodies are
+    /// entered from kernel threads); out of memory for the alternate stack.
+    pub fn enter() -> io::Result<KernelThread> {
+        glibc()?;
+        if crate::running().is_some() {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "KernelThread::enter was called on a body; only a kernel thread of its own can enter bodies",
+            ));
+        }
+        let alternate_stack = AlternateStack::install()?;
+        let mut mask = MaybeUninit::<libc::sigset_t>::zeroed();
+        // SAFETY: with a null `set` the call only writes the current mask; a zeroed sigset_t is a valid empty set besides.
+        let signal_mask = unsafe {
+            libc::pthread_sigmask(libc::SIG_BLOCK, ptr::null(), mask.as_mut_ptr());
+            mask.assume_init()
+        };
+        Ok(KernelThread {
+            context: UnsafeCell::new(Context::running()),
+            alternate_stack,
+            signal_mask,
+            of_this_thread: PhantomData,
+        })
+    }
+
+    /// The kernel thread's own context: `from` when it enters a body, `to` when a body comes back to it.
+    pub fn context(&self) -> *mut Context {
+        self.context.get()
+    }
+
+    /// The signal mask that this kernel thread had when it entered: what a body resumed here shall run with.
+    pub fn signal_mask(&self) -> &libc::sigset_t {
+        &self.signal_mask
+    }
+
+    /// This kernel thread's alternate signal stack, as `sigaltstack(2)` describes one.
+    pub fn alternate_stack(&self) -> libc::stack_t {
+        self.alternate_stack.describe()
+    }
+}
+
+/// A mapping in use as this kernel thread's alternate signal stack.
+#[derive(Debug)]
+struct AlternateStack {
+    mapping: *mut u8,
+    former: libc::stack_t,
+}
+
+/// The lowest page is no memory, so that a handler that needs more fails visibly.
+const GUARD: usize = 4096;
+/// The kernel's frame takes up to 11 KiB with AMX, the report of an overflow about as much.
+const SIZE: usize = 64 * 1024;
+
+impl AlternateStack {
+    fn install() -> io::Result<AlternateStack> {
+        // SAFETY: a new mapping at an address of the kernel's choice, then a guard inside it.
+        let mapping = unsafe {
+            let mapping = libc::mmap(
+                ptr::null_mut(),
+                GUARD + SIZE,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
+                -1,
+                0,
+            );
+            if mapping == libc::MAP_FAILED {
+                return Err(io::Error::last_os_error());
+            }
+            libc::mprotect(mapping, GUARD, libc::PROT_NONE);
+            mapping.cast::<u8>()
+        };
+        let mut stack = AlternateStack {
+            mapping,
+            former: libc::stack_t {
+                ss_sp: ptr::null_mut(),
+                ss_flags: libc::SS_DISABLE,
+                ss_size: 0,
+            },
+        };
+        let new = stack.describe();
+        let mut former = stack.former;
+        // SAFETY: both structures are live; the new stack stays mapped until `drop` has put the former back.
+        if unsafe { libc::sigaltstack(&raw const new, &raw mut former) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        stack.former = former;
+        Ok(stack)
+    }
+
+    fn describe(&self) -> libc::stack_t {
+        libc::stack_t { ss_sp: self.mapping.wrapping_add(GUARD).cast(), ss_flags: 0, ss_size: SIZE }
+    }
+}
+
+impl Drop for AlternateStack {
+    fn drop(&mut self) {
+        let mut former = self.former;
+        if former.ss_flags & libc::SS_DISABLE != 0 {
+            // The kernel looks at the size even of a stack that is to be disabled, on some versions.
+            former.ss_size = SIZE;
+        }
+        // SAFETY: runs on the kernel thread that installed it (KernelThread is not Send) and not on the alternate
+        // stack itself, so the kernel lets go of the mapping before it is unmapped.
+        unsafe {
+            if libc::sigaltstack(&raw const former, ptr::null_mut()) == 0 {
+                libc::munmap(self.mapping.cast(), GUARD + SIZE);
+            }
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! A user-level thread's *body*: everything that such a thread physically is, on x86_64 Linux with glibc.
+//!
+//! A body is a guarded stack, a TLS block of its own in glibc's layout, and room for its user's control block. Code that
+//! runs on it has what code on a kernel thread has: `thread_local!`, `errno`, malloc's caches, C++ exceptions and
+//! `thread_local`, pthread keys, unwinding and backtraces, libraries opened while it lives. It may be switched away from at any
+//! point, in a signal handler too, and resumed on another kernel thread; every address that a compiler cached stays right, because
+//! the thread pointer moves with the stack. Nothing in this crate knows of scheduling.
+//!
+//! ```
+//! use raddle_context::{After, Arena, Body, BodyRef, Departure, KernelThread, Outcome, switch};
+//! use std::cell::Cell;
+//! use std::ptr;
+//!
+//! thread_local!(static HERE: Cell<u32> = const { Cell::new(0) });
+//!
+//! // Where a body goes when its code has ended: back to the kernel thread that its control block names.
+//! unsafe fn end(body: BodyRef, outcome: Outcome) -> Departure {
+//!     assert!(outcome.is_ok());
+//!     Departure { to: unsafe { body.control().cast().read() }, after: After::nothing() }
+//! }
+//!
+//! # fn main() -> std::io::Result<()> {
+//! let me = KernelThread::enter()?;
+//! let mut cache = Arena::new(Default::default())?.cache();
+//! let mut body = cache.take()?;
+//! HERE.set(1);
+//! unsafe {
+//!     body.control().cast().write(me.context());
+//!     body.start(|| HERE.set(HERE.get() + 42), end);
+//!     switch(me.context(), body.context(), After::nothing());
+//! }
+//! assert_eq!(HERE.get(), 1, "the body counted in its own thread-local");
+//! cache.give(body);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The parts
+//!
+//! | module | what it is | open to users as |
+//! |---|---|---|
+//! | `arch` | the assembly: switch, first frame, thread pointer | |
+//! | `context` | a suspended context and the switch between two | [`Context`], [`switch`], [`After`] |
+//! | `arena` | slots for bodies in a few large mappings | [`Arena`], [`Cache`], [`Config`] |
+//! | `glibc` | what is known of glibc's structures, and how: TLS blocks, destructors, recycling | |
+//! | `header` | the top of a slot, drawn | |
+//! | `body` | a body's way from its first frame to its last | [`Body`], [`BodyRef`], [`running`] |
+//! | `kernel_thread` | what a kernel thread needs to enter bodies | [`KernelThread`] |
+//! | `signal` | the kernel's signal frame on a body's stack | [`SignalFrame`] |
+//! | `overflow` | stack overflows, caught and named | [`overflow`] |
+//! | `interpose` | `pthread_getattr_np` for bodies | |
+//! | `fork`, `sanitizer` | forked children; AddressSanitizer's hooks | |
+//!
+//! # Who may call what, where
+//!
+//! *Kernel thread* means outside any body; *body* on one; *handler* a signal handler on a body's stack. "Allocates": may call
+//! libc's allocator and take libc's locks, so not where a preempted holder could never go on.
+//!
+//! | call | kernel thread | body | handler | allocates | TLS it runs under |
+//! |---|---|---|---|---|---|
+//! | [`check`], [`Arena::new`] | yes | yes | no | yes | the caller's |
+//! | [`Cache::take`] | yes | yes | if the cache is not empty | only when no body is free | the caller's |
+//! | [`Cache::give`] | yes | yes, another body | yes, another body | no | the caller's |
+//! | [`Body::start`] | yes | yes, another body | yes, another body | if `main` exceeds 1 KiB | the caller's |
+//! | [`switch`] | yes | yes | yes | no | leaves one, enters the other |
+//! | [`After`]'s action | on the new side, whatever it is | | | as it likes, no switch | the new side's |
+//! | [`End`] | | at its body's end | | better not | the ending body's |
+//! | [`running`], [`BodyRef`]'s getters | yes | yes | yes | no | any |
+//! | [`KernelThread::enter`] | yes | no | no | yes | the kernel thread's |
+//! | [`SignalFrame`] | | | yes | no | the body's |
+//! | [`Arena::trim`] | yes | yes | no | yes | the caller's |
+//!
+//! # What a body does not have
+//!
+//! The kernel knows no bodies. `gettid`, `sched_getaffinity(gettid())`, `/proc/thread-self`, CPU clocks, scheduling policy, signal
+//! masks and robust futexes are the kernel thread's. A body's `tid`, as glibc's locks see it, is above every kernel
+//! id: priority-inheriting mutexes, `pthread_kill` at a body and `pthread_getaffinity_np` fail with ESRCH. `pthread_exit` and
+//! cancellation need a frame that bodies don't have. `setuid` and its kin reach kernel threads only, and hang if called while
+//! another kernel thread runs a body: a runtime wraps them. Thread-locals of modules in other link namespaces
+//! (`dlmopen`) are not reset between two uses of a body.
+#![deny(unsafe_code)]
+
+mod arch;
+mod arena;
+mod body;
+mod context;
+mod error;
+mod fork;
+mod glibc;
+mod header;
+mod interpose;
+mod kernel_thread;
+pub mod overflow;
+mod sanitizer;
+mod signal;
+
+pub use arena::{Arena, Cache, Config, Exhausted, Guards, Trimmed, Usage};
+pub use body::{Body, BodyRef, Departure, End, Outcome, running};
+pub use context::{Action, After, Context, switch};
+pub use error::Unsupported;
+pub use interpose::pthread_getattr_np;
+pub use kernel_thread::KernelThread;
+pub use signal::SignalFrame;
+
+/// Whether bodies can exist in this process. The first call works it out (two short-lived threads, some 200
+/// microseconds); later ones are free.
+///
+/// # Errors
+///
+/// What is missing, by name.
+pub fn check() -> Result<(), Unsupported> {
+    glibc::glibc().map(|_| ())
+}
