@@ -17,13 +17,26 @@ use std::ptr::{self, NonNull};
 /// How a body's code ended: normally, or with the payload of a panic that nobody on the body caught.
 pub type Outcome = Result<(), Box<dyn Any + Send + 'static>>;
 
-/// Called on the body itself when its code has ended and the destructors of its thread-locals have run. It answers
-/// where the kernel thread goes next; the crate then resets the body's TLS and leaves it for good.
+/// What happens at a body's end, in two steps. Between them the destructors of its thread-locals run; after the second the
+/// crate resets the body's TLS and leaves it for good.
 ///
-/// The `after` of the [`Departure`] is the first moment at which the body may be given back ([`Cache::give`](crate::Cache::give))
-/// or started again. From this call on the body must not be preempted by a switch: the caller's flag must be up on return.
-/// It must not panic, and what it does with thread-locals is lost.
-pub type End = unsafe fn(body: BodyRef, outcome: Outcome) -> Departure;
+/// ```text
+///   main ends ── settle ── thread-local destructors ── depart ── TLS reset ── switch ── after
+///                ordinary code                         no allocator, no thread-locals
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct End {
+    /// Called on the body when its code has ended: takes the outcome. Ordinary code, which may allocate, block and be preempted. Its
+    /// panic aborts.
+    pub settle: unsafe fn(body: BodyRef, outcome: Outcome),
+    /// Called on the body when its destructors have run: answers where the kernel thread goes next. From this call on
+    /// the body must not be switched away from by a signal: the caller's flag is up on return. It must not touch thread-locals, and so
+    /// not allocate or free: an allocator would set up its caches in memory that is wiped right after. It must not panic.
+    ///
+    /// The `after` of the [`Departure`] is the first moment at which the body may be given back
+    /// ([`Cache::give`](crate::Cache::give)) or started again.
+    pub depart: unsafe fn(body: BodyRef) -> Departure,
+}
 
 /// Where a body goes when it leaves for the last time.
 #[derive(Debug)]
@@ -85,7 +98,7 @@ impl Body {
     /// Makes the body ready to run `main`: the first switch to its [`context`](BodyRef::context) enters it.
     ///
     /// `main` moves onto the body's stack (into a box if it is larger than 1 KiB). Its panic is caught and reaches `end` as
-    /// the outcome. After it, the body's thread-local destructors run: Rust's, C++'s, pthread keys'. Backtraces and
+    /// the outcome. Then the body's thread-local destructors run: Rust's, C++'s, pthread keys'. Backtraces and
     /// unwinding end at the body's first frame.
     ///
     /// A body that is started and never switched to does not drop `main`.
@@ -165,8 +178,9 @@ unsafe fn finish(body: BodyRef, end: End, outcome: Outcome) -> ! {
     // thread-local: the switch is assembly, and what follows it runs on another context. The departure is the caller's
     // contract; this context is never resumed again, only rewritten by `place`.
     unsafe {
+        (end.settle)(body, outcome);
         glibc.run_destructors((*header).tp);
-        let Departure { to, after } = end(body, outcome);
+        let Departure { to, after } = (end.depart)(body);
         glibc.reset_tls((*header).tp);
         crate::switch(&raw mut (*header).context, to, after);
     }

@@ -7,15 +7,17 @@
 //! the thread pointer moves with the stack. Nothing in this crate knows of scheduling.
 //!
 //! ```
-//! use raddle_context::{After, Arena, Body, BodyRef, Departure, KernelThread, Outcome, switch};
+//! use raddle_context::{After, Arena, BodyRef, Departure, End, KernelThread, Outcome, switch};
 //! use std::cell::Cell;
 //! use std::ptr;
 //!
 //! thread_local!(static HERE: Cell<u32> = const { Cell::new(0) });
 //!
+//! unsafe fn settle(_: BodyRef, outcome: Outcome) {
+//!     assert!(outcome.is_ok(), "the body's code panicked");
+//! }
 //! // Where a body goes when its code has ended: back to the kernel thread that its control block names.
-//! unsafe fn end(body: BodyRef, outcome: Outcome) -> Departure {
-//!     assert!(outcome.is_ok());
+//! unsafe fn depart(body: BodyRef) -> Departure {
 //!     Departure { to: unsafe { body.control().cast().read() }, after: After::nothing() }
 //! }
 //!
@@ -26,7 +28,7 @@
 //! HERE.set(1);
 //! unsafe {
 //!     body.control().cast().write(me.context());
-//!     body.start(|| HERE.set(HERE.get() + 42), end);
+//!     body.start(|| HERE.set(HERE.get() + 42), End { settle, depart });
 //!     switch(me.context(), body.context(), After::nothing());
 //! }
 //! assert_eq!(HERE.get(), 1, "the body counted in its own thread-local");
@@ -64,7 +66,8 @@
 //! | [`Body::start`] | yes | yes, another body | yes, another body | if `main` exceeds 1 KiB | the caller's |
 //! | [`switch`] | yes | yes | yes | no | leaves one, enters the other |
 //! | [`After`]'s action | on the new side, whatever it is | | | as it likes, no switch | the new side's |
-//! | [`End`] | | at its body's end | | better not | the ending body's |
+//! | [`End::settle`] | | at its body's end | | as it likes | the ending body's |
+//! | [`End::depart`] | | at its body's end | | must not | none |
 //! | [`running`], [`BodyRef`]'s getters | yes | yes | yes | no | any |
 //! | [`KernelThread::enter`] | yes | no | no | yes | the kernel thread's |
 //! | [`SignalFrame`] | | | yes | no | the body's |

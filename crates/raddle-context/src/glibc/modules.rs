@@ -4,6 +4,10 @@
 //! and written only inside `dl_iterate_phdr`'s callback, that is, under the loader's write lock: the lock guards the
 //! table, and keeps an image from being unmapped while it is copied. One call costs 14 ns where nothing has changed.
 //!
+//! The table's memory is mapped, not allocated: it may be built at the very end of a body, when the global allocator's own
+//! thread-locals have been destroyed. jemalloc would make itself at home again in them, enter them in its list of threads, and
+//! find them wiped by the reset that follows.
+//!
 //! libc's and the loader's own blocks are left out: see [`Glibc::reset_tls`]. So are modules in other link namespaces
 //! (`dlmopen`), which the loader does not show: their static thread-locals keep their last values.
 //!
@@ -28,6 +32,70 @@ struct Image {
     bytes: usize,
 }
 
+/// A list of images in pages of its own.
+struct Images {
+    start: *mut Image,
+    length: usize,
+    capacity: usize,
+}
+
+impl Images {
+    const fn new() -> Images {
+        Images { start: ptr::null_mut(), length: 0, capacity: 0 }
+    }
+
+    fn as_slice(&self) -> &[Image] {
+        if self.length == 0 {
+            return &[];
+        }
+        // SAFETY: the first `length` images of the mapping were written.
+        unsafe { std::slice::from_raw_parts(self.start, self.length) }
+    }
+
+    fn clear(&mut self) {
+        self.length = 0;
+    }
+
+    /// `false` if there is no memory for one more.
+    #[must_use]
+    fn push(&mut self, image: Image) -> bool {
+        if self.length == self.capacity && !self.grow() {
+            return false;
+        }
+        // SAFETY: inside the mapping, which has room for `capacity` images.
+        unsafe { self.start.add(self.length).write(image) };
+        self.length += 1;
+        true
+    }
+
+    #[cold]
+    fn grow(&mut self) -> bool {
+        let capacity = (self.capacity * 2).max(4096 / size_of::<Image>());
+        // SAFETY: a new mapping; the images that move there are plain values, and nobody keeps a reference to the old ones.
+        unsafe {
+            let new = libc::mmap(
+                ptr::null_mut(),
+                capacity * size_of::<Image>(),
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                -1,
+                0,
+            );
+            if new == libc::MAP_FAILED {
+                return false;
+            }
+            let new = new.cast::<Image>();
+            if self.capacity > 0 {
+                ptr::copy_nonoverlapping(self.start, new, self.length);
+                libc::munmap(self.start.cast(), self.capacity * size_of::<Image>());
+            }
+            self.start = new;
+        }
+        self.capacity = capacity;
+        true
+    }
+}
+
 /// How often objects were added to and removed from the loader's list: equal means unchanged.
 #[derive(Clone, Copy, PartialEq)]
 struct Stamp {
@@ -47,7 +115,7 @@ struct Table {
     stamp: Option<Stamp>,
     /// False while some module is in the middle of being opened and not in the loader's tables yet: look again.
     settled: bool,
-    images: Vec<Image>,
+    images: Images,
 }
 
 /// Guarded by the loader's write lock: touched in `dl_iterate_phdr`'s callbacks only.
@@ -57,7 +125,7 @@ struct UnderLoaderLock(UnsafeCell<Table>);
 unsafe impl Sync for UnderLoaderLock {}
 
 static TABLE: UnderLoaderLock =
-    UnderLoaderLock(UnsafeCell::new(Table { stamp: None, settled: false, images: Vec::new() }));
+    UnderLoaderLock(UnsafeCell::new(Table { stamp: None, settled: false, images: Images::new() }));
 
 /// What a callback works on.
 struct Job<'a> {
@@ -164,7 +232,7 @@ unsafe extern "C" fn visit(object: *mut PhdrInfo, _size: usize, job: *mut c_void
             let usable =
                 table.stamp == Some(now) && (table.settled || job.step == Step::ResetIfCurrent);
             if usable {
-                for image in &table.images {
+                for image in table.images.as_slice() {
                     // SAFETY: the block is free to be written by reset_static_tls's contract, and `below` was checked
                     // to be inside its static part. The image is mapped: its object is on the list, which is held.
                     unsafe {
@@ -216,12 +284,18 @@ fn tls_of<'a>(object: &'a PhdrInfo, glibc: &Glibc) -> Option<(&'a libc::Elf64_Ph
 fn collect(table: &mut Table, object: &PhdrInfo, glibc: &Glibc) {
     let Some((tls, Owner::Program)) = tls_of(object, glibc) else { return };
     match glibc.static_offset(object.tls_module, object.base) {
-        Ok(Some(below)) if tls.p_memsz as usize <= below => table.images.push(Image {
-            below,
-            image: ptr::with_exposed_provenance(object.base.wrapping_add(tls.p_vaddr as usize)),
-            image_bytes: tls.p_filesz as usize,
-            bytes: tls.p_memsz as usize,
-        }),
+        Ok(Some(below)) if tls.p_memsz as usize <= below => {
+            let entered = table.images.push(Image {
+                below,
+                image: ptr::with_exposed_provenance(object.base.wrapping_add(tls.p_vaddr as usize)),
+                image_bytes: tls.p_filesz as usize,
+                bytes: tls.p_memsz as usize,
+            });
+            if !entered {
+                // A page for a table is all that was asked for. Going on would hand one body's thread-locals to the next.
+                std::process::abort();
+            }
+        }
         Ok(_) => {}
         Err(NotYet) => table.settled = false,
     }

@@ -1,0 +1,512 @@
+//! A plain round-robin over a few kernel threads, with a timer signal: the least scheduler that exercises everything a body
+//! can do. It is not raddle's scheduler; it has no priorities, no parking and no timers.
+//!
+//! - Every body's control block holds a count that forbids preemption while it is not 0, the worker it runs on, and a queue link.
+//! - A monitor thread sends SIGURG to every worker once a tick. The handler switches to the next body in the queue.
+//! - There are seats, as many as workers were asked for, and more kernel threads than seats. A worker whose body blocks in the
+//!   kernel (on a lock of libc's, say, whose holder was preempted) is found by the monitor, which gives its seat to a spare; the
+//!   stalled one becomes a spare at its next pass through here. Spares are made beforehand: making one takes libc's locks.
+//! - Inside the text of libc and its like the handler holds back, a bounded number of times: it saves replacements, and is
+//!   not what correctness rests on.
+
+#![allow(dead_code, reason = "each test uses a part of it")]
+#![allow(unreachable_pub, reason = "a module that tests include, not a crate")]
+#![allow(
+    clippy::undocumented_unsafe_blocks,
+    reason = "a test harness: see the crate for the contracts"
+)]
+
+use raddle_context::{
+    After, Arena, Body, BodyRef, Cache, Config, Departure, End, KernelThread, Outcome, SignalFrame,
+    running, switch,
+};
+use std::any::Any;
+use std::cell::{Cell, UnsafeCell};
+use std::ffi::c_void;
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering::*};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// How to run.
+#[derive(Clone, Debug)]
+pub struct Run {
+    pub workers: usize,
+    /// Time between two signals; `None` for no preemption.
+    pub tick: Option<Duration>,
+    pub config: Config,
+}
+
+impl Default for Run {
+    fn default() -> Self {
+        Run { workers: 2, tick: Some(Duration::from_micros(100)), config: Config::default() }
+    }
+}
+
+/// What happened.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stats {
+    pub bodies: u64,
+    pub switches: u64,
+    pub preemptions: u64,
+    pub migrations: u64,
+    pub spares: u64,
+    pub elapsed: Duration,
+}
+
+/// At the top of every body.
+#[repr(C)]
+struct Control {
+    /// Preemption is forbidden while it is not 0.
+    count: AtomicU32,
+    worker: AtomicPtr<Worker>,
+    next: AtomicPtr<u8>,
+    ended: AtomicPtr<Ended>,
+}
+
+fn control(body: BodyRef) -> &'static Control {
+    unsafe { body.control().cast::<Control>().as_ref() }
+}
+
+/// What a joiner waits for.
+#[derive(Default)]
+struct Ended {
+    done: AtomicBool,
+    outcome: Mutex<Option<Outcome>>,
+}
+
+/// One kernel thread.
+struct Worker {
+    kernel_thread: KernelThread,
+    world: &'static World,
+    cache: UnsafeCell<Cache>,
+    /// What the action after a switch shall publish.
+    parting: Cell<Parting>,
+    kernel_id: i32,
+    /// Passes through the scheduler.
+    looks: AtomicU64,
+    seated: AtomicBool,
+    /// It lost its seat while its body was blocked, and does not know it yet.
+    stalled: AtomicBool,
+    /// Signals in a row that found it inside libc's text.
+    deferred: AtomicU32,
+}
+
+#[derive(Clone, Copy)]
+enum Parting {
+    Nothing,
+    Yielded(BodyRef),
+    Preempted(BodyRef),
+    Ended(BodyRef),
+}
+
+/// Kernel threads at most: workers and spares.
+const KERNEL_THREADS: usize = 48;
+
+struct World {
+    arena: Arena,
+    yielded: Queue,
+    /// Bodies that may hold a lock of libc's; first when somebody waits for one.
+    preempted: Queue,
+    live: AtomicUsize,
+    /// Seats that nobody sits on.
+    seats: AtomicUsize,
+    stalled: AtomicUsize,
+    workers: [AtomicPtr<Worker>; KERNEL_THREADS],
+    text: Vec<std::ops::Range<usize>>,
+    bodies: AtomicU64,
+    switches: AtomicU64,
+    preemptions: AtomicU64,
+    migrations: AtomicU64,
+    spares: AtomicU64,
+}
+
+impl World {
+    fn next(&self) -> Option<BodyRef> {
+        if self.stalled.load(Relaxed) > 0 {
+            self.preempted.pop().or_else(|| self.yielded.pop())
+        } else {
+            self.yielded.pop().or_else(|| self.preempted.pop())
+        }
+    }
+
+    fn waiting(&self) -> bool {
+        self.yielded.length.load(Relaxed) + self.preempted.length.load(Relaxed) > 0
+    }
+}
+
+/// First in, first out, linked through the control blocks: the scheduler never allocates.
+struct Queue {
+    lock: AtomicBool,
+    bodies: UnsafeCell<(Option<BodyRef>, Option<BodyRef>)>,
+    length: AtomicUsize,
+}
+unsafe impl Sync for Queue {}
+unsafe impl Send for Queue {}
+
+impl Queue {
+    fn new() -> Queue {
+        Queue {
+            lock: AtomicBool::new(false),
+            bodies: UnsafeCell::new((None, None)),
+            length: AtomicUsize::new(0),
+        }
+    }
+
+    fn with<R>(&self, f: impl FnOnce(&mut (Option<BodyRef>, Option<BodyRef>)) -> R) -> R {
+        let mut spins = 0;
+        while self.lock.swap(true, Acquire) {
+            spins += 1;
+            if spins % 100 == 0 {
+                unsafe { libc::sched_yield() };
+            }
+            std::hint::spin_loop();
+        }
+        let result = f(unsafe { &mut *self.bodies.get() });
+        self.lock.store(false, Release);
+        result
+    }
+
+    fn push(&self, body: BodyRef) {
+        control(body).next.store(ptr::null_mut(), Relaxed);
+        self.with(|(first, last)| {
+            match last.replace(body) {
+                Some(last) => control(last).next.store(as_pointer(body), Relaxed),
+                None => *first = Some(body),
+            }
+            self.length.fetch_add(1, Relaxed);
+        });
+    }
+
+    fn pop(&self) -> Option<BodyRef> {
+        if self.length.load(Relaxed) == 0 {
+            return None;
+        }
+        self.with(|(first, last)| {
+            let body = (*first)?;
+            *first = from_pointer(control(body).next.load(Relaxed));
+            if first.is_none() {
+                *last = None;
+            }
+            self.length.fetch_sub(1, Relaxed);
+            Some(body)
+        })
+    }
+}
+
+fn as_pointer(body: BodyRef) -> *mut u8 {
+    unsafe { std::mem::transmute(body) }
+}
+
+fn from_pointer(pointer: *mut u8) -> Option<BodyRef> {
+    (!pointer.is_null()).then(|| unsafe { std::mem::transmute(pointer) })
+}
+
+/// A spawned body, to be joined from another.
+pub struct Join<T> {
+    ended: Arc<Ended>,
+    value: Arc<Mutex<Option<T>>>,
+}
+
+impl<T> Join<T> {
+    /// Yields until the body has ended: its value, or the payload of its panic.
+    pub fn join(self) -> Result<T, Box<dyn Any + Send>> {
+        while !self.ended.done.load(Acquire) {
+            yield_now();
+        }
+        let outcome = self.ended.outcome.lock().unwrap().take().expect("joined once");
+        outcome.map(|()| self.value.lock().unwrap().take().expect("a body that did not panic"))
+    }
+}
+
+/// Runs `main` as the first body, and returns when every body has ended. A panic of `main` goes on here.
+pub fn run(how: Run, main: impl FnOnce() + Send + 'static) -> Stats {
+    raddle_context::overflow::install(raddle_context::overflow::describe_by_number).unwrap();
+    let world: &'static World = Box::leak(Box::new(World {
+        arena: Arena::new(Config { control_bytes: size_of::<Control>(), ..how.config }).unwrap(),
+        yielded: Queue::new(),
+        preempted: Queue::new(),
+        live: AtomicUsize::new(0),
+        seats: AtomicUsize::new(how.workers),
+        stalled: AtomicUsize::new(0),
+        workers: [const { AtomicPtr::new(ptr::null_mut()) }; KERNEL_THREADS],
+        text: library_text(),
+        bodies: AtomicU64::new(0),
+        switches: AtomicU64::new(0),
+        preemptions: AtomicU64::new(0),
+        migrations: AtomicU64::new(0),
+        spares: AtomicU64::new(0),
+    }));
+    if how.tick.is_some() {
+        install_handler();
+    }
+    let start = Instant::now();
+    let first = spawn_in(world, &mut world.arena.cache(), main);
+    let threads: Vec<_> =
+        (0..KERNEL_THREADS).map(|slot| std::thread::spawn(move || work(world, slot))).collect();
+    monitor(world, how.tick);
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    let outcome = first.ended.outcome.lock().unwrap().take().expect("every body has ended");
+    if let Err(payload) = outcome {
+        std::panic::resume_unwind(payload);
+    }
+    Stats {
+        bodies: world.bodies.load(Relaxed),
+        switches: world.switches.load(Relaxed),
+        preemptions: world.preemptions.load(Relaxed),
+        migrations: world.migrations.load(Relaxed),
+        spares: world.spares.load(Relaxed),
+        elapsed: start.elapsed(),
+    }
+}
+
+/// Signals the seated workers once a tick and takes seats from blocked ones. It never allocates: a preempted body may
+/// hold malloc's lock.
+fn monitor(world: &'static World, tick: Option<Duration>) {
+    /// A worker that has not come by for so long, although others wait, is blocked.
+    const PATIENCE: Duration = Duration::from_millis(4);
+    let mut seen = [(0u64, Instant::now()); KERNEL_THREADS];
+    while world.live.load(Acquire) > 0 {
+        std::thread::sleep(tick.unwrap_or(Duration::from_millis(1)));
+        for (slot, worker) in world.workers.iter().enumerate() {
+            let Some(worker) = (unsafe { worker.load(Acquire).as_ref() }) else { continue };
+            let looks = worker.looks.load(Relaxed);
+            if !worker.seated.load(Relaxed) || looks != seen[slot].0 || !world.waiting() {
+                seen[slot] = (looks, Instant::now());
+            }
+            if worker.seated.load(Relaxed) && tick.is_some() {
+                unsafe {
+                    libc::syscall(libc::SYS_tgkill, libc::getpid(), worker.kernel_id, libc::SIGURG)
+                };
+            }
+            if seen[slot].1.elapsed() > PATIENCE && !worker.stalled.swap(true, Relaxed) {
+                world.stalled.fetch_add(1, Relaxed);
+                world.spares.fetch_add(1, Relaxed);
+                world.seats.fetch_add(1, Release);
+            }
+        }
+    }
+}
+
+/// The text of libc, the loader and the unwinder.
+fn library_text() -> Vec<std::ops::Range<usize>> {
+    const DEFER: [&str; 4] = ["/libc.so", "/ld-linux", "/libgcc_s", "/libc_malloc_debug"];
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    maps.lines()
+        .filter(|line| line.contains(" r-xp ") && DEFER.iter().any(|name| line.contains(name)))
+        .map(|line| {
+            let (low, high) = line.split(' ').next().unwrap().split_once('-').unwrap();
+            let number = |hex| usize::from_str_radix(hex, 16).unwrap();
+            number(low)..number(high)
+        })
+        .collect()
+}
+
+/// Spawns a body from a body.
+pub fn spawn<T: Send + 'static>(main: impl FnOnce() -> T + Send + 'static) -> Join<T> {
+    let body = running().expect("spawn is called on a body");
+    let control = control(body);
+    control.count.fetch_add(1, SeqCst);
+    let worker = unsafe { &*control.worker.load(Relaxed) };
+    let join = spawn_in(worker.world, unsafe { &mut *worker.cache.get() }, main);
+    control.count.fetch_sub(1, SeqCst);
+    join
+}
+
+fn spawn_in<T: Send + 'static>(
+    world: &'static World,
+    cache: &mut Cache,
+    main: impl FnOnce() -> T + Send + 'static,
+) -> Join<T> {
+    let value = Arc::new(Mutex::new(None));
+    let ended = Arc::new(Ended::default());
+    let mut body = cache.take().unwrap();
+    let put = value.clone();
+    let block = Control {
+        count: AtomicU32::new(1),
+        worker: AtomicPtr::default(),
+        next: AtomicPtr::default(),
+        ended: AtomicPtr::new(Arc::into_raw(ended.clone()).cast_mut()),
+    };
+    unsafe {
+        body.control().cast::<Control>().write(block);
+        body.start(
+            move || {
+                allow_preemption();
+                let result = main();
+                *put.lock().unwrap() = Some(result);
+            },
+            END,
+        );
+    }
+    world.live.fetch_add(1, Relaxed);
+    world.bodies.fetch_add(1, Relaxed);
+    world.yielded.push(body.into_ref());
+    Join { ended, value }
+}
+
+fn allow_preemption() {
+    control(running().unwrap()).count.fetch_sub(1, SeqCst);
+}
+
+const END: End = End { settle, depart };
+
+unsafe fn settle(body: BodyRef, outcome: Outcome) {
+    let ended = unsafe { &*control(body).ended.load(Relaxed) };
+    *ended.outcome.lock().unwrap() = Some(outcome);
+}
+
+unsafe fn depart(body: BodyRef) -> Departure {
+    let block = control(body);
+    // The count stays up from here on. `done` is told by the action, which runs when the body has left its stack.
+    block.count.fetch_add(1, SeqCst);
+    let worker = unsafe { &*block.worker.load(Relaxed) };
+    worker.parting.set(Parting::Ended(body));
+    let to = next_context(worker).unwrap_or(worker.kernel_thread.context());
+    Departure { to, after: After::run(part, ptr::from_ref(worker).cast_mut().cast()) }
+}
+
+/// Lets the next body run, if there is one.
+pub fn yield_now() {
+    let Some(body) = running() else { return std::thread::yield_now() };
+    let block = control(body);
+    block.count.fetch_add(1, SeqCst);
+    pass_on(body, Parting::Yielded(body));
+    block.count.fetch_sub(1, SeqCst);
+}
+
+/// The kernel thread that the calling body runs on.
+pub fn kernel_thread_id() -> i32 {
+    unsafe { libc::syscall(libc::SYS_gettid) as i32 }
+}
+
+/// Called with the count up: to the next body, behind which this one queues.
+fn pass_on(body: BodyRef, parting: Parting) {
+    let worker = unsafe { &*control(body).worker.load(Relaxed) };
+    worker.looks.fetch_add(1, Relaxed);
+    let to = match next_context(worker) {
+        Some(to) => to,
+        None if worker.stalled.load(Relaxed) => worker.kernel_thread.context(),
+        None => return,
+    };
+    worker.parting.set(parting);
+    worker.world.switches.fetch_add(1, Relaxed);
+    let after = After::run(part, ptr::from_ref(worker).cast_mut().cast());
+    unsafe { switch(body.context(), to, after) };
+    if control(body).worker.load(Relaxed) != ptr::from_ref(worker).cast_mut() {
+        worker.world.migrations.fetch_add(1, Relaxed);
+    }
+}
+
+/// The first body in the queue, made ready to run on `worker`.
+fn next_context(worker: &Worker) -> Option<*mut raddle_context::Context> {
+    if worker.stalled.load(Relaxed) {
+        return None;
+    }
+    let next = worker.world.next()?;
+    control(next).worker.store(ptr::from_ref(worker).cast_mut(), Relaxed);
+    Some(next.context())
+}
+
+/// Runs on the new side: now the old one may be resumed, or used again.
+unsafe extern "C" fn part(worker: *mut u8) {
+    let worker = unsafe { &*worker.cast::<Worker>() };
+    match worker.parting.replace(Parting::Nothing) {
+        Parting::Nothing => {}
+        Parting::Yielded(body) => worker.world.yielded.push(body),
+        Parting::Preempted(body) => worker.world.preempted.push(body),
+        Parting::Ended(body) => {
+            let ended = control(body).ended.load(Relaxed);
+            unsafe {
+                (*worker.cache.get()).give(Body::from_ref(body));
+                (*ended).done.store(true, Release);
+                Arc::decrement_strong_count(ended);
+            }
+            worker.world.live.fetch_sub(1, Release);
+        }
+    }
+}
+
+/// A kernel thread's life: waits for a seat, runs bodies until it loses it, and so on until none is left.
+fn work(world: &'static World, slot: usize) {
+    let worker = Worker {
+        kernel_thread: KernelThread::enter().unwrap(),
+        world,
+        cache: UnsafeCell::new(world.arena.cache()),
+        parting: Cell::new(Parting::Nothing),
+        kernel_id: kernel_thread_id(),
+        looks: AtomicU64::new(0),
+        seated: AtomicBool::new(false),
+        stalled: AtomicBool::new(false),
+        deferred: AtomicU32::new(0),
+    };
+    world.workers[slot].store(ptr::from_ref(&worker).cast_mut(), Release);
+    while world.live.load(Acquire) > 0 {
+        let taken = world.seats.try_update(Acquire, Relaxed, |seats| seats.checked_sub(1)).is_ok();
+        if !taken {
+            nap(Duration::from_micros(300));
+            continue;
+        }
+        worker.seated.store(true, Relaxed);
+        while world.live.load(Acquire) > 0 && !worker.stalled.load(Relaxed) {
+            worker.looks.fetch_add(1, Relaxed);
+            match next_context(&worker) {
+                Some(to) => {
+                    world.switches.fetch_add(1, Relaxed);
+                    unsafe { switch(worker.kernel_thread.context(), to, After::nothing()) };
+                }
+                None => nap(Duration::from_micros(50)),
+            }
+        }
+        worker.seated.store(false, Relaxed);
+        if worker.stalled.swap(false, Relaxed) {
+            world.stalled.fetch_sub(1, Relaxed);
+        }
+    }
+    world.workers[slot].store(ptr::null_mut(), Release);
+    // The monitor may have loaded the pointer just before.
+    nap(Duration::from_millis(5));
+}
+
+fn nap(length: Duration) {
+    std::thread::sleep(length);
+}
+
+fn install_handler() {
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = on_tick as *const () as usize;
+        action.sa_flags = libc::SA_SIGINFO | libc::SA_NODEFER | libc::SA_RESTART;
+        libc::sigaction(libc::SIGURG, &action, ptr::null_mut());
+    }
+}
+
+extern "C" fn on_tick(_signal: i32, _info: *mut libc::siginfo_t, context: *mut c_void) {
+    let Some(body) = running() else { return };
+    let block = control(body);
+    if block.count.load(Relaxed) != 0 {
+        return;
+    }
+    let mut frame = unsafe { SignalFrame::from_handler(context) };
+    if !frame.is_on_body_stack() {
+        return;
+    }
+    block.count.fetch_add(1, SeqCst);
+    let worker = unsafe { &*block.worker.load(Relaxed) };
+    let pc = frame.program_counter();
+    let in_library = worker.world.text.iter().any(|text| text.contains(&pc));
+    if in_library && worker.deferred.fetch_add(1, Relaxed) < 10 {
+        block.count.fetch_sub(1, SeqCst);
+        return;
+    }
+    worker.deferred.store(0, Relaxed);
+    let errno = unsafe { *libc::__errno_location() };
+    worker.world.preemptions.fetch_add(1, Relaxed);
+    pass_on(body, Parting::Preempted(body));
+    unsafe {
+        // Perhaps another worker by now.
+        frame.resume_on(&(*block.worker.load(Relaxed)).kernel_thread);
+        *libc::__errno_location() = errno;
+    }
+    block.count.fetch_sub(1, SeqCst);
+}
