@@ -6,7 +6,7 @@ use super::exhausted::Exhausted;
 use raddle_core::lifo::Link;
 use std::io;
 use std::ptr;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Slots in a region, if address space allows. Fixed, so that a slot's number says where it is.
 pub(super) const REGION_SLOTS: u32 = 4096;
@@ -58,6 +58,34 @@ impl Region {
     pub(super) fn slot(&self, number: usize, slot_bytes: usize) -> *mut u8 {
         debug_assert!(number < self.slots.len());
         self.base.wrapping_add(number * slot_bytes)
+    }
+
+    /// Gives everything back that the kernel keeps for the region: pages, page tables, guards.
+    ///
+    /// # Safety
+    ///
+    /// Every slot is bare, and the caller owns them all.
+    pub(super) unsafe fn renew(&self) {
+        let (start, bytes) = self.mapping;
+        // SAFETY: a new mapping in place of one in which by contract nothing lives. If the kernel refuses, the old one
+        // stays, which is as good.
+        unsafe {
+            let renewed = libc::mmap(
+                start.cast(),
+                bytes,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED,
+                -1,
+                0,
+            );
+            if renewed == libc::MAP_FAILED {
+                return;
+            }
+            libc::madvise(start.cast(), bytes, libc::MADV_NOHUGEPAGE);
+        }
+        for slot in &self.slots {
+            slot.guarded.store(false, Ordering::Relaxed);
+        }
     }
 
     pub(super) fn bytes(&self) -> usize {

@@ -246,7 +246,7 @@ impl Shared {
         }
     }
 
-    fn region(&self, number: u32) -> Option<&Region> {
+    pub(super) fn region(&self, number: u32) -> Option<&Region> {
         let region = self.regions[number as usize].load(Ordering::Acquire);
         // SAFETY: null, or a leaked Box that is freed only with the arena.
         unsafe { region.as_ref() }

@@ -9,6 +9,7 @@
 #![allow(unsafe_code, reason = "madvise on stacks that nothing runs on")]
 
 use super::Shared;
+use super::region::REGION_SLOTS;
 
 /// What [`Arena::trim`](crate::Arena::trim) gave back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,7 +43,23 @@ impl Shared {
             }
         }
         self.warm.push_chain(self, &kept);
+        self.renew_regions();
         trimmed
+    }
+
+    /// Maps regions anew of which every slot is bare: their page tables and guards go back to the kernel too.
+    fn renew_regions(&self) {
+        // Owned by this call while they are out of the list; a core that asks meanwhile numbers a new slot.
+        let mut bare: Vec<u32> = std::iter::from_fn(|| self.bare.pop(self)).collect();
+        bare.sort_unstable();
+        for of_region in bare.chunk_by(|a, b| a / REGION_SLOTS == b / REGION_SLOTS) {
+            let region = self.region(of_region[0] / REGION_SLOTS);
+            if let Some(region) = region.filter(|region| region.slots.len() == of_region.len()) {
+                // SAFETY: as many different slots of the region as it has are owned by this call, and bare.
+                unsafe { region.renew() };
+            }
+        }
+        self.bare.push_chain(self, &bare);
     }
 
     /// Strips a slot if its TLS block holds only what a husk can carry.
