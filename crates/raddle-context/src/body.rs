@@ -115,7 +115,7 @@ impl Body {
         if size_of::<F>() > ON_STACK {
             let main = Box::new(main);
             // SAFETY: the same contract, for a closure of one pointer.
-            unsafe { self.place(move || main(), end) }
+            unsafe { self.place(main, end) }
         } else {
             // SAFETY: the same contract.
             unsafe { self.place(main, end) }
@@ -201,6 +201,16 @@ impl BodyRef {
         // Directly behind the header, which is a multiple of 64 bytes.
         // SAFETY: Geometry reserves header and control together.
         unsafe { self.0.add(1).cast() }
+    }
+
+    /// The body whose control block starts at `control`: the way back for users who keep pointers to theirs.
+    ///
+    /// # Safety
+    ///
+    /// `control` is what [`control`](Self::control) gave for a body whose arena lives.
+    pub unsafe fn of_control(control: NonNull<u8>) -> BodyRef {
+        // SAFETY: by contract the header is directly before it.
+        BodyRef(unsafe { control.cast::<Header>().sub(1) })
     }
 
     /// The body's number: unique in its arena, and small. A slot keeps its number over all its uses.

@@ -26,7 +26,7 @@ pub enum Exhausted {
     Memory,
     /// libc has no memory for its part of a TLS block.
     Heap,
-    /// The arena holds as many bodies as it can number: 16,777,216.
+    /// The arena holds as many bodies as it can number, 16,777,216, or the process has had 2^30 of them mapped in its life.
     Slots,
 }
 
@@ -49,7 +49,9 @@ impl fmt::Display for Exhausted {
             Exhausted::Heap => {
                 write!(f, "out of memory for a thread's TLS: libc's allocator has none")
             }
-            Exhausted::Slots => write!(f, "the arena is full: it numbers at most 16777216 bodies"),
+            Exhausted::Slots => {
+                write!(f, "no more bodies can be numbered: an arena holds at most 16777216")
+            }
         }
     }
 }

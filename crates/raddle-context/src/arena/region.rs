@@ -3,10 +3,11 @@
 #![allow(unsafe_code, reason = "mmap")]
 
 use super::exhausted::Exhausted;
+use crate::glibc::FIRST_THREAD_ID;
 use raddle_core::lifo::Link;
 use std::io;
 use std::ptr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// Slots in a region, if address space allows. Fixed, so that a slot's number says where it is.
 pub(super) const REGION_SLOTS: u32 = 4096;
@@ -28,6 +29,8 @@ pub(super) struct SlotState {
 pub(super) struct Region {
     base: *mut u8,
     mapping: (*mut u8, usize),
+    /// Thread id of its first slot's body; the others follow.
+    pub(super) first_thread_id: u32,
     pub(super) slots: Box<[SlotState]>,
 }
 
@@ -41,6 +44,7 @@ impl Region {
                     return Ok(Region {
                         base,
                         mapping,
+                        first_thread_id: claim_thread_ids()?,
                         slots: (0..slots).map(|_| SlotState::default()).collect(),
                     });
                 }
@@ -99,6 +103,17 @@ impl Region {
         // SAFETY: the mapping is this region's, and by contract unused.
         unsafe { libc::munmap(self.mapping.0.cast(), self.mapping.1) };
     }
+}
+
+/// The first of as many thread ids as a region has slots, unlike every other region's of this process.
+fn claim_thread_ids() -> Result<u32, Exhausted> {
+    static NEXT: AtomicU32 = AtomicU32::new(FIRST_THREAD_ID);
+    /// Locks keep the owner's id in 30 bits (`FUTEX_TID_MASK`): room for 261,120 regions in a process's life.
+    const END: u32 = 1 << 30;
+    NEXT.try_update(Ordering::Relaxed, Ordering::Relaxed, |first| {
+        (first < END).then_some(first + REGION_SLOTS)
+    })
+    .map_err(|_| Exhausted::Slots)
 }
 
 /// Maps `bytes` at a multiple of `align`: the aligned start, and the mapping to unmap some day.

@@ -9,8 +9,7 @@ use super::{Config, Usage};
 use crate::body::Body;
 use crate::context::Context;
 use crate::fork;
-use crate::glibc::block::{FIRST_THREAD_ID, Identity};
-use crate::glibc::{Glibc, Husk};
+use crate::glibc::{Glibc, Husk, Identity};
 use crate::header::{Geometry, Header};
 use crate::sanitizer::Fiber;
 use raddle_core::lifo::{Lifo, Link, Links};
@@ -27,8 +26,6 @@ pub(crate) struct Shared {
     geometry: Geometry,
     guards: Guards,
     generation: u32,
-    /// First thread id of this arena's bodies: ids are unique over all arenas.
-    first_thread_id: u32,
 
     // Lock-free. A region pointer is set once and freed with the arena.
     regions: Box<[AtomicPtr<Region>]>,
@@ -56,7 +53,6 @@ impl Shared {
             geometry,
             guards: config.guards.resolve()?,
             generation: fork::generation(),
-            first_thread_id: claim_thread_ids()?,
             regions: (0..REGIONS).map(|_| AtomicPtr::new(ptr::null_mut())).collect(),
             next: AtomicU32::new(0),
             warm: Lifo::new(),
@@ -152,7 +148,7 @@ impl Shared {
             stack_low: slot,
             stack_bytes: parts.header.addr() - slot.addr(),
             guard_bytes: self.geometry.guard_bytes,
-            thread_id: self.first_thread_id + index,
+            thread_id: self.thread_id(index),
             tag: parts.header.cast(),
         };
         // SAFETY: the slot is mapped, nobody's, and zero above its guard: never used, or given back to the kernel whole.
@@ -205,7 +201,7 @@ impl Shared {
         loop {
             let index = self.next.load(Ordering::Relaxed);
             let region = index / REGION_SLOTS;
-            if region >= REGIONS || index == u32::MAX - FIRST_THREAD_ID {
+            if region >= REGIONS {
                 return Err(Exhausted::Slots.into());
             }
             let slots = self.region_or_map(region)?.slots.len() as u32;
@@ -266,15 +262,19 @@ impl Shared {
         region.slot((index % REGION_SLOTS) as usize, self.geometry.slot_bytes)
     }
 
-    /// How many free slots are in the lists; empties them.
-    fn drain(&self) -> usize {
-        let strip_all = |list: &Lifo| {
-            std::iter::from_fn(|| list.pop(self))
+    fn thread_id(&self, index: u32) -> u32 {
+        let region = self.region(index / REGION_SLOTS).expect("a numbered slot's region is mapped");
+        region.first_thread_id + index % REGION_SLOTS
+    }
+
+    /// Strips every free slot.
+    fn strip_free_slots(&self) {
+        for list in [&self.warm, &self.cold] {
+            while let Some(index) = list.pop(self) {
                 // SAFETY: out of its list, so this is its owner.
-                .map(|index| unsafe { self.strip(index) })
-                .count()
-        };
-        strip_all(&self.warm) + strip_all(&self.cold)
+                unsafe { self.strip(index) };
+            }
+        }
     }
 }
 
@@ -283,7 +283,7 @@ impl Drop for Shared {
         // A parent's arena: its lists of glibc's are gone, and this thread may run on one of its stacks.
         let inherited = self.check_generation().is_err();
         if !inherited {
-            self.drain();
+            self.strip_free_slots();
         }
         let unused = !inherited && self.built.load(Ordering::Relaxed) == 0;
         for region in &self.regions {
@@ -328,15 +328,4 @@ fn checked_geometry(glibc: &Glibc, config: &Config) -> io::Result<Geometry> {
         ));
     }
     Ok(geometry)
-}
-
-/// The first of as many thread ids as an arena has slots, unlike every other arena's.
-fn claim_thread_ids() -> io::Result<u32> {
-    static NEXT: AtomicU32 = AtomicU32::new(FIRST_THREAD_ID);
-    /// Locks keep the owner's id in 30 bits (`FUTEX_TID_MASK`).
-    const END: u32 = 1 << 30;
-    NEXT.try_update(Ordering::Relaxed, Ordering::Relaxed, |first| {
-        (first < END - REGIONS * REGION_SLOTS).then(|| first + REGIONS * REGION_SLOTS)
-    })
-    .map_err(|_| io::Error::other("too many arenas were made in this process: at most 63"))
 }

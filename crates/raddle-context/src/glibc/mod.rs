@@ -19,7 +19,7 @@
 //! | [`end`] | destructors at a body's end |
 //! | [`husk`] | libc's thread-locals, moved from one block to another |
 
-pub(crate) mod block;
+mod block;
 mod end;
 mod husk;
 mod layout;
@@ -28,5 +28,6 @@ mod specimen;
 mod symbols;
 mod thread_list;
 
+pub(crate) use block::{FIRST_THREAD_ID, Identity};
 pub(crate) use husk::Husk;
 pub(crate) use layout::{Glibc, glibc};

@@ -195,11 +195,11 @@ impl Queue {
 }
 
 fn as_pointer(body: BodyRef) -> *mut u8 {
-    unsafe { std::mem::transmute(body) }
+    body.control().as_ptr()
 }
 
 fn from_pointer(pointer: *mut u8) -> Option<BodyRef> {
-    (!pointer.is_null()).then(|| unsafe { std::mem::transmute(pointer) })
+    ptr::NonNull::new(pointer).map(|control| unsafe { BodyRef::of_control(control) })
 }
 
 /// A spawned body, to be joined from another.

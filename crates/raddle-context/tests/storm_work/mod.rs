@@ -322,7 +322,7 @@ fn panic_and_catch(number: u64, random: &mut Random) {
     TALLY.panics.fetch_add(1, Relaxed);
     let depth = random.below(20);
     fn fall(depth: u64, number: u64) {
-        let guard = vec![depth; 8];
+        let guard = Box::new([depth; 8]);
         if depth == 0 {
             std::panic::panic_any(Thrown(number));
         }
