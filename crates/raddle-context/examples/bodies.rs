@@ -4,7 +4,7 @@
 #![allow(unsafe_code, reason = "the example is of an unsafe interface")]
 
 use raddle_context::{
-    After, Arena, Body, BodyRef, Config, Context, Departure, End, KernelThread, Outcome, running,
+    After, Arena, Body, BodyRef, Config, Context, Departure, Hooks, KernelThread, Outcome, running,
     switch,
 };
 use std::cell::Cell;
@@ -31,6 +31,8 @@ struct Control {
 fn control(body: BodyRef) -> *mut Control {
     body.control().as_ptr().cast()
 }
+
+unsafe fn arrive(_: BodyRef) {}
 
 unsafe fn settle(body: BodyRef, outcome: Outcome) {
     // SAFETY: this runs on the body, whose control block nobody else touches meanwhile.
@@ -123,7 +125,7 @@ fn one_pass(
     for _ in 0..count {
         let mut body = cache.take()?;
         // SAFETY: the body is fresh, borrows nothing, and runs on this kernel thread only.
-        unsafe { body.start(visit, End { settle, depart }) };
+        unsafe { body.start(visit, Hooks { arrive, settle, depart }) };
         bodies.push(body);
     }
     let home = me.context();

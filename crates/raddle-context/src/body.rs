@@ -5,7 +5,7 @@
 use crate::arch;
 use crate::arch::FirstFrame;
 use crate::context::{After, Context};
-use crate::glibc::glibc;
+use crate::glibc::{Glibc, glibc};
 use crate::header::{Header, running_header};
 use crate::sanitizer;
 use std::any::Any;
@@ -17,21 +17,27 @@ use std::ptr::{self, NonNull};
 /// How a body's code ended: normally, or with the payload of a panic that nobody on the body caught.
 pub type Outcome = Result<(), Box<dyn Any + Send + 'static>>;
 
-/// What happens at a body's end, in two steps. Between them the destructors of its thread-locals run; after the second the
-/// crate resets the body's TLS and leaves it for good.
+/// What the user of a body does at three points of its run, each on the body itself.
 ///
 /// ```text
-///   main ends ── settle ── thread-local destructors ── depart ── TLS reset ── switch ── after
-///                ordinary code                         no allocator, no thread-locals
+///   switch to it ── after ── arrive ── TLS made as new ── main ── settle ── thread-local destructors ── depart ── switch ── after
+///                            no thread-locals             ordinary code                                 no thread-locals
 /// ```
+///
+/// Whatever forbids preemption must not be kept in thread-locals: they are made anew while the body runs. Keep it in the
+/// control block.
 #[derive(Clone, Copy, Debug)]
-pub struct End {
-    /// Called on the body when its code has ended: takes the outcome. Ordinary code, which may allocate, block and be preempted. Its
-    /// panic aborts.
+pub struct Hooks {
+    /// Called first on the body, still under whatever forbade preemption during the switch: may allow it again, as making
+    /// TLS as new takes a lock of the loader's. It must not touch thread-locals, and so not allocate: they are still those
+    /// that the predecessor left.
+    pub arrive: unsafe fn(body: BodyRef),
+    /// Called when `main` has ended: takes the outcome. Ordinary code, which may allocate, block and be preempted. Its panic
+    /// aborts.
     pub settle: unsafe fn(body: BodyRef, outcome: Outcome),
-    /// Called on the body when its destructors have run: answers where the kernel thread goes next. From this call on
-    /// the body must not be switched away from by a signal: the caller's flag is up on return. It must not touch thread-locals, and so
-    /// not allocate or free: an allocator would set up its caches in memory that is wiped right after. It must not panic.
+    /// Called when the destructors of the body's thread-locals have run: answers where the kernel thread goes next. From this
+    /// call on the body must not be switched away from by a signal. It must not touch thread-locals, and so not allocate
+    /// or free: an allocator would set up its caches in memory that is wiped at the next use. It must not panic.
     ///
     /// The `after` of the [`Departure`] is the first moment at which the body may be given back
     /// ([`Cache::give`](crate::Cache::give)) or started again.
@@ -61,7 +67,8 @@ unsafe impl Send for Body {}
 
 /// A body seen by somebody who does not own it: a pointer to it.
 ///
-/// It stays valid memory as long as the arena has not been dropped; what it says is about the slot's current use.
+/// The memory that it leads to stays mapped, even when the arena has been dropped (see [`Arena::unmap`](crate::Arena::unmap)); what
+/// it says is about the slot's current use.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct BodyRef(NonNull<Header>);
 
@@ -97,8 +104,8 @@ impl Body {
 
     /// Makes the body ready to run `main`: the first switch to its [`context`](BodyRef::context) enters it.
     ///
-    /// `main` moves onto the body's stack (into a box if it is larger than 1 KiB). Its panic is caught and reaches `end` as
-    /// the outcome. Then the body's thread-local destructors run: Rust's, C++'s, pthread keys'. Backtraces and
+    /// `main` moves onto the body's stack (into a box if it is larger than 1 KiB). Its panic is caught and reaches
+    /// [`Hooks::settle`] as the outcome. Then the body's thread-local destructors run: Rust's, C++'s, pthread keys'. Backtraces and
     /// unwinding end at the body's first frame.
     ///
     /// A body that is started and never switched to does not drop `main`.
@@ -109,20 +116,22 @@ impl Body {
     /// - `main` may run, and be moved, on any kernel thread that the caller will switch on: it captures nothing that is bound to
     ///   one (`F: Send` is not enough, and not asked for: the caller decides where the body runs).
     /// - What `main` borrows outlives the body's run.
-    pub unsafe fn start<F: FnOnce()>(&mut self, main: F, end: End) {
+    /// - Until its departure's `after` has run, the body is not given back to a cache and not started again: what lives on its
+    ///   stack would be overwritten. (Started and never switched to, it may be.)
+    pub unsafe fn start<F: FnOnce()>(&mut self, main: F, hooks: Hooks) {
         /// Past this a closure is boxed, so that a small stack stays the caller's.
         const ON_STACK: usize = 1024;
-        if size_of::<F>() > ON_STACK {
+        if size_of::<Start<F>>() + align_of::<Start<F>>() > ON_STACK {
             let main = Box::new(main);
             // SAFETY: the same contract, for a closure of one pointer.
-            unsafe { self.place(main, end) }
+            unsafe { self.place(main, hooks) }
         } else {
             // SAFETY: the same contract.
-            unsafe { self.place(main, end) }
+            unsafe { self.place(main, hooks) }
         }
     }
 
-    unsafe fn place<F: FnOnce()>(&mut self, main: F, end: End) {
+    unsafe fn place<F: FnOnce()>(&mut self, main: F, hooks: Hooks) {
         let header = self.0.0.as_ptr();
         // SAFETY: the owner has the header to itself while the body does not run; the stack below `stack_high` is
         // this slot's and nothing lives on it. A closure of up to 1 KiB and the first frame fit: the least stack is 16 KiB.
@@ -131,8 +140,8 @@ impl Body {
             let align = align_of::<Start<F>>().max(16);
             let start = (*header).stack_high.wrapping_sub(size_of::<Start<F>>());
             let start = start.wrapping_sub(start.addr() % align);
-            start.cast::<Start<F>>().write(Start { main, end, body: self.0 });
-            (*header).context.sp = FirstFrame::write(start, first_function::<F>, start);
+            start.cast::<Start<F>>().write(Start { main, hooks, body: self.0 });
+            (*header).context.resume.sp = FirstFrame::write(start, first_function::<F>, start);
         }
     }
 }
@@ -140,63 +149,65 @@ impl Body {
 /// What waits at the top of a fresh stack.
 struct Start<F> {
     main: F,
-    end: End,
+    hooks: Hooks,
     body: BodyRef,
 }
 
 /// A body's first Rust function. Its caller is `first_entry`, which has none.
 unsafe extern "C" fn first_function<F: FnOnce()>(start: *mut u8) -> ! {
     // SAFETY: `Body::place` wrote it here and nobody else reads it.
-    let Start { main, end, body } = unsafe { start.cast::<Start<F>>().read() };
+    let Start { main, hooks, body } = unsafe { start.cast::<Start<F>>().read() };
     // SAFETY: this runs on `body`, for the first time since it was placed.
-    unsafe { begin(body) };
+    unsafe { begin(body, hooks) };
     let outcome = catch_unwind(AssertUnwindSafe(main));
     // SAFETY: this runs on `body`, and its code has ended.
-    unsafe { finish(body, end, outcome) }
+    unsafe { finish(body, hooks, outcome) }
 }
 
 /// # Safety
 ///
 /// Runs on `body`, before its code.
-unsafe fn begin(body: BodyRef) {
+unsafe fn begin(body: BodyRef, hooks: Hooks) {
     let header = body.0.as_ptr();
-    // SAFETY: the running body owns its header's `is_fresh`; there is a layout, or there would be no body.
+    // SAFETY: the hook is called as documented. The running body owns its header's `is_fresh`, and none of its code has
+    // run yet.
     unsafe {
-        if std::mem::take(&mut (*header).is_fresh) {
-            glibc().expect("a body exists, so glibc was examined").begin_thread();
-        }
+        (hooks.arrive)(body);
+        let is_fresh = std::mem::take(&mut (*header).is_fresh);
+        known_glibc().begin_thread((*header).tp, is_fresh);
     }
 }
 
 /// # Safety
 ///
 /// Runs on `body`, after its code.
-unsafe fn finish(body: BodyRef, end: End, outcome: Outcome) -> ! {
+unsafe fn finish(body: BodyRef, hooks: Hooks, outcome: Outcome) -> ! {
     let header = body.0.as_ptr();
-    let glibc = glibc().expect("a body exists, so glibc was examined");
-    // SAFETY: the body's code has ended and nothing of it is left on the stack. After the reset nothing here touches a
-    // thread-local: the switch is assembly, and what follows it runs on another context. The departure is the caller's
-    // contract; this context is never resumed again, only rewritten by `place`.
+    // SAFETY: the body's code has ended and nothing of it is left on the stack. The departure is the caller's contract; this
+    // context is never resumed again, only rewritten by `place`.
     unsafe {
-        (end.settle)(body, outcome);
-        glibc.run_destructors((*header).tp);
-        let Departure { to, after } = (end.depart)(body);
-        glibc.reset_tls((*header).tp);
+        (hooks.settle)(body, outcome);
+        known_glibc().run_destructors((*header).tp);
+        let Departure { to, after } = (hooks.depart)(body);
         crate::switch(&raw mut (*header).context, to, after);
     }
     // A context that has departed was resumed: there is nothing to go on with.
     std::process::abort()
 }
 
+fn known_glibc() -> &'static Glibc {
+    glibc().expect("a body exists, so glibc was examined")
+}
+
 impl BodyRef {
     /// Where the body stands: what to give to [`switch`](crate::switch).
     pub fn context(self) -> *mut Context {
-        // SAFETY: the header is mapped while the arena lives; no reference is made.
+        // SAFETY: the header stays mapped; no reference is made.
         unsafe { &raw mut (*self.0.as_ptr()).context }
     }
 
     /// The bytes that are the user's: as many as [`Config::control_bytes`](crate::Config::control_bytes), 64-byte
-    /// aligned, zero when the slot is first used and after that as the user left them.
+    /// aligned, zero when the slot is first used, and later zero or as the user left them.
     pub fn control(self) -> NonNull<u8> {
         // Directly behind the header, which is a multiple of 64 bytes.
         // SAFETY: Geometry reserves header and control together.

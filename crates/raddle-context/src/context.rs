@@ -8,26 +8,35 @@ use std::ptr;
 
 /// Where something that can be resumed stands: a stack pointer and the TLS block that belongs to it.
 ///
-/// A body has one in its header ([`Body::context`](crate::Body::context)), a kernel thread that enters bodies keeps
+/// A body has one in its header ([`BodyRef::context`](crate::BodyRef::context)), a kernel thread that enters bodies keeps
 /// one for itself ([`KernelThread`](crate::KernelThread)). While the context runs, its stack pointer is stale.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Context {
-    // `arch::switch` knows these two by their offsets, 0 and 8.
-    pub(crate) sp: *mut u8,
-    pub(crate) fs: usize,
+    pub(crate) resume: arch::Resume,
     pub(crate) sanitizer: sanitizer::Fiber,
 }
 
 impl Context {
     /// A context that is running on this stack and TLS block right now, to be saved by the first switch away.
     pub(crate) fn running() -> Context {
-        Context { sp: ptr::null_mut(), fs: arch::fs_base(), sanitizer: sanitizer::Fiber::running() }
+        Context {
+            resume: arch::Resume { sp: ptr::null_mut(), fs: arch::fs_base() },
+            sanitizer: sanitizer::Fiber::running(),
+        }
+    }
+
+    /// A context that is not running and has no frame to resume yet.
+    pub(crate) fn fresh(fs: usize, stack_low: *const u8, stack_high: *const u8) -> Context {
+        Context {
+            resume: arch::Resume { sp: ptr::null_mut(), fs },
+            sanitizer: sanitizer::Fiber::of_stack(stack_low, stack_high),
+        }
     }
 
     /// Where the suspended stack stands. Stale while the context runs.
     pub fn stack_pointer(&self) -> *const u8 {
-        self.sp
+        self.resume.sp
     }
 }
 
@@ -90,7 +99,12 @@ pub unsafe fn switch(from: *mut Context, to: *const Context, after: After) {
     // SAFETY: `from` and `to` are valid by this function's contract, which is that of arch::switch.
     unsafe {
         sanitizer::leaving(&raw mut (*from).sanitizer);
-        arch::switch(from, to, after.action, after.argument);
+        arch::switch(
+            &raw mut (*from).resume,
+            &raw const (*to).resume,
+            after.action,
+            after.argument,
+        );
         sanitizer::arrived(&raw mut (*from).sanitizer);
     }
 }

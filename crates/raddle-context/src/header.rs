@@ -24,7 +24,6 @@
 #![allow(unsafe_code, reason = "reads the tag of the running TCB")]
 
 use crate::arch;
-use crate::arena::Shared;
 use crate::context::Context;
 use crate::glibc::Glibc;
 
@@ -38,10 +37,10 @@ pub(crate) struct Header {
     pub(crate) stack_low: *mut u8,
     pub(crate) stack_high: *mut u8,
     pub(crate) slot: *mut u8,
-    /// Valid while the arena has slots in use, which this is one of.
-    pub(crate) arena: *const Shared,
+    /// Which arena's, unlike that of any other arena there ever was in this process.
+    pub(crate) arena: u64,
     pub(crate) index: u32,
-    // The owner's, between uses: whether the next use is the first on this TLS block.
+    // The body's own: whether its next use is the first on this TLS block.
     pub(crate) is_fresh: bool,
 }
 

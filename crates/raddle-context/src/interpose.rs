@@ -60,20 +60,3 @@ pub unsafe extern "C" fn pthread_getattr_np(
         None => libc::ENOSYS,
     }
 }
-
-/// The calling thread's stack: lowest usable address and bytes.
-#[cfg_attr(not(raddle_asan), expect(dead_code, reason = "asked for by the sanitizer's hooks only"))]
-pub(crate) fn stack_of_this_thread() -> Option<(*const u8, usize)> {
-    // SAFETY: the attribute is initialised by pthread_getattr_np, read, and destroyed.
-    unsafe {
-        let mut attributes = std::mem::zeroed::<libc::pthread_attr_t>();
-        if pthread_getattr_np(libc::pthread_self(), &raw mut attributes) != 0 {
-            return None;
-        }
-        let (mut low, mut bytes) = (std::ptr::null_mut(), 0);
-        let error =
-            libc::pthread_attr_getstack(&raw const attributes, &raw mut low, &raw mut bytes);
-        libc::pthread_attr_destroy(&raw mut attributes);
-        (error == 0).then_some((low.cast_const().cast(), bytes))
-    }
-}

@@ -4,7 +4,7 @@
 
 use crate::context::Context;
 use crate::glibc::glibc;
-use std::cell::UnsafeCell;
+use std::cell::{Cell, UnsafeCell};
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::{io, ptr};
@@ -22,7 +22,8 @@ use std::{io, ptr};
 /// ```
 #[derive(Debug)]
 pub struct KernelThread {
-    context: UnsafeCell<Context>,
+    /// In a box: whoever enters a body keeps its address, and the value may move.
+    context: Box<UnsafeCell<Context>>,
     alternate_stack: AlternateStack,
     signal_mask: libc::sigset_t,
     of_this_thread: PhantomData<*mut ()>,
@@ -34,7 +35,7 @@ impl KernelThread {
     /// # Errors
     ///
     /// [`Unsupported`](crate::Unsupported) inside the `io::Error` if bodies can't exist here; `InvalidInput` on a body (bodies are
-    /// entered from kernel threads); out of memory for the alternate stack.
+    /// entered from kernel threads), and if a value of this kernel thread is still alive; out of memory for the alternate stack.
     pub fn enter() -> io::Result<KernelThread> {
         glibc()?;
         if crate::running().is_some() {
@@ -43,7 +44,14 @@ impl KernelThread {
                 "KernelThread::enter was called on a body; only a kernel thread of its own can enter bodies",
             ));
         }
+        if ENTERED.get() {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "KernelThread::enter was called twice on one kernel thread; keep the first value",
+            ));
+        }
         let alternate_stack = AlternateStack::install()?;
+        ENTERED.set(true);
         let mut mask = MaybeUninit::<libc::sigset_t>::zeroed();
         // SAFETY: with a null `set` the call only writes the current mask; a zeroed sigset_t is a valid empty set besides.
         let signal_mask = unsafe {
@@ -51,7 +59,7 @@ impl KernelThread {
             mask.assume_init()
         };
         Ok(KernelThread {
-            context: UnsafeCell::new(Context::running()),
+            context: Box::new(UnsafeCell::new(Context::running())),
             alternate_stack,
             signal_mask,
             of_this_thread: PhantomData,
@@ -70,7 +78,18 @@ impl KernelThread {
 
     /// This kernel thread's alternate signal stack, as `sigaltstack(2)` describes one.
     pub fn alternate_stack(&self) -> libc::stack_t {
-        self.alternate_stack.describe()
+        describe(self.alternate_stack.mapping)
+    }
+}
+
+thread_local! {
+    /// Whether a KernelThread of this kernel thread is alive.
+    static ENTERED: Cell<bool> = const { Cell::new(false) };
+}
+
+impl Drop for KernelThread {
+    fn drop(&mut self) {
+        ENTERED.set(false);
     }
 }
 
@@ -104,27 +123,25 @@ impl AlternateStack {
             libc::mprotect(mapping, GUARD, libc::PROT_NONE);
             mapping.cast::<u8>()
         };
-        let mut stack = AlternateStack {
-            mapping,
-            former: libc::stack_t {
-                ss_sp: ptr::null_mut(),
-                ss_flags: libc::SS_DISABLE,
-                ss_size: 0,
-            },
-        };
-        let new = stack.describe();
-        let mut former = stack.former;
-        // SAFETY: both structures are live; the new stack stays mapped until `drop` has put the former back.
-        if unsafe { libc::sigaltstack(&raw const new, &raw mut former) } != 0 {
-            return Err(io::Error::last_os_error());
+        let new = describe(mapping);
+        let mut former =
+            libc::stack_t { ss_sp: ptr::null_mut(), ss_flags: libc::SS_DISABLE, ss_size: 0 };
+        // SAFETY: both structures are live; the new stack stays mapped until `drop` has put the former back, or is
+        // unmapped here where the kernel refused it.
+        unsafe {
+            if libc::sigaltstack(&raw const new, &raw mut former) != 0 {
+                let error = io::Error::last_os_error();
+                libc::munmap(mapping.cast(), GUARD + SIZE);
+                return Err(error);
+            }
         }
-        stack.former = former;
-        Ok(stack)
+        Ok(AlternateStack { mapping, former })
     }
+}
 
-    fn describe(&self) -> libc::stack_t {
-        libc::stack_t { ss_sp: self.mapping.wrapping_add(GUARD).cast(), ss_flags: 0, ss_size: SIZE }
-    }
+/// As `sigaltstack(2)` has it.
+fn describe(mapping: *mut u8) -> libc::stack_t {
+    libc::stack_t { ss_sp: mapping.wrapping_add(GUARD).cast(), ss_flags: 0, ss_size: SIZE }
 }
 
 impl Drop for AlternateStack {

@@ -7,12 +7,13 @@
 //! the thread pointer moves with the stack. Nothing in this crate knows of scheduling.
 //!
 //! ```
-//! use raddle_context::{After, Arena, BodyRef, Departure, End, KernelThread, Outcome, switch};
+//! use raddle_context::{After, Arena, BodyRef, Departure, Hooks, KernelThread, Outcome, switch};
 //! use std::cell::Cell;
 //! use std::ptr;
 //!
 //! thread_local!(static HERE: Cell<u32> = const { Cell::new(0) });
 //!
+//! unsafe fn arrive(_: BodyRef) {}
 //! unsafe fn settle(_: BodyRef, outcome: Outcome) {
 //!     assert!(outcome.is_ok(), "the body's code panicked");
 //! }
@@ -28,7 +29,7 @@
 //! HERE.set(1);
 //! unsafe {
 //!     body.control().cast().write(me.context());
-//!     body.start(|| HERE.set(HERE.get() + 42), End { settle, depart });
+//!     body.start(|| HERE.set(HERE.get() + 42), Hooks { arrive, settle, depart });
 //!     switch(me.context(), body.context(), After::nothing());
 //! }
 //! assert_eq!(HERE.get(), 1, "the body counted in its own thread-local");
@@ -66,8 +67,9 @@
 //! | [`Body::start`] | yes | yes, another body | yes, another body | if `main` exceeds 1 KiB | the caller's |
 //! | [`switch`] | yes | yes | yes | no | leaves one, enters the other |
 //! | [`After`]'s action | on the new side, whatever it is | | | as it likes, no switch | the new side's |
-//! | [`End::settle`] | | at its body's end | | as it likes | the ending body's |
-//! | [`End::depart`] | | at its body's end | | must not | none |
+//! | [`Hooks::arrive`] | | first thing on a body | | must not | the predecessor's |
+//! | [`Hooks::settle`] | | at a body's end | | as it likes | the ending body's |
+//! | [`Hooks::depart`] | | last thing on a body | | must not | destroyed |
 //! | [`running`], [`BodyRef`]'s getters | yes | yes | yes | no | any |
 //! | [`KernelThread::enter`] | yes | no | no | yes | the kernel thread's |
 //! | [`SignalFrame`] | | | yes | no | the body's |
@@ -79,7 +81,8 @@
 //! masks and robust futexes are the kernel thread's. A body's `tid`, as glibc's locks see it, is above every kernel
 //! id: priority-inheriting mutexes, `pthread_kill` at a body and `pthread_getaffinity_np` fail with ESRCH. `pthread_exit` and
 //! cancellation need a frame that bodies don't have. `setuid` and its kin reach kernel threads only, and hang if called while
-//! another kernel thread runs a body: a runtime wraps them. Thread-locals of modules in other link namespaces
+//! another kernel thread runs a body: a runtime wraps them. A child forked by a body stays on that body: it must not go back to
+//! the kernel thread's own context. PKRU (memory protection keys) is the kernel thread's. Thread-locals of modules in other link namespaces
 //! (`dlmopen`) are not reset between two uses of a body.
 #![deny(unsafe_code)]
 
@@ -98,7 +101,7 @@ mod sanitizer;
 mod signal;
 
 pub use arena::{Arena, Cache, Config, Exhausted, Guards, Trimmed, Usage};
-pub use body::{Body, BodyRef, Departure, End, Outcome, running};
+pub use body::{Body, BodyRef, Departure, Hooks, Outcome, running};
 pub use context::{Action, After, Context, switch};
 pub use error::Unsupported;
 pub use interpose::pthread_getattr_np;

@@ -13,10 +13,11 @@
 
 use crate::arch;
 use crate::body::{self, BodyRef};
+use crate::glibc::glibc;
 use std::ffi::{c_int, c_void};
 use std::fmt::{self, Write};
 use std::mem::MaybeUninit;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 use std::{io, ptr};
 
 /// A body that ran out of stack.
@@ -64,8 +65,12 @@ pub fn describe_by_number(overflow: &Overflow, line: &mut dyn Write) -> fmt::Res
 ///
 /// # Errors
 ///
-/// From `sigaction(2)`.
+/// `Unsupported` where bodies can't exist; from `sigaction(2)`.
 pub fn install(describe: Describe) -> io::Result<()> {
+    /// Whoever comes second returns when the handler is in place.
+    static INSTALLING: Mutex<()> = Mutex::new(());
+    glibc()?;
+    let _one_at_a_time = INSTALLING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     if INSTALLED.get().is_some() {
         return Ok(());
     }
@@ -124,6 +129,10 @@ extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, context: *mut 
 fn is_overflow(body: BodyRef, code: c_int, address: usize, sp: usize, frame_bytes: usize) -> bool {
     /// `SI_KERNEL` of `<asm-generic/siginfo.h>`.
     const SI_KERNEL: c_int = 0x80;
+    if code <= 0 {
+        // Sent, not caused by a fault: there is no address.
+        return false;
+    }
     let guard = body.guard();
     if code == SI_KERNEL {
         // The frame is aligned and keeps off the red zone; a page more covers both.

@@ -46,8 +46,7 @@ mod hooks {
     impl Fiber {
         /// Of the calling kernel thread.
         pub(crate) fn running() -> Fiber {
-            let (bottom, size) =
-                crate::interpose::stack_of_this_thread().unwrap_or((ptr::null(), 0));
+            let (bottom, size) = stack_of_this_thread().unwrap_or((ptr::null(), 0));
             Fiber { fake_stack: ptr::null_mut(), bottom: bottom.cast(), size }
         }
 
@@ -58,6 +57,22 @@ mod hooks {
                 bottom: low.cast(),
                 size: high.addr() - low.addr(),
             }
+        }
+    }
+
+    /// The calling thread's stack: lowest usable address and bytes.
+    fn stack_of_this_thread() -> Option<(*const u8, usize)> {
+        // SAFETY: the attribute is initialised by pthread_getattr_np, read, and destroyed.
+        unsafe {
+            let mut attributes = std::mem::zeroed::<libc::pthread_attr_t>();
+            if libc::pthread_getattr_np(libc::pthread_self(), &raw mut attributes) != 0 {
+                return None;
+            }
+            let (mut low, mut bytes) = (ptr::null_mut(), 0);
+            let error =
+                libc::pthread_attr_getstack(&raw const attributes, &raw mut low, &raw mut bytes);
+            libc::pthread_attr_destroy(&raw mut attributes);
+            (error == 0).then_some((low.cast_const().cast(), bytes))
         }
     }
 

@@ -58,14 +58,26 @@ impl SignalFrame {
         arch::sp(unsafe { &*self.context })
     }
 
-    /// Whether the calling handler runs on the stack of the running body, and the interrupted code did: the one case in
-    /// which a switch may follow. False on a kernel thread's own stack, on an alternate stack, and in the middle of a
-    /// [`switch`](crate::switch), when one body's TLS is on another's stack.
-    pub fn is_on_body_stack(&self) -> bool {
+    /// Whether a switch may follow: the calling handler and the code that it interrupted run on the stack of the running body, and
+    /// that code was not a handler itself.
+    ///
+    /// False on a kernel thread's own stack, on an alternate stack, in the middle of a [`switch`](crate::switch) (one
+    /// body's TLS is then on another's stack), and inside another signal's handler, whose frame would carry this kernel thread's mask and
+    /// alternate stack to another one. Such a handler is known by the signal that it blocks; one that was installed with
+    /// `SA_NODEFER` and an empty mask is not known, and must not be switched away from: forbid preemption in it.
+    pub fn may_switch(&self, here: &KernelThread) -> bool {
         let Some(body) = crate::running() else { return false };
         let stack = body.stack();
         let stack = stack.start.addr()..stack.end.addr();
-        stack.contains(&arch::stack_pointer()) && stack.contains(&self.stack_pointer())
+        stack.contains(&arch::stack_pointer())
+            && stack.contains(&self.stack_pointer())
+            && self.mask() == first_word(here.signal_mask())
+    }
+
+    /// The mask that returns with the frame.
+    fn mask(&self) -> u64 {
+        // SAFETY: the kernel's frame, alive while its handler runs.
+        first_word(unsafe { &(*self.context).uc_sigmask })
     }
 
     /// Makes the return from the handler right for `here`, the kernel thread that the body was resumed on: its alternate
@@ -75,14 +87,19 @@ impl SignalFrame {
     ///
     /// `here` is the calling kernel thread, and the body is not switched away from again before the handler returns.
     pub unsafe fn resume_on(&mut self, here: &KernelThread) {
-        // SAFETY: the frame is on this body's stack and its handler is running, so it is ours alone. The kernel copied its
-        // mask, 8 bytes, to the front of `uc_sigmask`, which a sigset_t's first word is; the rest of glibc's larger type
-        // overlaps other parts of the kernel's structure and is not touched.
+        // SAFETY: the frame is on this body's stack and its handler is running, so it is ours alone. Only the kernel's 8 bytes of
+        // `uc_sigmask` are written: the rest of glibc's larger type overlaps other parts of the kernel's structure.
         unsafe {
             (*self.context).uc_stack = here.alternate_stack();
             (&raw mut (*self.context).uc_sigmask)
                 .cast::<u64>()
-                .write((&raw const *here.signal_mask()).cast::<u64>().read());
+                .write(first_word(here.signal_mask()));
         }
     }
+}
+
+/// The kernel's part of a signal set: 64 signals.
+fn first_word(mask: &libc::sigset_t) -> u64 {
+    // SAFETY: a sigset_t is 128 bytes, of which the kernel uses the first 8.
+    unsafe { std::ptr::from_ref(mask).cast::<u64>().read() }
 }

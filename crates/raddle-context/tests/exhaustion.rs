@@ -145,6 +145,7 @@ fn memory_goes_with_the_last_handle() {
         let mut cache = arena.cache();
         let body = cache.take().unwrap();
         cache.give(body);
+        unsafe { arena.unmap() };
         drop(arena);
         assert!(address_space() > before + (512 << 20));
         drop(cache);

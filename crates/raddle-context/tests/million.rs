@@ -5,7 +5,7 @@
 #![allow(clippy::undocumented_unsafe_blocks, reason = "switches between bodies of the test's own")]
 
 use raddle_context::{
-    After, Arena, Body, BodyRef, Config, Context, Departure, End, KernelThread, Outcome, running,
+    After, Arena, Body, BodyRef, Config, Context, Departure, Hooks, KernelThread, Outcome, running,
     switch,
 };
 use std::time::Instant;
@@ -14,7 +14,9 @@ use std::time::Instant;
 const BYTES: usize = 12 * 1024;
 const MAPPINGS: usize = 1000;
 
-const END: End = End { settle, depart };
+const HOOKS: Hooks = Hooks { arrive, settle, depart };
+
+unsafe fn arrive(_: BodyRef) {}
 
 unsafe fn settle(_: BodyRef, outcome: Outcome) {
     outcome.unwrap();
@@ -95,7 +97,7 @@ fn a_million_bodies_cost_at_most_twelve_kib_each() {
                     leave();
                     assert_eq!(text.parse(), Ok(n));
                 },
-                END,
+                HOOKS,
             );
         }
         run(&body);
@@ -160,7 +162,7 @@ fn stripped_slots_serve_again() {
                         *libc::__errno_location() = 7;
                         assert_eq!(kept.concat().len(), 90);
                     },
-                    END,
+                    HOOKS,
                 );
             }
         }

@@ -14,7 +14,7 @@
 //!    +24  | r13                  |
 //!    +16  | r14                  |
 //!     +8  | r15                  |
-//!     +0  | x87 cw  |  mxcsr     |  <- Context::sp
+//!     +0  | x87 cw  |  mxcsr     |  <- Resume::sp
 //!   low   +----------------------+
 //! ```
 //!
@@ -46,9 +46,9 @@
 
 #![allow(unsafe_code, reason = "assembly: the switch and reads of the thread pointer")]
 
-use crate::context::{Action, Context};
 use crate::error::Unsupported;
 use std::arch::{asm, naked_asm};
+use std::mem::offset_of;
 
 /// The bytes below the stack pointer that a function may use without moving it (System V ABI, x86_64, 3.2.2).
 pub(crate) const RED_ZONE: usize = 128;
@@ -64,6 +64,17 @@ pub(crate) const POINTER_GUARD_OFFSET: usize = 0x30;
 /// reserved "even if no longer used by glibc since programs, like AddressSanitizer, depend on the size". On a kernel
 /// thread's own TCB it is 0, which is checked at start.
 pub(crate) const TAG_OFFSET: usize = 0x100;
+
+/// Where a suspended stack is taken up again, and the TLS block that belongs to it.
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct Resume {
+    // `switch` knows these two by their offsets, 0 and 8.
+    pub(crate) sp: *mut u8,
+    pub(crate) fs: usize,
+}
+
+const _: () = assert!(offset_of!(Resume, sp) == 0 && offset_of!(Resume, fs) == 8);
 
 /// What a suspended stack holds at its stack pointer: see the drawing above.
 #[repr(C)]
@@ -148,9 +159,9 @@ fn float_control() -> (u32, u16) {
 /// As [`crate::switch`], whose contract this carries out.
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn switch(
-    from: *mut Context,
-    to: *const Context,
-    action: Option<Action>,
+    from: *mut Resume,
+    to: *const Resume,
+    action: Option<unsafe extern "C" fn(*mut u8)>,
     argument: *mut u8,
 ) {
     naked_asm!(
@@ -295,6 +306,34 @@ pub(crate) fn stack_pointer() -> usize {
     // SAFETY: reads a register.
     unsafe { asm!("mov {}, rsp", out(reg) sp, options(nomem, nostack, preserves_flags)) };
     sp
+}
+
+/// A system call with up to four arguments that does not pass through libc: negative results are error numbers.
+///
+/// The runtime defines libc's `syscall` to park raddle threads that wait on futexes. A lock of glibc's own must not wait
+/// that way: glibc wakes its waiters with a system call of its own, which would find nobody.
+///
+/// # Safety
+///
+/// As the system call's.
+pub(crate) unsafe fn system_call(number: i64, arguments: [usize; 4]) -> isize {
+    let result;
+    // SAFETY: the kernel keeps every register but rax, rcx and r11 (System V ABI, x86_64, A.2.1); what the call does is
+    // the caller's contract.
+    unsafe {
+        asm!(
+            "syscall",
+            inlateout("rax") number as isize => result,
+            in("rdi") arguments[0],
+            in("rsi") arguments[1],
+            in("rdx") arguments[2],
+            in("r10") arguments[3],
+            lateout("rcx") _,
+            lateout("r11") _,
+            options(nostack),
+        );
+    }
+    result
 }
 
 /// The program counter of an interrupted context.

@@ -36,6 +36,7 @@ impl Cache {
     /// arena of its parent's.
     #[inline]
     pub fn take(&mut self) -> io::Result<Body> {
+        self.shared.check_generation()?;
         let index = match self.free.pop() {
             Some(index) => index,
             None => self.fetch()?,
@@ -54,10 +55,10 @@ impl Cache {
     #[inline]
     pub fn give(&mut self, body: Body) {
         let header = body.header().as_ptr();
-        // SAFETY: a body's header is mapped while its arena lives.
+        // SAFETY: a body's header is constant in these fields, and mapped while somebody owns the body.
         let (arena, index) = unsafe { ((*header).arena, (*header).index) };
         assert!(
-            std::ptr::eq(arena, Arc::as_ptr(&self.shared)),
+            arena == self.shared.id,
             "a body was given to a cache of another arena than it was taken from"
         );
         if self.free.len() == HELD {
@@ -69,7 +70,6 @@ impl Cache {
     /// Fetches a batch of warm bodies from the arena, or makes one body.
     #[cold]
     fn fetch(&mut self) -> io::Result<u32> {
-        self.shared.check_generation()?;
         self.free.extend(std::iter::from_fn(|| self.shared.warm.pop(&*self.shared)).take(BATCH));
         // The arena's top was used last, and should be used first here as well.
         self.free.reverse();

@@ -25,6 +25,7 @@
 #![allow(unsafe_code, reason = "slots are raw memory")]
 
 mod cache;
+mod config;
 mod exhausted;
 mod guard;
 mod region;
@@ -32,50 +33,21 @@ mod slots;
 mod trim;
 
 pub use cache::Cache;
+pub use config::{Config, Usage};
 pub use exhausted::Exhausted;
 pub use guard::Guards;
-pub(crate) use slots::Shared;
 pub use trim::Trimmed;
 
 use crate::glibc::glibc;
+use slots::Shared;
 use std::io;
 use std::sync::Arc;
 
-/// What an arena's bodies are like.
-///
-/// ```
-/// let config = raddle_context::Config { slot_bytes: 64 * 1024, ..Default::default() };
-/// # let _ = config;
-/// ```
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Address space for one body, all included: guard, stack, TLS, TCB, control block. A power of two from 64 KiB to
-    /// 1 GiB; 256 KiB by default, of which some 230 KiB are stack.
-    pub slot_bytes: usize,
-    /// Of these, the guard: a multiple of 4 KiB, 16 KiB by default and at least. Rust and clang touch each page of a
-    /// large frame in turn; C code built without `-fstack-clash-protection` may step over a guard with one frame larger than it.
-    pub guard_bytes: usize,
-    /// Bytes of the user's control block, in each body: see [`BodyRef::control`](crate::BodyRef::control). At most 4 KiB.
-    pub control_bytes: usize,
-    /// How guards are made: by default the best way that this kernel has.
-    pub guards: Guards,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Config {
-            slot_bytes: 256 * 1024,
-            guard_bytes: 16 * 1024,
-            control_bytes: 192,
-            guards: Guards::Best,
-        }
-    }
-}
-
 /// Bodies of one size, and the memory that they live in.
 ///
-/// Clones share the memory. It is unmapped when the last clone and the last [`Cache`] are gone and every body was given
-/// back; while one is still out, it stays.
+/// Clones share the memory. When the last clone and the last [`Cache`] are gone, what free bodies take is given back to the
+/// kernel; address space stays mapped, because somebody may still have a [`BodyRef`](crate::BodyRef), unless
+/// [`unmap`](Arena::unmap) was called.
 #[derive(Clone, Debug)]
 pub struct Arena {
     pub(crate) shared: Arc<Shared>,
@@ -115,6 +87,15 @@ impl Arena {
         self.shared.trim(keep)
     }
 
+    /// Lets the arena's address space go with its last handle, if every body has been given back by then.
+    ///
+    /// # Safety
+    ///
+    /// From that moment on nobody uses a [`BodyRef`](crate::BodyRef), or a pointer to a control block or context, of this arena.
+    pub unsafe fn unmap(&self) {
+        self.shared.unmap_at_end();
+    }
+
     /// What the arena takes at the moment.
     pub fn usage(&self) -> Usage {
         self.shared.usage()
@@ -129,15 +110,4 @@ impl Arena {
     pub fn stack_bytes(&self) -> usize {
         self.shared.geometry().stack_bytes()
     }
-}
-
-/// What an arena takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Usage {
-    /// Mappings that it made; the kernel may have merged neighbours.
-    pub regions: usize,
-    /// Address space of these, in bytes.
-    pub address_bytes: usize,
-    /// Slots that have been used at least once.
-    pub slots: usize,
 }

@@ -37,6 +37,7 @@ pub(super) struct Region {
 impl Region {
     /// Maps up to `REGION_SLOTS` slots; fewer, down to one, where address space is short.
     pub(super) fn map(slot_bytes: usize) -> io::Result<Region> {
+        let first_thread_id = claim_thread_ids()?;
         let mut slots = REGION_SLOTS as usize;
         loop {
             match map_aligned(slots * slot_bytes, slot_bytes) {
@@ -44,7 +45,7 @@ impl Region {
                     return Ok(Region {
                         base,
                         mapping,
-                        first_thread_id: claim_thread_ids()?,
+                        first_thread_id,
                         slots: (0..slots).map(|_| SlotState::default()).collect(),
                     });
                 }
@@ -64,15 +65,16 @@ impl Region {
         self.base.wrapping_add(number * slot_bytes)
     }
 
-    /// Gives everything back that the kernel keeps for the region: pages, page tables, guards.
+    /// Gives everything back that the kernel keeps for the region: pages, page tables, guards. If the answer is `false`, the
+    /// kernel refused half-way, and the region's slots must not be used again.
     ///
     /// # Safety
     ///
     /// Every slot is bare, and the caller owns them all.
-    pub(super) unsafe fn renew(&self) {
+    #[must_use]
+    pub(super) unsafe fn renew(&self) -> bool {
         let (start, bytes) = self.mapping;
-        // SAFETY: a new mapping in place of one in which by contract nothing lives. If the kernel refuses, the old one
-        // stays, which is as good.
+        // SAFETY: a new mapping in place of one in which by contract nothing lives.
         unsafe {
             let renewed = libc::mmap(
                 start.cast(),
@@ -83,13 +85,14 @@ impl Region {
                 0,
             );
             if renewed == libc::MAP_FAILED {
-                return;
+                return false;
             }
             libc::madvise(start.cast(), bytes, libc::MADV_NOHUGEPAGE);
         }
         for slot in &self.slots {
             slot.guarded.store(false, Ordering::Relaxed);
         }
+        true
     }
 
     pub(super) fn bytes(&self) -> usize {

@@ -2,21 +2,20 @@
 
 #![allow(unsafe_code, reason = "builds headers and TLS blocks in raw memory")]
 
+use super::config::{Config, Usage};
 use super::exhausted::Exhausted;
 use super::guard::Guards;
 use super::region::{REGION_SLOTS, REGIONS, Region, SlotState};
-use super::{Config, Usage};
 use crate::body::Body;
 use crate::context::Context;
 use crate::fork;
 use crate::glibc::{Glibc, Husk, Identity};
 use crate::header::{Geometry, Header};
-use crate::sanitizer::Fiber;
 use raddle_core::lifo::{Lifo, Link, Links};
 use std::io;
 use std::ptr::{self, NonNull};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 /// An arena, as its handles, caches and bodies share it.
 #[derive(Debug)]
@@ -26,6 +25,8 @@ pub(crate) struct Shared {
     geometry: Geometry,
     guards: Guards,
     generation: u32,
+    /// Unlike any other arena's of this process.
+    pub(super) id: u64,
 
     // Lock-free. A region pointer is set once and freed with the arena.
     regions: Box<[AtomicPtr<Region>]>,
@@ -34,6 +35,7 @@ pub(crate) struct Shared {
     pub(super) cold: Lifo,
     pub(super) bare: Lifo,
     built: AtomicUsize,
+    unmap: AtomicBool,
 
     // Under its own lock, on the slow path only: what libc knew of bodies that were given back.
     pub(super) husks: Mutex<Vec<Husk>>,
@@ -47,8 +49,12 @@ impl Links for Shared {
 
 impl Shared {
     pub(super) fn new(glibc: &'static Glibc, config: Config) -> io::Result<Shared> {
+        static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let geometry = checked_geometry(glibc, &config)?;
+        fork::watch();
         Ok(Shared {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            unmap: AtomicBool::new(false),
             glibc,
             geometry,
             guards: config.guards.resolve()?,
@@ -69,6 +75,10 @@ impl Shared {
 
     pub(super) fn guards(&self) -> Guards {
         self.guards
+    }
+
+    pub(super) fn unmap_at_end(&self) {
+        self.unmap.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn usage(&self) -> Usage {
@@ -131,16 +141,16 @@ impl Shared {
             state.guarded.store(true, Ordering::Relaxed);
         }
         let header = Header {
-            context: Context {
-                sp: ptr::null_mut(),
-                fs: parts.tp.expose_provenance(),
-                sanitizer: Fiber::of_stack(parts.stack_low, parts.stack_high),
-            },
+            context: Context::fresh(
+                parts.tp.expose_provenance(),
+                parts.stack_low,
+                parts.stack_high,
+            ),
             tp: parts.tp,
             stack_low: parts.stack_low,
             stack_high: parts.stack_high,
             slot,
-            arena: ptr::from_ref(self),
+            arena: self.id,
             index,
             is_fresh: true,
         };
@@ -190,10 +200,18 @@ impl Shared {
     ///
     /// Nothing in the slot is of use to anybody.
     unsafe fn clear(&self, index: u32) {
+        /// `MADV_DONTNEED_LOCKED` of `<asm-generic/mman-common.h>`, Linux 5.18: pages locked by `mlockall` too.
+        const MADV_DONTNEED_LOCKED: libc::c_int = 24;
         let low = self.slot(index).wrapping_add(self.geometry.guard_bytes);
         let bytes = self.geometry.slot_bytes - self.geometry.guard_bytes;
-        // SAFETY: by contract; the range is page-aligned and the arena's own.
-        unsafe { libc::madvise(low.cast(), bytes, libc::MADV_DONTNEED) };
+        // SAFETY: by contract; the range is page-aligned and the arena's own. Where the kernel keeps the pages, they are at least zero.
+        unsafe {
+            if libc::madvise(low.cast(), bytes, libc::MADV_DONTNEED) != 0
+                && libc::madvise(low.cast(), bytes, MADV_DONTNEED_LOCKED) != 0
+            {
+                low.write_bytes(0, bytes);
+            }
+        }
     }
 
     /// The next slot that was never used, in a region that is mapped now if it was not.
@@ -280,21 +298,24 @@ impl Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        // A parent's arena: its lists of glibc's are gone, and this thread may run on one of its stacks.
-        let inherited = self.check_generation().is_err();
-        if !inherited {
-            self.strip_free_slots();
+        // A parent's arena: glibc's list has no body of it, and this thread may run on one of its stacks.
+        if self.check_generation().is_err() {
+            return;
         }
-        let unused = !inherited && self.built.load(Ordering::Relaxed) == 0;
+        self.strip_free_slots();
+        let unmap = *self.unmap.get_mut() && *self.built.get_mut() == 0;
         for region in &self.regions {
             let region = region.load(Ordering::Relaxed);
-            if region.is_null() || !unused {
+            if region.is_null() {
                 continue;
             }
-            // SAFETY: no slot is built, so nothing lives in the region; nobody else holds the arena.
+            // SAFETY: the Box was leaked for this arena, which nobody else holds. If it is to be unmapped, no slot is built and
+            // by unmap's contract nobody looks at one.
             unsafe {
                 let region = Box::from_raw(region);
-                region.unmap();
+                if unmap {
+                    region.unmap();
+                }
             }
         }
     }

@@ -54,12 +54,12 @@ impl Shared {
         bare.sort_unstable();
         for of_region in bare.chunk_by(|a, b| a / REGION_SLOTS == b / REGION_SLOTS) {
             let region = self.region(of_region[0] / REGION_SLOTS);
-            if let Some(region) = region.filter(|region| region.slots.len() == of_region.len()) {
-                // SAFETY: as many different slots of the region as it has are owned by this call, and bare.
-                unsafe { region.renew() };
+            let whole = region.filter(|region| region.slots.len() == of_region.len());
+            // SAFETY: as many different slots of the region as it has are owned by this call, and bare.
+            if whole.is_none_or(|region| unsafe { region.renew() }) {
+                self.bare.push_chain(self, of_region);
             }
         }
-        self.bare.push_chain(self, &bare);
     }
 
     /// Strips a slot if its TLS block holds only what a husk can carry.

@@ -14,7 +14,7 @@
 #![allow(unsafe_code, reason = "writes the fields of a thread control block")]
 
 use super::Glibc;
-use super::layout::UserStack;
+use super::layout::{JOINABLE, UserStack};
 use super::thread_list::Node;
 use crate::arch;
 use std::ptr;
@@ -81,6 +81,11 @@ impl Glibc {
                 }
             }
         }
+        if let Some(join_state) = layout.join_state {
+            // 0 would be EXITED: pthread_detach(pthread_self()) would free the block.
+            // SAFETY: as above.
+            unsafe { tp.wrapping_add(join_state).cast::<u32>().write(JOINABLE) };
+        }
         // On the list before TLS is laid out: a library that is opened meanwhile is served twice, not missed.
         // SAFETY: the node is in the block, which stays until it is taken down, and was zero until now.
         unsafe { self.threads.link(list.cast::<Node>()) };
@@ -119,16 +124,6 @@ impl Glibc {
         }
     }
 
-    /// What a new thread does before its own code: points ctype's tables at the locale.
-    ///
-    /// # Safety
-    ///
-    /// Runs on the new body.
-    pub(crate) unsafe fn begin_thread(&self) {
-        // SAFETY: a function without arguments that writes the calling thread's TLS.
-        unsafe { (self.symbols.ctype_init)() }
-    }
-
     /// Frees the blocks that `__tls_get_addr` allocated for this thread, and marks them as not allocated: modules
     /// that a library brought in get their initial image again when the next body touches them.
     ///
@@ -140,21 +135,29 @@ impl Glibc {
         /// `TLS_DTV_UNALLOCATED` of `sysdeps/generic/dl-dtv.h`.
         const UNALLOCATED: usize = usize::MAX;
         let layout = &self.dtv;
-        // SAFETY: word 1 of a TCB is its DTV. The entry before the one it points at counts those after the first,
-        // which holds the generation (`elf/dl-tls.c`, allocate_dtv). Only this thread changes its DTV.
-        unsafe {
-            let dtv = tp.cast::<*mut u8>().add(1).read();
-            let length = dtv.wrapping_sub(layout.entry).cast::<usize>().read();
-            for module in 1..=length {
+        let mut module = 1;
+        loop {
+            // SAFETY: word 1 of a TCB is its DTV. The entry before the one it points at counts those after the first,
+            // which holds the generation (`elf/dl-tls.c`, allocate_dtv). Only this thread changes its DTV; but the
+            // allocator that `free` calls may have dynamic thread-locals itself and move the DTV, so it is read anew each
+            // time, and an entry is settled before its block is freed.
+            unsafe {
+                let dtv = tp.cast::<*mut u8>().add(1).read();
+                let length = dtv.wrapping_sub(layout.entry).cast::<usize>().read();
+                if module > length {
+                    return;
+                }
                 let value = dtv.add(module * layout.entry + layout.value).cast::<usize>();
                 let to_free = value.add(1).cast::<*mut libc::c_void>();
-                if !to_free.read().is_null() {
-                    // As glibc frees it when a module's slot changes hands (_dl_update_slotinfo).
-                    libc::free(to_free.read());
+                let block = to_free.read();
+                if !block.is_null() {
                     value.write(UNALLOCATED);
                     to_free.write(ptr::null_mut());
+                    // As glibc frees it when a module's slot changes hands (_dl_update_slotinfo).
+                    libc::free(block);
                 }
             }
+            module += 1;
         }
     }
 }

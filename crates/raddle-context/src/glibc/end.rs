@@ -3,8 +3,10 @@
 #![allow(unsafe_code, reason = "walks a thread's tables as glibc's own thread exit does")]
 
 use super::Glibc;
-use std::ffi::c_void;
+use crate::arch;
+use std::ffi::{c_int, c_void};
 use std::ptr;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// `PTHREAD_DESTRUCTOR_ITERATIONS`: how often destructors that set keys again are humoured.
 const ROUNDS: usize = 4;
@@ -14,26 +16,31 @@ const BLOCKS: usize = 32;
 
 impl Glibc {
     /// Runs what is due at a thread's end: destructors of Rust's and C++'s thread-locals, then those of pthread keys,
-    /// as `start_thread` and `__nptl_deallocate_tsd` do; again while they leave something behind, four rounds at most.
+    /// as `start_thread` and `__nptl_deallocate_tsd` do; again while they leave something behind, four rounds at most. What is
+    /// left after that is dropped, as POSIX has it, and so that no later body finds it. Robust mutexes that the body still holds
+    /// are marked as those of a dead owner.
     ///
     /// # Safety
     ///
     /// `tp` is the thread pointer of the calling body, whose own code has ended.
     pub(crate) unsafe fn run_destructors(&self, tp: *mut u8) {
-        for _ in 0..ROUNDS {
-            // SAFETY: by contract; destructors registered by earlier ones are run by the same call.
-            let used = unsafe {
+        // SAFETY: by contract this is the calling body's block, and its own code has ended. Destructors that earlier ones
+        // register are run by the same call.
+        unsafe {
+            (self.symbols.call_tls_dtors)();
+            let mut rounds = 0;
+            while self.run_key_destructors(tp) {
                 (self.symbols.call_tls_dtors)();
-                self.run_key_destructors(tp)
-            };
-            if !used {
-                return;
+                rounds += 1;
+                if rounds == ROUNDS {
+                    break;
+                }
             }
+            if rounds > 0 {
+                self.drop_keys(tp);
+            }
+            self.abandon_robust_mutexes(tp);
         }
-        // A key's destructor may have touched a thread-local in the last round; what would follow from that is dropped,
-        // as POSIX has it for keys, but its destructor must not wait for the body's next use.
-        // SAFETY: as above.
-        unsafe { (self.symbols.call_tls_dtors)() };
     }
 
     /// One round over the keys; whether there were any.
@@ -65,13 +72,6 @@ impl Glibc {
                         entries.add(key * self.keys.data_size),
                         block * BLOCK_KEYS + key,
                     );
-                }
-            }
-            if block > 0 {
-                // SAFETY: pthread_setspecific made every block but the first with calloc, for this thread.
-                unsafe {
-                    first.write(ptr::null_mut());
-                    libc::free(entries.cast());
                 }
             }
         }
@@ -107,26 +107,120 @@ impl Glibc {
         }
     }
 
-    /// Makes the calling body's TLS what a new thread finds: the program's and its libraries' thread-locals as in
-    /// their initial images, `errno` 0, the global locale. libc's and the loader's own thread-locals stay: malloc's
-    /// cache is worth keeping warm, and holds nothing of the predecessor's that a program could see.
+    /// Forgets the values of all keys.
     ///
     /// # Safety
     ///
-    /// `tp` is the calling body's; its destructors have run; no Rust or C code that uses thread-locals follows on it.
-    pub(crate) unsafe fn reset_tls(&self, tp: *mut u8) {
-        // SAFETY: by contract nothing refers into TLS any more. The locale functions read and write this thread's only;
-        // LC_GLOBAL_LOCALE is a valid argument.
+    /// As [`run_destructors`](Self::run_destructors), after the last round.
+    unsafe fn drop_keys(&self, tp: *mut u8) {
+        let layout = &self.pthread;
+        // SAFETY: the calling thread's own tables. pthread_setspecific made every block but the first with calloc, for this
+        // thread; the first is part of the TCB.
         unsafe {
-            self.free_dynamic_tls(tp);
+            tp.wrapping_add(layout.specific_first).write_bytes(0, BLOCK_KEYS * self.keys.data_size);
+            for block in 1..BLOCKS {
+                let entries = tp.wrapping_add(layout.specific).cast::<*mut c_void>().add(block);
+                let allocated = entries.replace(ptr::null_mut());
+                libc::free(allocated);
+            }
+            tp.wrapping_add(layout.specific_used).write(0);
+        }
+    }
+
+    /// Does for the body's robust mutexes what the kernel does when a kernel thread dies: marks them, wakes one waiter
+    /// each, and empties the list (`handle_futex_death` in the kernel's `kernel/futex/core.c`).
+    ///
+    /// # Safety
+    ///
+    /// As [`run_destructors`](Self::run_destructors).
+    unsafe fn abandon_robust_mutexes(&self, tp: *mut u8) {
+        /// `ROBUST_LIST_LIMIT`: the list is the program's memory, and may be anything.
+        const LIMIT: usize = 2048;
+        let head = tp.wrapping_add(self.pthread.robust_head);
+        // SAFETY: the head is in this thread's TCB. Its nodes are in mutexes that this thread locked and did not unlock, each a
+        // fixed distance from the mutex's lock word, which other threads access atomically.
+        unsafe {
+            let mut node = head.cast::<*mut u8>().read();
+            if node == head {
+                return;
+            }
+            let to_lock = head.add(8).cast::<isize>().read();
+            for _ in 0..LIMIT {
+                // The lowest bit says that the mutex inherits priority.
+                node = node.map_addr(|address| address & !1);
+                if node == head {
+                    break;
+                }
+                let next = node.cast::<*mut u8>().read();
+                let word = AtomicU32::from_ptr(node.offset(to_lock).cast());
+                let old = word.load(Ordering::Relaxed);
+                let died = (old & libc::FUTEX_WAITERS) | libc::FUTEX_OWNER_DIED;
+                let owner = tp.add(self.pthread.tid).cast::<u32>().read();
+                if old & libc::FUTEX_TID_MASK == owner
+                    && word
+                        .compare_exchange(old, died, Ordering::Release, Ordering::Relaxed)
+                        .is_ok()
+                    && old & libc::FUTEX_WAITERS != 0
+                {
+                    arch::system_call(
+                        libc::SYS_futex,
+                        [word.as_ptr().addr(), libc::FUTEX_WAKE as usize, 1, 0],
+                    );
+                }
+                node = next;
+            }
+            head.cast::<*mut u8>().write(head);
+            head.sub(8).cast::<*mut u8>().write(head);
+        }
+    }
+
+    /// Makes the calling body's TLS what a new thread finds: thread-locals of the program and its libraries as in their
+    /// initial images, `errno` 0, the global locale, no message from `dlerror`, cancellation in its default state.
+    ///
+    /// libc's and the loader's own thread-locals stay otherwise: malloc's cache is worth keeping warm, and the rest (the
+    /// resolver's state, buffers of `strerror` and the like) is what a thread pool's thread would keep too.
+    ///
+    /// Takes the loader's lock, unless the block is fresh: to be called where blocking is allowed.
+    ///
+    /// # Safety
+    ///
+    /// `tp` is the calling body's thread pointer, and none of its new code has run. `is_fresh` says that the block was built
+    /// since a body last ran on it.
+    pub(crate) unsafe fn begin_thread(&self, tp: *mut u8, is_fresh: bool) {
+        // SAFETY: by contract nothing refers into TLS any more. The functions read and write this thread's state only.
+        unsafe {
+            if !is_fresh {
+                // None are registered, unless `depart` broke its contract: then better now than after the reset.
+                (self.symbols.call_tls_dtors)();
+                self.free_dynamic_tls(tp);
+                self.reset_static_tls(tp);
+            }
+            // What follows is libc's own, which a fresh block may have from a husk.
             if libc::uselocale(ptr::null_mut()) != LC_GLOBAL_LOCALE {
                 libc::uselocale(LC_GLOBAL_LOCALE);
             }
+            (self.symbols.ctype_init)();
+            // The second call frees what the first one gave.
+            if !libc::dlerror().is_null() {
+                libc::dlerror();
+            }
+            *__h_errno_location() = 0;
             *libc::__errno_location() = 0;
-            self.reset_static_tls(tp);
+            let cancel = AtomicU32::from_ptr(tp.add(self.pthread.cancel).cast());
+            if cancel.load(Ordering::Relaxed) & CANCEL_STATE_AND_TYPE != 0 {
+                cancel.fetch_and(!CANCEL_STATE_AND_TYPE, Ordering::Relaxed);
+            }
         }
     }
 }
 
+/// `CANCELSTATE_BITMASK | CANCELTYPE_BITMASK` of `nptl/descr.h`; 0 is enabled and deferred.
+const CANCEL_STATE_AND_TYPE: u32 = 3;
+
 /// `LC_GLOBAL_LOCALE` of `<locale.h>`: `(locale_t) -1L`.
 const LC_GLOBAL_LOCALE: libc::locale_t = ptr::without_provenance_mut(usize::MAX);
+
+unsafe extern "C" {
+    /// `<netdb.h>`: where the calling thread's `h_errno` is.
+    fn __h_errno_location() -> *mut c_int;
+}

@@ -18,6 +18,8 @@ use std::ptr;
 #[derive(Debug)]
 pub(crate) struct Husk {
     words: Box<[usize]>,
+    /// The vDSO's state for getrandom, which libc keeps in the TCB since 2.41; 0 if there is none.
+    getrandom_state: usize,
 }
 
 impl Glibc {
@@ -26,7 +28,7 @@ impl Glibc {
     ///
     /// # Safety
     ///
-    /// `tp` is a block on which nothing runs, reset since it was last used. `own` are the addresses of its slot.
+    /// `tp` is a block on which nothing runs, and whose last body ended. `own` are the addresses of its slot.
     pub(crate) unsafe fn take_off(&self, tp: *mut u8, own: Range<usize>) -> Option<Husk> {
         let libc_block = modules::libc_block(self)?;
         // SAFETY: nothing runs on the block, so it can be read as words; libc's part was found inside its static part.
@@ -39,7 +41,12 @@ impl Glibc {
                 (0..libc_block.words).map(|word| start.add(word).read()).collect();
             let resolver = (libc_block.start as isize + self.resolver_pointer) as usize / 8;
             *words.get_mut(resolver)? = 0;
-            (!words.iter().any(|word| own.contains(word))).then_some(Husk { words })
+            let getrandom_state = self
+                .pthread
+                .getrandom_state
+                .map_or(0, |offset| tp.wrapping_add(offset).cast::<usize>().read());
+            let moves = !words.iter().any(|word| own.contains(word));
+            moves.then_some(Husk { words, getrandom_state })
         }
     }
 
@@ -58,6 +65,9 @@ impl Glibc {
             let own_resolver = resolver.read();
             ptr::copy_nonoverlapping(husk.words.as_ptr(), start, husk.words.len());
             resolver.write(own_resolver);
+            if let Some(offset) = self.pthread.getrandom_state {
+                tp.wrapping_add(offset).cast::<usize>().write(husk.getrandom_state);
+            }
         }
     }
 
@@ -100,6 +110,8 @@ impl Glibc {
         if let Some(cpu_id) = self.rseq_cpu_id.and_then(|at| usize::try_from(at).ok()) {
             known.push(cpu_id..cpu_id + 4);
         }
+        known.extend(layout.getrandom_state.map(|offset| offset..offset + 8));
+        known.extend(layout.join_state.map(|offset| offset..offset + 4));
         // SAFETY: the TCB's bytes, which nobody changes now; a TCB is whole words.
         let words = unsafe { std::slice::from_raw_parts(tp.cast::<[u8; 8]>(), layout.size / 8) };
         let is_known = |at: usize| known.iter().any(|range| range.contains(&at));

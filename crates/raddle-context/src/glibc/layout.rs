@@ -31,6 +31,12 @@ pub(crate) struct PthreadLayout {
     pub(super) specific: usize,
     pub(super) specific_first: usize,
     pub(super) specific_used: usize,
+    /// Bits of `int cancelhandling`: state and type of cancellation among them.
+    pub(super) cancel: usize,
+    /// `joinstate`, which since 2.43 must say that the thread has not exited.
+    pub(super) join_state: Option<usize>,
+    /// `getrandom_buf`, since 2.41 where the kernel has the vDSO function.
+    pub(super) getrandom_state: Option<usize>,
     /// "The program provided this stack": glibc must never free it or hand it out.
     pub(super) user_stack: UserStack,
     /// `struct robust_list_head`; the word before it is `robust_prev`.
@@ -135,13 +141,14 @@ impl Glibc {
         let pthread_size = size(c"_thread_db_sizeof_pthread")?;
         let user = field(c"_thread_db_rtld_global__dl_stack_user")?;
         /// From `_dl_stack_user` to `_dl_stack_cache_lock` in `struct rtld_global`: this list's head, the
-        /// cache list's head, a size and an address (`sysdeps/generic/ldsodefs.h`, 2.34 to 2.42).
+        /// cache list's head, a size and an address (`sysdeps/generic/ldsodefs.h`, 2.34 to 2.43).
         const USER_TO_LOCK: usize = 16 + 16 + 8 + 8;
         let threads = ThreadList {
             head: symbols.rtld_global.wrapping_add(user.offset).cast::<Node>(),
             lock: symbols.rtld_global.wrapping_add(user.offset + USER_TO_LOCK).cast(),
         };
-        let specimen = specimen::examine(&symbols, pthread_size, threads.lock)?;
+        let list = field(c"_thread_db_pthread_list")?.offset;
+        let specimen = specimen::examine(&symbols, pthread_size, &threads, list)?;
         let pthread = PthreadLayout::of(&specimen, pthread_size)?;
         let (mut tls_size, mut tls_align) = (0, 0);
         // SAFETY: the function writes its two results.
@@ -157,7 +164,7 @@ impl Glibc {
                 "the rseq area (__rseq_offset) within the thread's block",
             )?;
         }
-        let glibc = Glibc {
+        Ok(Glibc {
             keys: KeyLayout::described(symbols.keys)?,
             dtv: DtvLayout::described(symbols.rtld_global)?,
             resolver_pointer: specimen.resolver.0.wrapping_sub(specimen.tcb) as isize,
@@ -167,23 +174,7 @@ impl Glibc {
             tls_size,
             tls_align,
             symbols,
-        };
-        glibc.check_own_list()?;
-        Ok(glibc)
-    }
-
-    /// This thread must be where the thread list is believed to be, unless glibc counts it elsewhere: the main thread and
-    /// threads with stacks of their own are on this list.
-    fn check_own_list(&self) -> Result<(), Unsupported> {
-        // SAFETY: getpid and gettid have no preconditions.
-        let is_main = unsafe { libc::getpid() == libc::syscall(libc::SYS_gettid) as i32 };
-        if is_main && crate::body::running().is_none() {
-            require(
-                self.threads.contains(arch::fs_base() + self.pthread.list),
-                "the main thread on the list of threads (_dl_stack_user)",
-            )?;
-        }
-        Ok(())
+        })
     }
 }
 
@@ -219,8 +210,7 @@ impl PthreadLayout {
             "TCB word 6 (pointer guard): the same in every thread",
         )?;
         require(
-            specimen.word(arch::TAG_OFFSET) == Some(0)
-                && (tag == 0 || crate::body::running().is_some()),
+            specimen.word(arch::TAG_OFFSET) == Some(0) && tag == 0,
             "TCB word 32 (reserved): unused",
         )?;
         require(
@@ -254,14 +244,18 @@ impl PthreadLayout {
         let resolver = specimen.resolver.1.wrapping_sub(tcb);
         require(resolver < size, "pthread.res: where __resp points, inside the structure")?;
 
+        let user_stack = UserStack::on(specimen, report_events)?;
         Ok(PthreadLayout {
             size,
+            cancel: field(c"_thread_db_pthread_cancelhandling")?.offset,
+            join_state: user_stack.join_state(specimen),
+            getrandom_state: specimen.getrandom_state,
             list,
             tid,
             specific,
             specific_first,
             specific_used: report_events - 1,
-            user_stack: UserStack::on(specimen, report_events)?,
+            user_stack,
             robust_head,
             robust_futex_offset,
             stack,
@@ -269,6 +263,9 @@ impl PthreadLayout {
         })
     }
 }
+
+/// `THREAD_STATE_JOINABLE` of `nptl/descr.h` since 2.43.
+pub(super) const JOINABLE: u32 = 2;
 
 impl UserStack {
     /// The specimen's stack was the program's, so whatever says so is set in it.
@@ -285,6 +282,17 @@ impl UserStack {
             "pthread.user_stack (stack_mode since 2.42): set for a stack that the program provides",
         )?;
         Ok(UserStack::Mode { offset: mode, user: GUARD_USER })
+    }
+
+    /// Where a version that has `joinstate` keeps it: five words of 32 bits after `stack_mode` (`nptl/descr.h`, 2.43),
+    /// where a joinable specimen has 2. Earlier versions have a null pointer there.
+    fn join_state(self, specimen: &Specimen) -> Option<usize> {
+        match self {
+            UserStack::Mode { offset, .. } if specimen.half(offset + 20) == Some(JOINABLE) => {
+                Some(offset + 20)
+            }
+            _ => None,
+        }
     }
 }
 
@@ -332,7 +340,7 @@ fn require(holds: bool, what: &str) -> Result<(), Unsupported> {
 
 fn require_some<T>(found: Option<T>, what: &str) -> Result<T, Unsupported> {
     found.ok_or_else(|| {
-        Unsupported::new(format!("{} does not have {what}, as 2.34 to 2.42 do", symbols::version()))
+        Unsupported::new(format!("{} does not have {what}, as 2.34 to 2.43 do", symbols::version()))
     })
 }
 

@@ -8,7 +8,7 @@
 //! thread-locals have been destroyed. jemalloc would make itself at home again in them, enter them in its list of threads, and
 //! find them wiped by the reset that follows.
 //!
-//! libc's and the loader's own blocks are left out: see [`Glibc::reset_tls`]. So are modules in other link namespaces
+//! libc's and the loader's own blocks are left out: see [`Glibc::begin_thread`]. So are modules in other link namespaces
 //! (`dlmopen`), which the loader does not show: their static thread-locals keep their last values.
 //!
 //! Rejected: `_dl_allocate_tls_init`, which resets libc's part as well and so leaks malloc's cache at each use; a table
@@ -18,15 +18,18 @@
 
 use super::Glibc;
 use super::symbols::{LinkMap, PhdrInfo, dl_iterate_phdr};
+use crate::fork;
 use std::cell::UnsafeCell;
 use std::ffi::{c_int, c_void};
 use std::ptr;
 use std::sync::OnceLock;
 
-/// One module's part of every static TLS block: `bytes` at `tp - below`, of which the first `image_bytes` are a copy
+/// One module's part of every static TLS block: `bytes` at `tp - *offset`, of which the first `image_bytes` are a copy
 /// of `image` and the rest are zero.
 struct Image {
-    below: usize,
+    /// `l_tls_offset` of the module's link map. Read each time: whether a module that was opened without need for static
+    /// TLS gets it after all may be decided later, without a change in the list of objects.
+    offset: *const usize,
     image: *const u8,
     image_bytes: usize,
     bytes: usize,
@@ -154,6 +157,8 @@ impl Glibc {
     /// The block is the calling body's or one on which nothing runs, and nothing refers to its content any more.
     pub(super) unsafe fn reset_static_tls(&self, tp: *mut u8) {
         let mut job = Job { glibc: self, tp, step: Step::ResetIfSettled, done: false, first: true };
+        // A child that is forked meanwhile would inherit the loader's lock as held, which glibc does not mend.
+        let _no_fork = fork::hold_off();
         let run = |job: &mut Job| {
             job.first = true;
             // SAFETY: the callback gets the job back, during the call only.
@@ -174,16 +179,13 @@ impl Glibc {
         }
     }
 
-    /// Where module `module` with base address `base` has its block: bytes below the thread pointer. `None` if it has
-    /// none in the static part; `Err` while the loader has not entered it yet.
-    fn static_offset(&self, module: usize, base: usize) -> Result<Option<usize>, NotYet> {
-        /// `NO_TLS_OFFSET` and `FORCED_DYNAMIC_TLS_OFFSET` of `sysdeps/generic/dl-tls.h` and `ldsodefs.h`.
-        const NO_OFFSET: usize = 0;
-        const DYNAMIC: usize = usize::MAX;
+    /// Where the loader keeps the static offset of module `module` with base address `base`. `Err` while the loader has not
+    /// entered the module yet.
+    fn offset_of(&self, module: usize, base: usize) -> Result<*const usize, NotYet> {
         let dtv = &self.dtv;
         // SAFETY: glibc walks this list of tables without a lock as well (_dl_update_slotinfo): tables are added at its
         // end and never freed. A map is live while its object is on the loader's list, which the caller holds still;
-        // one that is not this module's is recognised by its base and its number before its offset is believed.
+        // one that is not this module's is recognised by its base and its number.
         unsafe {
             let mut table = dtv.slots.read_volatile();
             let mut first = 0;
@@ -192,22 +194,29 @@ impl Glibc {
                 if module < first + length {
                     let slot = table.add(dtv.list_slots + (module - first) * dtv.slot_size);
                     let map = slot.add(dtv.slot_map).cast::<*const u8>().read_volatile();
-                    if map.is_null()
-                        || map.add(dtv.map_module).cast::<usize>().read() != module
-                        || (*map.cast::<LinkMap>()).base != base
-                    {
-                        return Err(NotYet);
-                    }
-                    let offset = map.add(dtv.map_offset).cast::<usize>().read();
-                    let is_static =
-                        offset != NO_OFFSET && offset != DYNAMIC && offset <= self.tls_below();
-                    return Ok(is_static.then_some(offset));
+                    let is_it = !map.is_null()
+                        && map.add(dtv.map_module).cast::<usize>().read() == module
+                        && (*map.cast::<LinkMap>()).base == base;
+                    return if is_it { Ok(map.add(dtv.map_offset).cast()) } else { Err(NotYet) };
                 }
                 first += length;
                 table = table.add(dtv.list_next).cast::<*const u8>().read_volatile();
             }
         }
         Err(NotYet)
+    }
+
+    /// The distance below the thread pointer of a block of `bytes`, if `offset` is one in the static part.
+    ///
+    /// # Safety
+    ///
+    /// `offset` is a live link map's.
+    unsafe fn below(&self, offset: *const usize, bytes: usize) -> Option<usize> {
+        // `NO_TLS_OFFSET` is 0 and `FORCED_DYNAMIC_TLS_OFFSET` is -1 (`sysdeps/generic/ldsodefs.h`, `dl-tls.h`): neither
+        // passes for an offset that has room for the block. A module without bytes has nothing to copy.
+        // SAFETY: by contract.
+        let below = unsafe { offset.read_volatile() };
+        (below > 0 && bytes <= below && below <= self.tls_below()).then_some(below)
     }
 }
 
@@ -233,14 +242,16 @@ unsafe extern "C" fn visit(object: *mut PhdrInfo, _size: usize, job: *mut c_void
                 table.stamp == Some(now) && (table.settled || job.step == Step::ResetIfCurrent);
             if usable {
                 for image in table.images.as_slice() {
-                    // SAFETY: the block is free to be written by reset_static_tls's contract, and `below` was checked
-                    // to be inside its static part. The image is mapped: its object is on the list, which is held.
+                    // SAFETY: the object is on the loader's list, which is held, so its map and its image are there. The
+                    // block is free to be written by reset_static_tls's contract, and inside its static part.
                     unsafe {
-                        let block = job.tp.wrapping_sub(image.below);
+                        let Some(below) = job.glibc.below(image.offset, image.bytes) else {
+                            continue;
+                        };
+                        let block = job.tp.wrapping_sub(below);
                         ptr::copy_nonoverlapping(image.image, block, image.image_bytes);
-                        block
-                            .add(image.image_bytes)
-                            .write_bytes(0, image.bytes - image.image_bytes);
+                        let rest = image.bytes - image.image_bytes;
+                        block.add(image.image_bytes).write_bytes(0, rest);
                     }
                 }
                 job.done = true;
@@ -283,21 +294,19 @@ fn tls_of<'a>(object: &'a PhdrInfo, glibc: &Glibc) -> Option<(&'a libc::Elf64_Ph
 
 fn collect(table: &mut Table, object: &PhdrInfo, glibc: &Glibc) {
     let Some((tls, Owner::Program)) = tls_of(object, glibc) else { return };
-    match glibc.static_offset(object.tls_module, object.base) {
-        Ok(Some(below)) if tls.p_memsz as usize <= below => {
-            let entered = table.images.push(Image {
-                below,
-                image: ptr::with_exposed_provenance(object.base.wrapping_add(tls.p_vaddr as usize)),
-                image_bytes: tls.p_filesz as usize,
-                bytes: tls.p_memsz as usize,
-            });
-            if !entered {
-                // A page for a table is all that was asked for. Going on would hand one body's thread-locals to the next.
-                std::process::abort();
-            }
-        }
-        Ok(_) => {}
-        Err(NotYet) => table.settled = false,
+    let Ok(offset) = glibc.offset_of(object.tls_module, object.base) else {
+        table.settled = false;
+        return;
+    };
+    let entered = table.images.push(Image {
+        offset,
+        image: ptr::with_exposed_provenance(object.base.wrapping_add(tls.p_vaddr as usize)),
+        image_bytes: tls.p_filesz as usize,
+        bytes: tls.p_memsz as usize,
+    });
+    if !entered {
+        // A page for a table is all that was asked for. Going on would hand one body's thread-locals to the next.
+        std::process::abort();
     }
 }
 
@@ -312,12 +321,18 @@ pub(super) fn libc_block(glibc: &Glibc) -> Option<LibcBlock> {
         // SAFETY: dl_iterate_phdr passes a valid description and our search.
         let (object, search) = unsafe { (&*object, &mut *search.cast::<Search>()) };
         let Some((tls, Owner::Libc)) = tls_of(object, search.glibc) else { return 0 };
-        if let Ok(Some(start)) = search.glibc.static_offset(object.tls_module, object.base)
-            && tls.p_memsz % 8 == 0
+        let bytes = tls.p_memsz as usize;
+        // SAFETY: libc stays on the loader's list.
+        let start = search
+            .glibc
+            .offset_of(object.tls_module, object.base)
+            .ok()
+            .and_then(|offset| unsafe { search.glibc.below(offset, bytes) });
+        if let Some(start) = start
+            && bytes % 8 == 0
             && start % 8 == 0
-            && tls.p_memsz as usize <= start
         {
-            search.found = Some(LibcBlock { start, words: tls.p_memsz as usize / 8 });
+            search.found = Some(LibcBlock { start, words: bytes / 8 });
         }
         1
     }

@@ -12,7 +12,7 @@
 #![allow(unsafe_code, reason = "reads a live pthread's descriptor")]
 
 use super::symbols::{self, LowLevelLock, Symbols};
-use super::thread_list::lock_word;
+use super::thread_list::{ThreadList, lock_word};
 use crate::arch;
 use crate::error::Unsupported;
 use std::ffi::c_void;
@@ -33,6 +33,8 @@ pub(super) struct Specimen {
     pub(super) robust_head: usize,
     /// Where its `__resp` is, and what that pointed at.
     pub(super) resolver: (usize, usize),
+    /// The word that getrandom filled in, if this version keeps something there: the vDSO's state for the thread.
+    pub(super) getrandom_state: Option<usize>,
     /// The stack that it was given: lowest address and length.
     pub(super) stack: (usize, usize),
 }
@@ -56,17 +58,19 @@ struct Meeting {
     resolver: *mut *mut c_void,
     pthread_size: usize,
     seen: AtomicPtr<Specimen>,
-    /// 0: look at yourself; 1: the lock is held, create a thread.
+    /// 0: look at yourself; 1: the lock is held, create a thread; 2: end.
     step: AtomicU32,
     /// What creating a thread answered, plus one; 0 until then.
     created: AtomicUsize,
 }
 
-/// Runs a specimen: copies what it sees of itself and proves that `supposed_lock` is the lock of the thread lists.
+/// Runs a specimen: copies what it sees of itself, proves that the list's supposed lock is its lock, and finds the specimen
+/// on the list, `node` bytes from its thread pointer.
 pub(super) fn examine(
     symbols: &Symbols,
     pthread_size: usize,
-    supposed_lock: *mut LowLevelLock,
+    threads: &ThreadList,
+    node: usize,
 ) -> Result<Specimen, Unsupported> {
     const STACK: usize = 256 * 1024;
     // SAFETY: an anonymous mapping at an address of the kernel's choice.
@@ -90,7 +94,7 @@ pub(super) fn examine(
         step: AtomicU32::new(0),
         created: AtomicUsize::new(0),
     };
-    let result = meet(&meeting, stack, STACK, supposed_lock);
+    let result = meet(&meeting, stack, STACK, threads, node);
     // SAFETY: the thread on this stack was joined, or never started.
     unsafe { libc::munmap(stack, STACK) };
     let seen = meeting.seen.load(Ordering::Acquire);
@@ -106,7 +110,8 @@ fn meet(
     meeting: &Meeting,
     stack: *mut c_void,
     stack_size: usize,
-    supposed_lock: *mut LowLevelLock,
+    threads: &ThreadList,
+    node: usize,
 ) -> Result<(), Unsupported> {
     // SAFETY: the attribute is initialised before it is used and destroyed after; the stack is ours and stays mapped
     // until the thread is joined below; `meeting` outlives the join.
@@ -129,15 +134,27 @@ fn meet(
     };
     let patience = Duration::from_secs(5);
     let seen = wait_until(patience, || !meeting.seen.load(Ordering::Acquire).is_null());
-    let proof = if seen {
-        prove_lock(meeting, supposed_lock, patience)
-    } else {
+    let proof = if !seen {
         Err(late("look at itself"))
+    } else {
+        // The list is only looked at under its lock, so the lock comes first. A pthread_t is the TCB's address.
+        prove_lock(meeting, threads.lock, patience)
+            .and_then(|()| must_be_listed(threads, thread as usize + node))
     };
     meeting.step.store(2, Ordering::Release);
     // SAFETY: the thread was created joinable and is joined once.
     unsafe { libc::pthread_join(thread, ptr::null_mut()) };
     proof
+}
+
+fn must_be_listed(threads: &ThreadList, node: usize) -> Result<(), Unsupported> {
+    if threads.contains(node) {
+        return Ok(());
+    }
+    Err(Unsupported::new(format!(
+        "a thread with a stack of the program's is not on {}'s list of them (_dl_stack_user)",
+        symbols::version()
+    )))
 }
 
 /// Holds the supposed lock while the specimen creates a thread, and expects to see glibc wait for it.
@@ -187,13 +204,21 @@ extern "C" fn specimen_main(meeting: *mut c_void) -> *mut c_void {
         libc::syscall(libc::SYS_get_robust_list, 0, &raw mut robust_head, &raw mut length);
         let resolver = libc::dlsym(libc::RTLD_DEFAULT, c"__resp".as_ptr()).cast::<*mut c_void>();
         debug_assert!(resolver != meeting.resolver, "__resp is thread-local");
-        Specimen {
-            tcb,
-            bytes: std::slice::from_raw_parts(
-                ptr::with_exposed_provenance(tcb),
+        let copy = || {
+            std::slice::from_raw_parts(
+                ptr::with_exposed_provenance::<u8>(tcb),
                 meeting.pthread_size,
             )
-            .to_vec(),
+            .to_vec()
+        };
+        let bytes = copy();
+        let mut random = 0u32;
+        libc::getrandom((&raw mut random).cast(), size_of::<u32>(), 0);
+        let getrandom_state = word_that_was_filled(&bytes, &copy());
+        Specimen {
+            tcb,
+            bytes,
+            getrandom_state,
             kernel_id: libc::syscall(libc::SYS_gettid) as i32,
             robust_head: robust_head.addr(),
             resolver: (resolver.addr(), resolver.read().addr()),
@@ -219,7 +244,21 @@ extern "C" fn specimen_main(meeting: *mut c_void) -> *mut c_void {
         error
     };
     meeting.created.store(error as usize + 1, Ordering::Release);
+    while meeting.step.load(Ordering::Acquire) != 2 {
+        std::thread::yield_now();
+    }
     ptr::null_mut()
+}
+
+/// Where a word was 0 `before` and is not `after`, if that is so in exactly one place.
+fn word_that_was_filled(before: &[u8], after: &[u8]) -> Option<usize> {
+    let words = before.chunks_exact(8).zip(after.chunks_exact(8));
+    let mut filled = words
+        .enumerate()
+        .filter(|(_, (before, after))| **before == [0; 8] && **after != [0; 8])
+        .map(|(word, _)| word * 8);
+    let first = filled.next();
+    if filled.next().is_some() { None } else { first }
 }
 
 extern "C" fn nothing_main(_: *mut c_void) -> *mut c_void {
@@ -247,7 +286,7 @@ fn late(what: &str) -> Unsupported {
 
 fn unproven(how: &str) -> String {
     format!(
-        "the lock of {}'s thread lists (_dl_stack_cache_lock) is not where 2.34 to 2.42 keep it: the word there {how}",
+        "the lock of {}'s thread lists (_dl_stack_cache_lock) is not where 2.34 to 2.43 keep it: the word there {how}",
         symbols::version()
     )
 }

@@ -33,7 +33,7 @@ pub(super) struct Symbols {
 impl Symbols {
     pub(super) fn look_up() -> Result<Symbols, Unsupported> {
         // SAFETY: each type is the declaration in glibc's source file named at the field; the functions kept them
-        // from 2.34 to 2.42. `deallocate_tls` and the others are only called as those files' callers do.
+        // from 2.34 to 2.43. `deallocate_tls` and the others are only called as those files' callers do.
         unsafe {
             Ok(Symbols {
                 allocate_tls: std::mem::transmute::<

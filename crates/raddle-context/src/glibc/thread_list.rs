@@ -14,8 +14,8 @@
 #![allow(unsafe_code, reason = "links bodies into a list of glibc's, under its lock")]
 
 use super::symbols::LowLevelLock;
-use std::ptr;
-use std::sync::atomic::{AtomicU32, Ordering};
+use crate::arch;
+use std::sync::atomic::{AtomicU32, Ordering, compiler_fence};
 
 /// `list_t` of `include/list.h`: a node, or the head of a circular list.
 #[repr(C)]
@@ -45,12 +45,13 @@ impl ThreadList {
     pub(super) unsafe fn link(&self, node: *mut Node) {
         let _held = self.hold();
         // SAFETY: the lock is held, so the list is nobody else's; the head is never empty of valid links. The node is
-        // complete before the head leads to it: a forked child may find the list as it is at any instruction.
+        // complete before the head leads to it: a forked child finds the list as it is at any instruction, and walks it.
         unsafe {
             let first = (*self.head).next;
             (*node).next = first;
             (*node).previous = self.head;
             (*first).previous = node;
+            compiler_fence(Ordering::SeqCst);
             (*self.head).next = node;
         }
     }
@@ -122,26 +123,19 @@ pub(super) unsafe fn lock_word(lock: *mut LowLevelLock) -> &'static AtomicU32 {
 }
 
 fn futex_wait(word: &AtomicU32, while_it_is: u32) {
-    // SAFETY: the kernel reads an aligned word of a live object. Any return is fine: the caller looks again.
+    let operation = (libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG) as usize;
+    // SAFETY: the kernel reads an aligned word of a live object, and there is no timeout. Any return is fine: the caller
+    // looks again.
     unsafe {
-        libc::syscall(
+        arch::system_call(
             libc::SYS_futex,
-            word.as_ptr(),
-            libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG,
-            while_it_is,
-            ptr::null::<libc::timespec>(),
+            [word.as_ptr().addr(), operation, while_it_is as usize, 0],
         );
     }
 }
 
 pub(super) fn futex_wake(word: &AtomicU32) {
+    let operation = (libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG) as usize;
     // SAFETY: the kernel uses the address as a key only.
-    unsafe {
-        libc::syscall(
-            libc::SYS_futex,
-            word.as_ptr(),
-            libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG,
-            1,
-        );
-    }
+    unsafe { arch::system_call(libc::SYS_futex, [word.as_ptr().addr(), operation, 1, 0]) };
 }

@@ -17,8 +17,8 @@
 )]
 
 use raddle_context::{
-    After, Arena, Body, BodyRef, Cache, Config, Departure, End, KernelThread, Outcome, SignalFrame,
-    running, switch,
+    After, Arena, Body, BodyRef, Cache, Config, Departure, Hooks, KernelThread, Outcome,
+    SignalFrame, running, switch,
 };
 use std::any::Any;
 use std::cell::{Cell, UnsafeCell};
@@ -332,11 +332,10 @@ fn spawn_in<T: Send + 'static>(
         body.control().cast::<Control>().write(block);
         body.start(
             move || {
-                allow_preemption();
                 let result = main();
                 *put.lock().unwrap() = Some(result);
             },
-            END,
+            HOOKS,
         );
     }
     world.live.fetch_add(1, Relaxed);
@@ -345,11 +344,11 @@ fn spawn_in<T: Send + 'static>(
     Join { ended, value }
 }
 
-fn allow_preemption() {
-    control(running().unwrap()).count.fetch_sub(1, SeqCst);
-}
+const HOOKS: Hooks = Hooks { arrive, settle, depart };
 
-const END: End = End { settle, depart };
+unsafe fn arrive(body: BodyRef) {
+    control(body).count.fetch_sub(1, SeqCst);
+}
 
 unsafe fn settle(body: BodyRef, outcome: Outcome) {
     let ended = unsafe { &*control(body).ended.load(Relaxed) };
@@ -488,11 +487,12 @@ extern "C" fn on_tick(_signal: i32, _info: *mut libc::siginfo_t, context: *mut c
         return;
     }
     let mut frame = unsafe { SignalFrame::from_handler(context) };
-    if !frame.is_on_body_stack() {
-        return;
-    }
     block.count.fetch_add(1, SeqCst);
     let worker = unsafe { &*block.worker.load(Relaxed) };
+    if !frame.may_switch(&worker.kernel_thread) {
+        block.count.fetch_sub(1, SeqCst);
+        return;
+    }
     let pc = frame.program_counter();
     let in_library = worker.world.text.iter().any(|text| text.contains(&pc));
     if in_library && worker.deferred.fetch_add(1, Relaxed) < 10 {

@@ -1,0 +1,134 @@
+//! `raddle-bench`: raddle beside its peers, measured in one run on one machine.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `pairs` | times two things in turns and says how their ratio is known |
+//! | `report` | one line for each result: a table to read, or JSON |
+//! | `switch` | bodies and switches against corosensei, may's coroutines and kernel threads |
+//!
+//! A further benchmark is a further module with a `run` like [`switch::run`], and a further [`Command`].
+#![deny(unsafe_code)]
+
+mod pairs;
+mod report;
+mod switch;
+
+use clap::{Args, Parser, Subcommand};
+use pairs::Plan;
+use report::Report;
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Measures raddle side by side with its peers.
+///
+/// Each comparison is made of pairs: a block of raddle's, a block of the peer's, and so on in turns, so that whatever slows the
+/// machine down meets both. A pair gives a ratio; the median of the ratios is reported with its 95 % confidence interval.
+#[derive(Parser)]
+#[command(version)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Switches between bodies; making, keeping and ending them
+    #[command(after_long_help = switch::CASES)]
+    Switch {
+        #[command(flatten)]
+        measuring: Measuring,
+
+        /// How many suspended bodies to take the memory of; one takes some 10 KiB. Peers get fewer where they run out of mappings
+        #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..=4_000_000))]
+        bodies: u32,
+    },
+}
+
+/// What all benchmarks have in common.
+#[derive(Args)]
+struct Measuring {
+    /// Print one JSON object a line, in place of a table
+    #[arg(long)]
+    json: bool,
+
+    /// Pairs for each comparison; 41 by default, 11 with --quick
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(6..=1000))]
+    rounds: Option<u16>,
+
+    /// Blocks of 5 ms in place of 20, and fewer pairs: seconds in place of a minute, and wider intervals
+    #[arg(long)]
+    quick: bool,
+}
+
+impl Measuring {
+    fn plan(&self) -> Plan {
+        let (rounds, block_ms) = if self.quick { (11, 5) } else { (41, 20) };
+        Plan {
+            rounds: self.rounds.map_or(rounds, usize::from),
+            block: Duration::from_millis(block_ms),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let Command::Switch { measuring, bodies } = CommandLine::parse().command;
+    let printed = check()
+        .and_then(|()| switch::run(&measuring.plan(), bodies as usize))
+        .and_then(|report| print(&report, measuring.json));
+    match printed {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads has seen enough, `head` for instance.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("raddle-bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether raddle can run here at all; its own words if not.
+fn check() -> io::Result<()> {
+    Ok(raddle_context::check()?)
+}
+
+fn print(report: &Report, json: bool) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    if json {
+        report.write_json(&mut out)?
+    } else {
+        report.write_table(&mut out)?
+    }
+    out.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn quick_can_still_be_told_its_rounds() {
+        let plan = |args: &[&str]| {
+            let Command::Switch { measuring, .. } =
+                CommandLine::try_parse_from(args).expect("valid arguments").command;
+            (measuring.plan().rounds, measuring.plan().block.as_millis())
+        };
+        assert_eq!(plan(&["raddle-bench", "switch"]), (41, 20));
+        assert_eq!(plan(&["raddle-bench", "switch", "--quick"]), (11, 5));
+        assert_eq!(plan(&["raddle-bench", "switch", "--quick", "--rounds", "8"]), (8, 5));
+    }
+
+    #[test]
+    fn too_few_rounds_for_an_interval_are_refused() {
+        assert!(
+            CommandLine::try_parse_from(["raddle-bench", "switch", "--rounds", "5"]).is_err(),
+            "five pairs have no 95 % interval"
+        );
+    }
+}

@@ -1,0 +1,270 @@
+//! What a benchmark says: one record for each case and peer, as a table or as lines of JSON.
+
+use crate::pairs::Estimate;
+use serde::Serialize;
+use std::io::{self, IsTerminal, Write};
+
+/// What a value is counted in.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Unit {
+    Ns,
+    Bytes,
+    Mappings,
+}
+
+impl Unit {
+    fn name(self) -> &'static str {
+        match self {
+            Unit::Ns => "ns",
+            Unit::Bytes => "bytes",
+            Unit::Mappings => "mappings",
+        }
+    }
+}
+
+/// One result. As JSON its fields have this order; what is not known is left out.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Record {
+    pub(crate) bench: &'static str,
+    pub(crate) case: &'static str,
+    pub(crate) peer: &'static str,
+    pub(crate) value: f64,
+    pub(crate) unit: Unit,
+    /// Between what the value lies with 95 % confidence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    low: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    high: Option<f64>,
+    /// The peer's value as a multiple of raddle's, and between what it lies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ratio: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ratio_low: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ratio_high: Option<f64>,
+    /// By how much the peer's value exceeds raddle's; for readers only.
+    #[serde(skip)]
+    difference: Option<Estimate>,
+}
+
+impl Record {
+    /// A value that was counted.
+    pub(crate) fn counted(
+        bench: &'static str,
+        case: &'static str,
+        peer: &'static str,
+        value: f64,
+        unit: Unit,
+    ) -> Record {
+        Record {
+            bench,
+            case,
+            peer,
+            value: rounded(value),
+            unit,
+            low: None,
+            high: None,
+            ratio: None,
+            ratio_low: None,
+            ratio_high: None,
+            difference: None,
+        }
+    }
+
+    /// A time that was measured in blocks.
+    pub(crate) fn timed(
+        bench: &'static str,
+        case: &'static str,
+        peer: &'static str,
+        ns: Estimate,
+    ) -> Record {
+        Record {
+            low: Some(rounded(ns.low)),
+            high: Some(rounded(ns.high)),
+            ..Record::counted(bench, case, peer, ns.median, Unit::Ns)
+        }
+    }
+
+    /// Compared with raddle's value, pair by pair.
+    pub(crate) fn compared(self, ratio: Estimate, difference: Estimate) -> Record {
+        Record {
+            ratio_low: Some(rounded(ratio.low)),
+            ratio_high: Some(rounded(ratio.high)),
+            difference: Some(difference),
+            ..self.with_ratio(ratio.median)
+        }
+    }
+
+    /// Compared with raddle's value, once.
+    pub(crate) fn with_ratio(self, ratio: f64) -> Record {
+        Record { ratio: Some(rounded(ratio)), ..self }
+    }
+}
+
+/// Four decimals: a tenth of a picosecond, below any noise.
+fn rounded(value: f64) -> f64 {
+    (value * 1e4).round() / 1e4
+}
+
+/// All that one run has to say.
+#[derive(Default)]
+pub(crate) struct Report {
+    pub(crate) records: Vec<Record>,
+    /// What a reader of the table should know; not part of the JSON.
+    pub(crate) notes: Vec<String>,
+}
+
+impl Report {
+    /// One object a line.
+    pub(crate) fn write_json(&self, out: &mut impl Write) -> io::Result<()> {
+        for record in &self.records {
+            serde_json::to_writer(&mut *out, record)?;
+            writeln!(out)?;
+        }
+        Ok(())
+    }
+
+    /// Aligned columns, then the notes.
+    pub(crate) fn write_table(&self, out: &mut impl Write) -> io::Result<()> {
+        const HEAD: [&str; 8] = [
+            "case",
+            "peer",
+            "value",
+            "",
+            "95 % interval",
+            "peer/raddle",
+            "95 % interval",
+            "more than raddle",
+        ];
+        /// Texts begin at the left of their column, numbers end at its right.
+        const IS_TEXT: [bool; 8] = [true, true, false, true, false, false, false, false];
+        let mut rows = vec![HEAD.map(str::to_owned)];
+        let mut case = "";
+        for record in &self.records {
+            rows.push(row(record, if record.case == case { "" } else { record.case }));
+            case = record.case;
+        }
+        let widths: [usize; 8] = std::array::from_fn(|column| {
+            rows.iter().map(|row| row[column].len()).max().unwrap_or(0)
+        });
+        for row in &rows {
+            let mut line = String::new();
+            for ((cell, width), is_text) in row.iter().zip(widths).zip(IS_TEXT) {
+                line +=
+                    &if is_text { format!("{cell:<width$}") } else { format!("{cell:>width$}") };
+                line += "  ";
+            }
+            writeln!(out, "{}", line.trim_end())?;
+        }
+        for note in &self.notes {
+            writeln!(out, "\n{note}")?;
+        }
+        Ok(())
+    }
+}
+
+fn row(record: &Record, case: &str) -> [String; 8] {
+    let interval = |low: Option<f64>, high: Option<f64>| match (low, high) {
+        (Some(low), Some(high)) => format!("{} .. {}", readable(low), readable(high)),
+        _ => String::new(),
+    };
+    let value = match record.unit {
+        Unit::Ns => readable(record.value),
+        Unit::Bytes | Unit::Mappings => format!("{:.0}", record.value),
+    };
+    let unit = record.unit.name();
+    let difference = record.difference.map(|by| {
+        let (low, high) = (readable(by.low), readable(by.high));
+        format!("{} ({low} .. {high}) {unit}", readable(by.median))
+    });
+    [
+        case.to_owned(),
+        record.peer.to_owned(),
+        value,
+        unit.to_owned(),
+        interval(record.low, record.high),
+        record.ratio.map(readable).unwrap_or_default(),
+        interval(record.ratio_low, record.ratio_high),
+        difference.unwrap_or_default(),
+    ]
+}
+
+/// A number with as many decimals as its size deserves.
+fn readable(value: f64) -> String {
+    let decimals = match value.abs() {
+        below if below < 10.0 => 2,
+        below if below < 100.0 => 1,
+        _ => 0,
+    };
+    format!("{value:.decimals$}")
+}
+
+/// Tells a person at a terminal what is being done; nobody else.
+pub(crate) fn progress(doing: &str) {
+    if io::stderr().is_terminal() {
+        eprintln!("raddle-bench: {doing}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report() -> Report {
+        let ns = Estimate { median: 5.25, low: 5.0, high: 5.5 };
+        let ratio = Estimate { median: 0.5, low: 0.45, high: 0.55 };
+        let difference = Estimate { median: -2.5, low: -3.0, high: -2.0 };
+        Report {
+            records: vec![
+                Record::timed("switch", "switch", "raddle", ns),
+                Record::timed("switch", "switch", "corosensei", ns).compared(ratio, difference),
+                Record::counted("switch", "body_mappings", "raddle", 25.0, Unit::Mappings),
+            ],
+            notes: vec!["a note".to_owned()],
+        }
+    }
+
+    fn lines(write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> Vec<String> {
+        let mut out = Vec::new();
+        write(&mut out).expect("a Vec takes all that is written");
+        let text = String::from_utf8(out).expect("only text is written");
+        text.lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn json_lines_have_five_keys_in_order_and_then_what_is_known() {
+        assert_eq!(
+            lines(|out| report().write_json(out)),
+            [
+                r#"{"bench":"switch","case":"switch","peer":"raddle","value":5.25,"unit":"ns","low":5.0,"high":5.5}"#,
+                r#"{"bench":"switch","case":"switch","peer":"corosensei","value":5.25,"unit":"ns","low":5.0,"high":5.5,"ratio":0.5,"ratio_low":0.45,"ratio_high":0.55}"#,
+                r#"{"bench":"switch","case":"body_mappings","peer":"raddle","value":25.0,"unit":"mappings"}"#,
+            ]
+        );
+    }
+
+    #[test]
+    fn every_json_line_is_an_object_of_its_own() {
+        for line in lines(|out| report().write_json(out)) {
+            let value: serde_json::Value = serde_json::from_str(&line).expect("a line is JSON");
+            assert!(value.is_object(), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_table_is_aligned_and_names_a_case_once() {
+        let lines = lines(|out| report().write_table(out));
+        assert_eq!(lines.iter().filter(|line| line.starts_with("switch")).count(), 1);
+        let columns: Vec<_> = lines[1..3].iter().map(|line| line.find("5.00 .. 5.50")).collect();
+        assert!(columns[0].is_some() && columns[0] == columns[1], "{lines:#?}");
+        assert_eq!(lines.last().map(String::as_str), Some("a note"));
+    }
+
+    #[test]
+    fn numbers_are_as_precise_as_their_size_deserves() {
+        assert_eq!(readable(5.126), "5.13");
+        assert_eq!(readable(-51.26), "-51.3");
+        assert_eq!(readable(10_483.4), "10483");
+    }
+}

@@ -1,0 +1,131 @@
+//! Floors: what the processor and the kernel charge for the parts that no implementation gets around.
+//!
+//! Missing: `wrfsbase`, the write of the thread pointer in each switch. It takes assembly, which only raddle-context has
+//! (`core::arch` knows the target feature `fsgsbase`, but no intrinsic for it).
+
+#![allow(unsafe_code, reason = "maps memory, touches it and makes guards in it")]
+
+use crate::pairs::{Block, Work};
+use std::arch::x86_64::_rdtsc;
+use std::hint::black_box;
+use std::io;
+use std::time::Duration;
+
+const PAGE: usize = 4096;
+
+/// All of them, by the name of their case.
+pub(super) fn all<'a>() -> [(&'static str, Work<'a>); 3] {
+    [("rdtsc", Box::new(rdtsc)), ("page_fault", Box::new(page_fault)), ("guard", guard())]
+}
+
+fn rdtsc(operations: u64) -> io::Result<Block> {
+    Block::time(operations, || {
+        for _ in 0..operations {
+            // SAFETY: reads a counter that every x86_64 processor has, and that Linux lets user space read.
+            black_box(unsafe { _rdtsc() });
+        }
+        Ok(())
+    })
+}
+
+/// The first touch of a page, the share of a new page table included.
+fn page_fault(operations: u64) -> io::Result<Block> {
+    /// Mapped at once: 16 MiB.
+    const PAGES: u64 = 4096;
+    in_mappings(operations, PAGES, PAGE, |page| {
+        // SAFETY: the first byte of a page of the mapping.
+        unsafe { page.write_volatile(1) };
+        Ok(())
+    })
+}
+
+/// A guard of 16 KiB at the bottom of a slot, as an arena makes one for each body: by mark where the kernel has them, by
+/// protection otherwise.
+fn guard<'a>() -> Work<'a> {
+    const GUARD_BYTES: usize = 16 * 1024;
+    const SLOT_BYTES: usize = 256 * 1024;
+    /// Mapped at once: 1 GiB of address space.
+    const SLOTS: u64 = 4096;
+    /// `MADV_GUARD_INSTALL` of `<asm-generic/mman-common.h>`, Linux 6.13.
+    const MADV_GUARD_INSTALL: libc::c_int = 102;
+    let mark = |at: *mut u8| {
+        // SAFETY: a range of the mapping, in which nothing lives.
+        done(unsafe { libc::madvise(at.cast(), GUARD_BYTES, MADV_GUARD_INSTALL) })
+    };
+    let protect = |at: *mut u8| {
+        // SAFETY: as above.
+        done(unsafe { libc::mprotect(at.cast(), GUARD_BYTES, libc::PROT_NONE) })
+    };
+    Box::new(move |operations| {
+        match in_mappings(operations, SLOTS, SLOT_BYTES, mark) {
+            // How kernels before 6.13 answer to an advice that they don't know.
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
+                in_mappings(operations, SLOTS, SLOT_BYTES, protect)
+            }
+            block => block,
+        }
+    })
+}
+
+/// Calls `operation` on `operations` places that are `stride` bytes apart in fresh mappings of `places` each. Mapping and
+/// unmapping are not timed.
+fn in_mappings(
+    operations: u64,
+    places: u64,
+    stride: usize,
+    operation: impl Fn(*mut u8) -> io::Result<()>,
+) -> io::Result<Block> {
+    let mut elapsed = Duration::ZERO;
+    let mut left = operations;
+    while left > 0 {
+        let now = left.min(places);
+        let mapping = Mapping::new(places as usize * stride)?;
+        let block = Block::time(now, || {
+            (0..now as usize)
+                .try_for_each(|place| operation(mapping.start.wrapping_add(place * stride)))
+        })?;
+        elapsed += block.elapsed;
+        left -= now;
+    }
+    Ok(Block { operations, elapsed })
+}
+
+/// Address space like an arena's: without reserve and without huge pages.
+struct Mapping {
+    start: *mut u8,
+    bytes: usize,
+}
+
+impl Mapping {
+    fn new(bytes: usize) -> io::Result<Mapping> {
+        // SAFETY: a new mapping at an address of the kernel's choice, and an advice for it.
+        unsafe {
+            let start = libc::mmap(
+                std::ptr::null_mut(),
+                bytes,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
+                -1,
+                0,
+            );
+            if start == libc::MAP_FAILED {
+                return Err(io::Error::last_os_error());
+            }
+            // Fails on a kernel without huge pages, where it is not needed.
+            libc::madvise(start, bytes, libc::MADV_NOHUGEPAGE);
+            Ok(Mapping { start: start.cast(), bytes })
+        }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is this value's, and nobody has kept an address in it.
+        unsafe { libc::munmap(self.start.cast(), self.bytes) };
+    }
+}
+
+/// What a system call's 0 or -1 means.
+fn done(result: libc::c_int) -> io::Result<()> {
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}

@@ -1,0 +1,8 @@
+//! What suites that need several crates share. The suites themselves stand in `tests/tests/`.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`house`] | the check of this repository's own rules: arrows, assembly, unsafe code, documentation |
+#![forbid(unsafe_code)]
+
+pub mod house;
