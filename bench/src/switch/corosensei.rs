@@ -1,7 +1,7 @@
 //! corosensei: asymmetric coroutines, resumed by their parent and yielding to it; TLS is the kernel thread's.
 
 use super::memory::{self, Crowd, Memory};
-use super::{COLD_BATCH, Peer, STACK_BYTES};
+use super::peer::{COLD_BATCH, Peer, STACK_BYTES};
 use crate::pairs::{Block, Work};
 use corosensei::Coroutine;
 use corosensei::stack::DefaultStack;

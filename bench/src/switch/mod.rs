@@ -7,6 +7,7 @@
 //! | `may` | the coroutines of may, from its crate `generator` |
 //! | `kernel_thread` | `std::thread`, made and joined |
 //! | `floors` | what the processor and the kernel charge for the parts |
+//! | `peer` | what each library has to do for it |
 //! | `memory` | what live bodies take |
 //!
 //! The two coroutine libraries share the worker's TLS among all that run on it, and write no thread pointer; they also leave
@@ -17,11 +18,12 @@ mod floors;
 mod kernel_thread;
 mod may;
 mod memory;
+mod peer;
 mod raddle;
 
+use self::peer::{COLD_BATCH, Peer};
 use crate::pairs::{Estimate, Pairs, Plan, Subject, Work};
 use crate::report::{Record, Report, Unit, progress};
-use memory::Crowd;
 use std::io;
 
 /// What the cases are, for whoever asks `--help`.
@@ -43,41 +45,8 @@ Peers: corosensei; may (its crate generator); std (a kernel thread); floor.";
 
 const BENCH: &str = "switch";
 
-/// Stack that the peers' coroutines get, as large as a body's slot is by default. Both round it up and add a guard page.
-const STACK_BYTES: usize = 256 * 1024;
-
 /// Contexts that take turns in `switch_1000`.
 const MANY: usize = 1000;
-
-/// Bodies that `body_cold` makes in a row before it destroys them all: as many as one mapping of an arena holds.
-///
-/// The peers could destroy each before they make the next, and then get the same, still cached pages back from the kernel each
-/// time: that would be a stack which was used before.
-const COLD_BATCH: usize = 4096;
-
-/// Peers' bodies whose memory is measured at most: each takes two mappings, of 65,530 that a process may have by default.
-const PEER_BODIES: usize = 20_000;
-
-/// What each library has to do. The contexts of a switch and of a ring stay suspended between blocks.
-trait Peer {
-    fn name(&self) -> &'static str;
-
-    /// Between the kernel thread and one context, there and back; an operation is one switch.
-    fn switch(&self) -> io::Result<Work<'_>>;
-
-    /// Round `contexts` contexts, each in its turn; an operation is one switch.
-    fn ring(&self, contexts: usize) -> io::Result<Work<'_>>;
-
-    /// Makes, runs and ends a context on the stack of the last one.
-    fn warm(&self) -> io::Result<Work<'_>>;
-
-    /// Makes and runs [`COLD_BATCH`] contexts on a new stack each, then gives the memory of them all back, whatever number of
-    /// operations is asked for.
-    fn cold(&self) -> io::Result<Work<'_>>;
-
-    /// Takes the memory of `bodies` suspended contexts, or of as many as there can be.
-    fn crowd(&self, bodies: usize) -> io::Result<Crowd>;
-}
 
 /// Measures everything; `bodies` is how many live bodies `body_bytes` is to see.
 pub(crate) fn run(plan: &Plan, bodies: usize) -> io::Result<Report> {

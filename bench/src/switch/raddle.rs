@@ -3,7 +3,7 @@
 #![allow(unsafe_code, reason = "starts bodies and switches between them")]
 
 use super::memory::{Crowd, Memory};
-use super::{COLD_BATCH, Peer};
+use super::peer::{COLD_BATCH, Peer};
 use crate::pairs::{Block, Work};
 use raddle_context::{
     After, Arena, Body, BodyRef, Cache, Context, Departure, Hooks, KernelThread, Outcome, switch,

@@ -68,7 +68,7 @@ fn give_way() {
 
 extern "C" fn before() {
     let mut gate = GATE.fetch_add(CLOSED, Ordering::Acquire);
-    while gate % CLOSED != 0 {
+    while !gate.is_multiple_of(CLOSED) {
         give_way();
         gate = GATE.load(Ordering::Acquire);
     }

@@ -329,8 +329,8 @@ pub(super) fn libc_block(glibc: &Glibc) -> Option<LibcBlock> {
             .ok()
             .and_then(|offset| unsafe { search.glibc.below(offset, bytes) });
         if let Some(start) = start
-            && bytes % 8 == 0
-            && start % 8 == 0
+            && bytes.is_multiple_of(8)
+            && start.is_multiple_of(8)
         {
             search.found = Some(LibcBlock { start, words: bytes / 8 });
         }

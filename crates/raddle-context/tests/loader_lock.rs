@@ -1,0 +1,79 @@
+//! Catches a wait for the loader's lock where its holder could never go on: a body that was switched away from inside
+//! `dl_iterate_phdr`, and a forked child that inherits the lock.
+
+#![allow(clippy::undocumented_unsafe_blocks, reason = "C calls with plain arguments, in a test")]
+
+mod harness;
+mod stage;
+
+use harness::{Run, run, spawn, yield_now};
+use stage::{Stage, leave};
+use std::ffi::{c_int, c_void};
+use std::ptr;
+use std::time::{Duration, Instant};
+
+unsafe extern "C" fn inside(_: *mut libc::dl_phdr_info, _: usize, _: *mut c_void) -> c_int {
+    leave();
+    1
+}
+
+/// While one body is away in the middle of a callback, another ends: its end needs no lock.
+#[test]
+fn a_body_ends_while_another_holds_the_lock() {
+    let mut stage = Stage::new();
+    let warm = stage.cast(|| ());
+    assert!(stage.finish(warm));
+    let holder = stage.cast(|| unsafe {
+        libc::dl_iterate_phdr(Some(inside), ptr::null_mut());
+    });
+    let ends = stage.cast(leave);
+    assert!(stage.enter(&ends), "it has begun, and will end below");
+    assert!(stage.enter(&holder), "it is away, and holds the lock");
+    assert!(!stage.enter(&ends), "it has ended");
+    assert!(stage.finish(holder));
+}
+
+/// Children forked while bodies come and go can use the loader.
+#[test]
+fn forked_children_do_not_inherit_the_lock() {
+    let forks = if cfg!(debug_assertions) { 60 } else { 150 };
+    run(Run { workers: 2, ..Run::default() }, move || {
+        let until = spawn(move || {
+            for round in 0..forks {
+                let child = unsafe { libc::fork() };
+                assert!(child >= 0);
+                if child == 0 {
+                    unsafe {
+                        libc::alarm(5);
+                        unsafe extern "C" fn look(
+                            _: *mut libc::dl_phdr_info,
+                            _: usize,
+                            _: *mut c_void,
+                        ) -> c_int {
+                            0
+                        }
+                        libc::dl_iterate_phdr(Some(look), ptr::null_mut());
+                        libc::_exit(0);
+                    }
+                }
+                let mut status = 0;
+                while unsafe { libc::waitpid(child, &raw mut status, libc::WNOHANG) } != child {
+                    yield_now();
+                }
+                assert_eq!(status, 0, "child {round} hung, or died");
+            }
+        });
+        let start = Instant::now();
+        let busy: Vec<_> = (0..4)
+            .map(|_| {
+                spawn(move || {
+                    while start.elapsed() < Duration::from_millis(700) {
+                        spawn(|| ()).join().unwrap();
+                    }
+                })
+            })
+            .collect();
+        until.join().unwrap();
+        busy.into_iter().for_each(|one| one.join().unwrap());
+    });
+}
