@@ -36,6 +36,7 @@ fn every_case_has_a_line_for_each_of_its_peers() {
         ("body_cold", all),
         ("body_bytes", all),
         ("body_mappings", all),
+        ("wrfsbase", &["floor"]),
         ("rdtsc", &["floor"]),
         ("page_fault", &["floor"]),
         ("guard", &["floor"]),

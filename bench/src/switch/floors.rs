@@ -1,7 +1,4 @@
 //! Floors: what the processor and the kernel charge for the parts that no implementation gets around.
-//!
-//! Missing: `wrfsbase`, the write of the thread pointer in each switch. It takes assembly, which only raddle-context has
-//! (`core::arch` knows the target feature `fsgsbase`, but no intrinsic for it).
 
 #![allow(unsafe_code, reason = "maps memory, touches it and makes guards in it")]
 
@@ -14,8 +11,20 @@ use std::time::Duration;
 const PAGE: usize = 4096;
 
 /// All of them, by the name of their case.
-pub(super) fn all<'a>() -> [(&'static str, Work<'a>); 3] {
-    [("rdtsc", Box::new(rdtsc)), ("page_fault", Box::new(page_fault)), ("guard", guard())]
+pub(super) fn all<'a>() -> [(&'static str, Work<'a>); 4] {
+    [
+        ("wrfsbase", Box::new(wrfsbase)),
+        ("rdtsc", Box::new(rdtsc)),
+        ("page_fault", Box::new(page_fault)),
+        ("guard", guard()),
+    ]
+}
+
+/// The write of the thread pointer that each of raddle's switches makes, and no peer's does.
+fn wrfsbase(operations: u64) -> io::Result<Block> {
+    Block::time(operations, || {
+        raddle_context::floor::write_thread_pointer(operations).map_err(io::Error::from)
+    })
 }
 
 fn rdtsc(operations: u64) -> io::Result<Block> {

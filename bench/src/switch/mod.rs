@@ -37,6 +37,7 @@ Cases:
   body_cold      the same on a stack that was never used before, its memory given back included
   body_bytes     memory of one live, suspended body: resident pages, page tables
   body_mappings  lines that all of these add to /proc/self/maps
+  wrfsbase       floor: writing the thread pointer, once in each of raddle's switches
   rdtsc          floor: reading the time stamp counter
   page_fault     floor: the first touch of a page
   guard          floor: making a guard of 16 KiB

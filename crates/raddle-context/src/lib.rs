@@ -52,6 +52,7 @@
 //! | `signal` | the kernel's signal frame on a body's stack | [`SignalFrame`] |
 //! | `overflow` | stack overflows, caught and named | [`overflow`] |
 //! | `interpose` | `pthread_getattr_np` for bodies | |
+//! | `floor` | what `wrfsbase` alone costs, for benchmarks | [`floor`] |
 //! | `fork`, `sanitizer` | forked children; AddressSanitizer's hooks | |
 //!
 //! # Who may call what, where
@@ -91,6 +92,7 @@ mod arena;
 mod body;
 mod context;
 mod error;
+pub mod floor;
 mod fork;
 mod glibc;
 mod header;

@@ -28,6 +28,7 @@ fn main() -> ExitCode {
     let trials = [
         group("unwinding", unwinding::TRIALS, Ok(())),
         group("gdb", gdb::TRIALS, gdb::usable()),
+        group("gdb", gdb::GCORE_TRIALS, gdb::usable().and_then(|()| gdb::no_shadow_memory())),
         group("gdb", gdb::CORE_TRIALS, gdb::usable().and_then(|()| gdb::kernel_writes_cores())),
         group("perf", perf::TRIALS, perf::usable()),
     ];

@@ -302,7 +302,8 @@ fn while_bodies_end_elsewhere() {
 /// As above; in the middle of building bodies and taking them down.
 fn while_bodies_are_made_elsewhere() {
     forks_while_others(|single| {
-        *single = Single::new(Config::default());
+        single.arena = single::arena(Config::default());
+        single.cache = single.arena.cache();
         let many: Vec<_> = (0..8).map(|_| single.cache.take().unwrap()).collect();
         many.into_iter().for_each(|body| single.cache.give(body));
         single.cache = single.arena.cache();
@@ -529,8 +530,7 @@ fn a_library_opened_in_the_child() {
         let on_a_thread = forked(|| {
             let path = path.clone();
             std::thread::spawn(move || {
-                let mut single = Single::new(Config::default());
-                let library = single.run(|| open(&path));
+                let library = Single::new(Config::default()).run(|| open(&path));
                 check(|| library);
             })
             .join()

@@ -8,7 +8,7 @@
 //! | `SavedFrame` | what it holds there |
 //! | `FirstFrame`, `FirstFrame::write` | what a fresh stack holds, so that a switch enters it |
 //! | `switch` | from one stack and TLS block to another, with an action on the new side |
-//! | `fs_base`, `set_fs_base` | the register through which TLS is addressed |
+//! | `fs_base`, `rewrite_fs_base` | the register through which TLS is addressed |
 //! | `tcb_word`, `TAG_OFFSET`, `CANARY_OFFSET`, `POINTER_GUARD_OFFSET` | words of the thread control block, through that register |
 //! | `system_call` | a system call that does not pass through libc |
 //! | `pc`, `sp`, `stack_pointer` | where an interrupted context, and this function, stand |

@@ -282,6 +282,14 @@ pub(crate) fn fs_base() -> usize {
     base
 }
 
+/// Writes the thread pointer with the value that it has: what a switch pays at least, for benchmarks.
+#[inline(always)]
+pub(crate) fn rewrite_fs_base(base: usize) {
+    debug_assert_eq!(base, fs_base());
+    // SAFETY: the register keeps its value, by the callers in this crate: `floor` reads it a moment before.
+    unsafe { asm!("wrfsbase {}", in(reg) base, options(nomem, nostack, preserves_flags)) };
+}
+
 /// The word at `OFFSET` bytes above the thread pointer.
 ///
 /// # Safety

@@ -15,8 +15,9 @@ pub(crate) const TRIALS: &[Named] = &[
     ("in_a_handler_that_was_away", in_a_handler_that_was_away),
     ("on_several_kernel_threads", on_several_kernel_threads),
     ("finish_and_next_over_a_switch", finish_and_next_over_a_switch),
-    ("a_core_file_of_gcore", a_core_file_of_gcore),
 ];
+
+pub(crate) const GCORE_TRIALS: &[Named] = &[("a_core_file_of_gcore", a_core_file_of_gcore)];
 
 pub(crate) const CORE_TRIALS: &[Named] =
     &[("a_core_file_of_the_kernel", a_core_file_of_the_kernel)];
@@ -37,8 +38,19 @@ pub(crate) fn usable() -> Result<(), String> {
     Err(text.lines().last().unwrap_or("gdb says nothing").to_owned())
 }
 
+/// Whether a core file can hold all of this program's memory.
+pub(crate) fn no_shadow_memory() -> Result<(), String> {
+    if cfg!(raddle_asan) {
+        return Err(
+            "AddressSanitizer's shadow memory, terabytes, does not go into core files".into()
+        );
+    }
+    Ok(())
+}
+
 /// Whether a process that aborts leaves a core file where it runs.
 pub(crate) fn kernel_writes_cores() -> Result<(), String> {
+    no_shadow_memory()?;
     let pattern = std::fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap_or_default();
     let pattern = pattern.trim();
     if pattern.is_empty() || pattern.starts_with(['|', '/', '@']) {

@@ -30,6 +30,13 @@ struct Control {
 /// A body on a stage.
 pub struct Actor(BodyRef);
 
+impl Actor {
+    /// The body's number.
+    pub fn number(&self) -> u32 {
+        self.0.number()
+    }
+}
+
 /// How many control bytes an arena for a stage needs.
 pub const CONTROL_BYTES: usize = size_of::<Control>();
 
