@@ -86,7 +86,7 @@ impl Peer for Raddle {
         Ok(Box::new(move |_| {
             Block::time(COLD_BATCH as u64, || {
                 // Nothing is given back before all have run, so each `take` has to build a body in a slot that never held one.
-                let mut cache = Arena::new(Default::default())?.cache();
+                let mut cache = passing_arena()?.cache();
                 for _ in 0..COLD_BATCH {
                     let mut body = cache.take()?;
                     // SAFETY: as in `warm`.
@@ -96,7 +96,7 @@ impl Peer for Raddle {
                     }
                     bodies.push(body);
                 }
-                // With its last body and its last cache the arena unmaps everything.
+                // With its last body back and its last cache gone the arena unmaps everything, as the peers do.
                 bodies.drain(..).for_each(|body| cache.give(body));
                 Ok(())
             })
@@ -105,7 +105,7 @@ impl Peer for Raddle {
 
     fn crowd(&self, bodies: usize) -> io::Result<Crowd> {
         let before = Memory::now()?;
-        let mut ring = Ring::new(self, Arena::new(Default::default())?.cache());
+        let mut ring = Ring::new(self, passing_arena()?.cache());
         ring.bodies.reserve_exact(bodies);
         for _ in 0..bodies {
             match ring.add() {
@@ -211,6 +211,14 @@ impl Drop for Ring<'_> {
             self.cache.give(body);
         }
     }
+}
+
+/// An arena that leaves nothing behind, address space neither.
+fn passing_arena() -> io::Result<Arena> {
+    let arena = Arena::new(Default::default())?;
+    // SAFETY: its users here give every body back before they drop its cache, and keep no pointer to one after that.
+    unsafe { arena.unmap() };
+    Ok(arena)
 }
 
 /// Makes `body` ready to run `main` and to depart to `home` after it.

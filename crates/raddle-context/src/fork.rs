@@ -10,6 +10,7 @@
 
 #![allow(unsafe_code, reason = "pthread_atfork, sched_yield")]
 
+use crate::{arch, rseq};
 use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -82,4 +83,9 @@ extern "C" fn in_child() {
     // Other forks that were under way are not, here.
     GATE.store(0, Ordering::Release);
     GENERATION.fetch_add(1, Ordering::Relaxed);
+    // SAFETY: a thread that forks through libc has a TCB of glibc's or of this crate's.
+    let is_body = unsafe { arch::tcb_word::<{ arch::TAG_OFFSET }>() } != 0;
+    if is_body {
+        rseq::end_registration();
+    }
 }

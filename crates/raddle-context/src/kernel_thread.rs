@@ -4,6 +4,7 @@
 
 use crate::context::Context;
 use crate::glibc::glibc;
+use crate::rseq;
 use std::cell::{Cell, UnsafeCell};
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
@@ -26,6 +27,8 @@ pub struct KernelThread {
     context: Box<UnsafeCell<Context>>,
     alternate_stack: AlternateStack,
     signal_mask: libc::sigset_t,
+    /// `None` before glibc 2.35, which registers no area.
+    _rseq: Option<rseq::Noted>,
     of_this_thread: PhantomData<*mut ()>,
 }
 
@@ -37,7 +40,7 @@ impl KernelThread {
     /// [`Unsupported`](crate::Unsupported) inside the `io::Error` if bodies can't exist here; `InvalidInput` on a body (bodies are
     /// entered from kernel threads), and if a value of this kernel thread is still alive; out of memory for the alternate stack.
     pub fn enter() -> io::Result<KernelThread> {
-        glibc()?;
+        let glibc = glibc()?;
         if crate::running().is_some() {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
@@ -50,6 +53,12 @@ impl KernelThread {
                 "KernelThread::enter was called twice on one kernel thread; keep the first value",
             ));
         }
+        let rseq = match glibc.rseq_area() {
+            None => None,
+            Some(area) => Some(rseq::note(area).ok_or_else(|| {
+                io::Error::other("too many kernel threads run bodies in this process: at most 8192")
+            })?),
+        };
         let alternate_stack = AlternateStack::install()?;
         ENTERED.set(true);
         let mut mask = MaybeUninit::<libc::sigset_t>::zeroed();
@@ -62,6 +71,7 @@ impl KernelThread {
             context: Box::new(UnsafeCell::new(Context::running())),
             alternate_stack,
             signal_mask,
+            _rseq: rseq,
             of_this_thread: PhantomData,
         })
     }

@@ -53,7 +53,7 @@
 //! | `overflow` | stack overflows, caught and named | [`overflow`] |
 //! | `interpose` | `pthread_getattr_np` for bodies | |
 //! | `floor` | what `wrfsbase` alone costs, for benchmarks | [`floor`] |
-//! | `fork`, `sanitizer` | forked children; AddressSanitizer's hooks | |
+//! | `fork`, `rseq`, `sanitizer` | forked children; the kernel's CPU numbers; AddressSanitizer's hooks | |
 //!
 //! # Who may call what, where
 //!
@@ -99,6 +99,7 @@ mod header;
 mod interpose;
 mod kernel_thread;
 pub mod overflow;
+mod rseq;
 mod sanitizer;
 mod signal;
 

@@ -10,6 +10,8 @@ mod harness;
 #[allow(unreachable_pub, reason = "a module that tests include, not a crate")]
 mod native;
 mod single;
+#[path = "dlopen_work/tls.rs"]
+mod tls;
 
 use children::Case;
 use harness::{Run, run, spawn, yield_now};
@@ -18,12 +20,12 @@ use raddle_context::{Config, running};
 use single::Single;
 use std::cell::Cell;
 use std::collections::HashSet;
-use std::ffi::{CString, c_int, c_long, c_void};
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::{c_long, c_void};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::*};
 use std::sync::{Arc, Mutex, OnceLock};
+use tls::{Built, Tls, c_path, compute, if_open};
 
 fn main() -> ExitCode {
     let missing = native::compiler().is_none().then_some("there is no C++ compiler (c++, or $CXX)");
@@ -85,116 +87,6 @@ fn compiler_takes(flags: &[&str]) -> bool {
         .args(["-x", "c++", "-fsyntax-only", "/dev/null"])
         .output();
     result.is_ok_and(|out| out.status.success())
-}
-
-/// A library's file, removed in the end.
-struct Built(PathBuf);
-
-impl Built {
-    /// `native/tls.cpp` with this image and these flags. Without libstdc++, so that nothing comes and goes with it.
-    fn tls(image: i64, flags: &[&str]) -> Built {
-        let image = format!("-DIMAGE={image}");
-        let all = [&["-Wl,--as-needed", image.as_str()], flags].concat();
-        Built(native::library("tls.cpp", &all))
-    }
-}
-
-impl Drop for Built {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
-}
-
-fn c_path(path: &Path) -> CString {
-    CString::new(path.as_os_str().as_bytes()).expect("no zero byte")
-}
-
-/// Another handle on a library, if it is open.
-fn if_open(path: &Path) -> Option<Library> {
-    let path_in_c = c_path(path);
-    let handle = unsafe { libc::dlopen(path_in_c.as_ptr(), libc::RTLD_NOW | libc::RTLD_NOLOAD) };
-    if handle.is_null() {
-        return None;
-    }
-    let library = Library::open(path);
-    unsafe { libc::dlclose(handle) };
-    Some(library)
-}
-
-/// An open `native/tls.cpp`.
-#[derive(Clone, Copy)]
-struct Tls {
-    library: Library,
-    is_new: unsafe extern "C" fn() -> c_int,
-    fill: unsafe extern "C" fn(i64),
-    holds: unsafe extern "C" fn(i64) -> c_int,
-    address: unsafe extern "C" fn() -> *mut c_void,
-}
-
-impl Tls {
-    fn open(path: &Path) -> Tls {
-        Tls::of(Library::open(path))
-    }
-
-    /// A library that has been opened; its constructor found the image.
-    fn of(library: Library) -> Tls {
-        unsafe {
-            let constructed: unsafe extern "C" fn() -> c_int = library.function("tls_constructed");
-            assert_eq!(constructed(), 1, "what the constructor found");
-            Tls {
-                library,
-                is_new: library.function("tls_is_new"),
-                fill: library.function("tls_fill"),
-                holds: library.function("tls_holds"),
-                address: library.function("tls_address"),
-            }
-        }
-    }
-
-    #[track_caller]
-    fn check_new(self) {
-        let (is_new, here) = unsafe { ((self.is_new)(), (self.address)().cast::<i64>().read()) };
-        assert_eq!(is_new, 1, "a new thread's variables; the first is {here:#x}");
-    }
-
-    #[track_caller]
-    fn check_holds(self, what: i64) {
-        let (holds, here) = unsafe { ((self.holds)(what), (self.address)().cast::<i64>().read()) };
-        assert_eq!(holds, 1, "{what:#x} in this thread's variables; the first is {here:#x}");
-    }
-
-    fn fill(self, with: i64) {
-        unsafe { (self.fill)(with) };
-    }
-
-    fn address(self) -> usize {
-        unsafe { (self.address)() }.addr()
-    }
-
-    /// What a body of the harness does: finds the image, leaves something else, and keeps it through thick and thin.
-    fn live(self, number: i64) {
-        self.check_new();
-        for round in 0..10 {
-            self.fill(number + round);
-            yield_now();
-            compute(2000);
-            self.check_holds(number + round);
-        }
-    }
-
-    /// The same on a body that nobody disturbs.
-    fn live_alone(self, number: i64) {
-        self.check_new();
-        self.fill(number);
-        self.check_holds(number);
-    }
-}
-
-/// Something for a tick to interrupt.
-fn compute(rounds: u32) {
-    (0..rounds).for_each(|round| {
-        std::hint::black_box(round);
-    });
 }
 
 fn number() -> u32 {

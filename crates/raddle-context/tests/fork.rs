@@ -6,6 +6,8 @@
 
 #![allow(clippy::undocumented_unsafe_blocks, reason = "C calls with plain arguments, in a test")]
 
+#[path = "fork_work/child.rs"]
+mod child;
 mod children;
 mod harness;
 #[path = "storm_work/native.rs"]
@@ -13,19 +15,20 @@ mod harness;
 mod native;
 mod single;
 
+use child::{
+    WORD, end_of, forked, is_well, live, live_in_the_child, live_on_bodies, live_on_new_bodies,
+};
 use children::Case;
 use harness::{Run, run, spawn, yield_now};
 use raddle_context::overflow::{self, describe_by_number};
-use raddle_context::{Arena, Config, KernelThread, running};
+use raddle_context::{Arena, Config, running};
 use single::Single;
-use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::cell::Cell;
 use std::ffi::{CStr, CString, c_int};
 use std::hint::black_box;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::process::{Command, ExitCode, ExitStatus};
 use std::ptr;
@@ -57,109 +60,6 @@ fn main() -> ExitCode {
         }),
         Case::new("other_programs", other_programs),
     ])
-}
-
-/// Forks, and ends the child with what `child` comes to: 0, 101 after a panic, SIGALRM if it hangs.
-fn forked(child: impl FnOnce()) -> i32 {
-    match unsafe { libc::fork() } {
-        -1 => panic!("fork: {}", std::io::Error::last_os_error()),
-        0 => unsafe {
-            libc::alarm(10);
-            let outcome = catch_unwind(AssertUnwindSafe(child));
-            libc::_exit(if outcome.is_ok() { 0 } else { 101 })
-        },
-        id => id,
-    }
-}
-
-/// Waits for a child.
-fn end_of(id: i32) -> ExitStatus {
-    let mut status = 0;
-    while unsafe { libc::waitpid(id, &raw mut status, 0) } != id {
-        let error = std::io::Error::last_os_error();
-        assert_eq!(error.kind(), ErrorKind::Interrupted, "waitpid: {error}");
-    }
-    ExitStatus::from_raw(status)
-}
-
-#[track_caller]
-fn is_well(id: i32) {
-    let status = end_of(id);
-    assert!(status.success(), "the forked child ended with {status}");
-}
-
-thread_local! {
-    static WORD: Cell<u64> = const { Cell::new(0x5eed) };
-    static MAP: RefCell<HashMap<u64, String>> = RefCell::default();
-}
-
-/// Memory, thread-locals and threads, wherever this runs.
-fn live() {
-    let mut blocks = Vec::new();
-    for n in 0..200 {
-        blocks.push(vec![n as u8; 1 << (n % 16)]);
-        MAP.with_borrow_mut(|map| map.insert(n, format!("value {n}")));
-    }
-    blocks.swap(3, 100);
-    assert!(blocks.iter().all(|block| block.iter().all(|byte| *byte == block[0])));
-    drop(blocks);
-    unsafe {
-        let block = libc::malloc(1 << 20).cast::<u8>();
-        block.write_bytes(7, 1 << 20);
-        assert_eq!(block.add((1 << 20) - 1).read(), 7);
-        libc::free(block.cast());
-        *libc::__errno_location() = 99;
-    }
-    assert_eq!(format!("{:.2}", black_box(2.0f64).sqrt()), "1.41");
-    assert!(MAP.with_borrow(|map| map.len() >= 200 && map[&7] == "value 7"));
-    assert!(catch_unwind(|| std::panic::resume_unwind(Box::new(3))).is_err());
-    let threads: Vec<_> = (0..4)
-        .map(|n| {
-            std::thread::spawn(move || {
-                assert!(running().is_none());
-                assert_eq!(WORD.replace(n), 0x5eed);
-                std::thread::sleep(Duration::from_millis(1));
-                WORD.get()
-            })
-        })
-        .collect();
-    for (n, thread) in threads.into_iter().enumerate() {
-        assert_eq!(thread.join().unwrap(), n as u64);
-    }
-    assert_eq!(unsafe { *libc::__errno_location() }, 99);
-}
-
-/// A new arena on the calling kernel thread, and bodies of it with all that bodies have.
-fn live_on_new_bodies() {
-    let mut single = Single::new(Config::default());
-    live_on_bodies(&mut single);
-}
-
-fn live_on_bodies(single: &mut Single) {
-    for n in 0..5 {
-        single.run(|| {
-            assert_eq!(WORD.replace(n), 0x5eed, "a new body's thread-local");
-            live();
-            assert_eq!(WORD.get(), n);
-        });
-    }
-}
-
-/// What the child of a forking body does: it is still on the body, whose `WORD` is `word`.
-fn live_in_the_child(number: u32, word: u64) {
-    let body = running().expect("the child is on the body");
-    assert_eq!(body.number(), number);
-    assert_eq!(unsafe { libc::pthread_self() } as usize, body.thread_pointer());
-    assert_eq!(WORD.get(), word, "the body's thread-local");
-    live();
-    assert_eq!(WORD.get(), word);
-    let refused = KernelThread::enter().expect_err("this is a body");
-    assert_eq!(refused.kind(), ErrorKind::InvalidInput);
-    // Its next threads may have the stacks of the parent's.
-    for _ in 0..2 {
-        std::thread::spawn(live_on_new_bodies).join().unwrap();
-    }
-    live();
 }
 
 /// A flag that is set when its owner ends, in a panic too: what waits for it shall not hide the panic.
@@ -302,6 +202,8 @@ fn while_bodies_end_elsewhere() {
 /// As above; in the middle of building bodies and taking them down.
 fn while_bodies_are_made_elsewhere() {
     forks_while_others(|single| {
+        // Every body of the former arena was given back, and nobody has kept a reference.
+        unsafe { single.arena.unmap() };
         single.arena = single::arena(Config::default());
         single.cache = single.arena.cache();
         let many: Vec<_> = (0..8).map(|_| single.cache.take().unwrap()).collect();
@@ -412,7 +314,7 @@ fn a_thread_of_the_child_knows_its_cpu() {
 
 #[track_caller]
 fn is_the_parents(answer: std::io::Result<raddle_context::Body>) {
-    let error = answer.err().expect("a body of the parent's is no use in the child");
+    let error = answer.expect_err("a body of the parent's is no use in the child");
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     assert!(error.to_string().contains("forked"), "{error}");
 }

@@ -42,7 +42,9 @@ fn a_key_that_is_set_again_is_destroyed_again() {
     unsafe extern "C" fn nothing(_: *mut c_void) {}
     let mut stage = Single::new(Config::default());
     for beyond in [0, 40] {
-        (0..beyond).for_each(|_| drop(key(nothing)));
+        for _ in 0..beyond {
+            key(nothing);
+        }
         KEY.store(key(again), Relaxed);
         let set =
             || unsafe { libc::pthread_setspecific(KEY.load(Relaxed), ptr::without_provenance(1)) };
@@ -156,7 +158,9 @@ fn recursive_mutexes_belong_to_one_body() {
     single::on(&stage.me, &mut other, || unsafe {
         // The slot of the first body is `other`'s now, and so is its id: it may unlock. A third may not lock.
         assert_eq!(libc::pthread_mutex_trylock(mutex), 0);
-        (0..3).for_each(|_| drop(libc::pthread_mutex_unlock(mutex)));
+        for _ in 0..3 {
+            libc::pthread_mutex_unlock(mutex);
+        }
         assert_eq!(libc::pthread_mutex_lock(mutex), 0);
     });
     let mut third = taken;

@@ -123,7 +123,7 @@ impl FirstFrame {
                 r12: argument.expose_provenance(),
                 rbx: entry as *const () as usize,
                 rbp: 0,
-                rip: first_entry as *const () as usize,
+                rip: first_entry as *const () as usize + FIRST_ENTRY_NOP,
             },
             end_of_chain: [0; 2],
         };
@@ -254,6 +254,9 @@ pub(crate) unsafe extern "C" fn switch(
     )
 }
 
+/// Bytes of the `nop` that begins `first_entry`.
+const FIRST_ENTRY_NOP: usize = 1;
+
 /// The outermost frame of every body: where a fresh stack is resumed.
 ///
 /// rbx holds the entry function, r12 its argument (`FirstFrame::write` put them there). There is no caller: the
@@ -263,6 +266,9 @@ unsafe extern "C" fn first_entry() {
     naked_asm!(
         ".cfi_startproc",
         ".cfi_undefined rip",
+        // Never run. Unwinders take a return address for the instruction after a call and look at the byte before it: for
+        // a fresh body in a post-switch action, this one.
+        "nop",
         "xor ebp, ebp",
         "mov rdi, r12",
         "call rbx",

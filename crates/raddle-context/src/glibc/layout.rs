@@ -135,6 +135,12 @@ impl Glibc {
         self.tls_align
     }
 
+    /// Where the kernel writes for the calling kernel thread, which must not be running a body.
+    pub(crate) fn rseq_area(&self) -> Option<usize> {
+        let cpu_id = self.rseq_cpu_id?;
+        Some(arch::fs_base().wrapping_add_signed(cpu_id - RSEQ_CPU_ID))
+    }
+
     fn examine() -> Result<Glibc, Unsupported> {
         arch::check()?;
         let symbols = Symbols::look_up()?;

@@ -16,13 +16,15 @@ const CASE: &str = "RADDLE_TEST_CASE";
 /// No case takes more than a second or two; a hang shall be told before the test runner is given up.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+type Check = Box<dyn Fn(&Finished) -> Result<(), Failed> + Send + Sync>;
+
 /// What runs in the child, and what the parent wants to see of it.
 pub struct Case {
     name: String,
     /// Why it can't run here.
     missing: Option<String>,
     run: Box<dyn Fn() + Send + Sync>,
-    check: Box<dyn Fn(&Finished) -> Result<(), Failed> + Send + Sync>,
+    check: Check,
 }
 
 impl Case {
