@@ -92,7 +92,7 @@ fn check(first_entry: usize, names: &[&str]) -> Result<(), Failed> {
     }
     // Frames are numbered lines; where they are in the source may follow.
     let is_frame = |line: &&str| line.trim().starts_with(|c: char| c.is_ascii_digit());
-    let last = rust.lines().filter(is_frame).next_back().unwrap_or_default();
+    let last = rust.lines().rfind(is_frame).unwrap_or_default();
     if !last.contains("first_entry") {
         return Err(format!("the last frame is not first_entry in\n{rust}").into());
     }
