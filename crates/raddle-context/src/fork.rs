@@ -5,28 +5,29 @@
 //! nothing any more, so arenas carry the generation in which they were made, and refuse to serve another.
 
 //!
-//! While a body copies TLS images it holds a lock of the loader's that glibc does not mend in a forked child. So forks wait
-//! until nobody does: a gate, closed by the handlers that `pthread_atfork` installs.
+//! While a body copies TLS images it holds a lock of the loader's that glibc does not mend in a forked child, and while glibc is
+//! examined for the first time others wait for the answer. So forks wait until nobody does either: a gate, closed by the handlers that `pthread_atfork` installs.
 
 #![allow(unsafe_code, reason = "pthread_atfork, sched_yield")]
 
 use crate::{arch, rseq};
-use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 static GENERATION: AtomicU32 = AtomicU32::new(0);
 
-/// Installs the handlers. Before the first body exists.
-pub(crate) fn watch() {
-    static WATCH: Once = Once::new();
-    WATCH.call_once(|| {
-        // SAFETY: the handlers touch nothing but this module's atomics; a failure (no memory) leaves things as in a
-        // program that never forks.
-        unsafe { libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
-    });
+/// Installs the handlers before `main`: installed with the first body they would miss a fork that is under way just then, and its
+/// child would wait for an answer, or a lock, that nobody gives.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static INSTALL: extern "C" fn() = install;
+
+extern "C" fn install() {
+    // SAFETY: the handlers touch nothing but this module's atomics and the rseq registration; a failure (no memory) leaves
+    // things as in a program that never forks.
+    unsafe { libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
 }
 
-/// How many forks lie between this process and the one that watched first.
+/// How many forks lie between this process and the one that was started as a program.
 #[inline]
 pub(crate) fn generation() -> u32 {
     GENERATION.load(Ordering::Relaxed)

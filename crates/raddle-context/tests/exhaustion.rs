@@ -47,6 +47,7 @@ fn limit(resource: libc::__rlimit_resource_t, bytes: u64) {
 
 /// 256 MiB of address space: regions shrink until not even one slot fits, and then the error says so.
 #[test]
+#[cfg_attr(raddle_asan, ignore = "AddressSanitizer itself dies under the limit")]
 fn address_space() {
     in_child("address_space", || {
         limit(libc::RLIMIT_AS, 256 << 20);
@@ -61,6 +62,7 @@ fn address_space() {
 
 /// Protected guards take two mappings each; the limit is the kernel's, and the error names its setting.
 #[test]
+#[cfg_attr(raddle_asan, ignore = "AddressSanitizer itself dies under the limit")]
 fn mappings() {
     in_child("mappings", || {
         let limit: usize =

@@ -111,7 +111,10 @@ impl FirstFrame {
         argument: *mut u8,
     ) -> *mut u8 {
         debug_assert!(top.addr().is_multiple_of(16));
+        /// The lowest six bits of MXCSR: exceptions that have occurred. A new thread has seen none.
+        const SEEN: u32 = 0x3f;
         let (mxcsr, x87_control) = float_control();
+        let mxcsr = mxcsr & !SEEN;
         let frame = FirstFrame {
             saved: SavedFrame {
                 mxcsr,
@@ -187,16 +190,18 @@ pub(crate) unsafe extern "C" fn switch(
         ".cfi_rel_offset r15, 0",
         "sub rsp, 8",
         ".cfi_adjust_cfa_offset 8",
+        // The new side's thread pointer, as early as may be: the write takes long, and what follows overlaps with it. A signal
+        // between here and the change of stacks finds the new TLS block on the old stack, which a handler must expect:
+        // `SignalFrame::may_switch` does.
+        "mov rax, [rsi + 8]",
+        "wrfsbase rax",
         "stmxcsr [rsp]",
         "fnstcw [rsp + 4]",
         // The old side is whole: its stack pointer is published by the action, on the new side, not before.
         "mov [rdi], rsp",
         "mov r8d, [rsp]",
         "movzx r9d, word ptr [rsp + 4]",
-        // The new side: its thread pointer, then its stack. A signal between the two finds the new TLS block on the
-        // old stack, which a handler must expect: the crate's root says how.
-        "mov rax, [rsi + 8]",
-        "wrfsbase rax",
+        // The new side's stack.
         "mov rsp, [rsi]",
         // From here on the unwinding rules above describe the new stack, which has the same shape.
         // Loading a control word is dear and rarely needed: most bodies share one.

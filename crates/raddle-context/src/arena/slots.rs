@@ -51,7 +51,6 @@ impl Shared {
     pub(super) fn new(glibc: &'static Glibc, config: Config) -> io::Result<Shared> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let geometry = checked_geometry(glibc, &config)?;
-        fork::watch();
         Ok(Shared {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             unmap: AtomicBool::new(false),

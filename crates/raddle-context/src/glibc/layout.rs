@@ -7,6 +7,7 @@ use super::symbols::{self, Symbols, field, size};
 use super::thread_list::{Node, ThreadList};
 use crate::arch;
 use crate::error::Unsupported;
+use crate::fork;
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -116,6 +117,11 @@ unsafe impl Sync for Glibc {}
 /// What is missing or does not match, by name; the same answer at every call.
 pub(crate) fn glibc() -> Result<&'static Glibc, Unsupported> {
     static GLIBC: OnceLock<Result<Glibc, Unsupported>> = OnceLock::new();
+    if GLIBC.get().is_none() {
+        // A child that is forked before the answer is there would wait for it for ever.
+        let _no_fork = fork::hold_off();
+        GLIBC.get_or_init(Glibc::examine);
+    }
     GLIBC.get_or_init(Glibc::examine).as_ref().map_err(Clone::clone)
 }
 
