@@ -43,10 +43,12 @@ fn whole_chains() -> Result<(), Failed> {
         .output()?;
     let _ = std::fs::remove_file(&data);
     let text = String::from_utf8_lossy(&out.stdout);
-    let samples: Vec<&str> = text.split("\n\n").filter(|one| !one.trim().is_empty()).collect();
+    // Samples from before the bodies run, and of kernel threads that wait, are none of them.
+    let samples: Vec<&str> =
+        text.split("\n\n").filter(|one| one.contains("raddle_test_")).collect();
     let whole = samples.iter().filter(|sample| is_whole(sample)).count();
     println!("perf: {whole} whole call chains of {} samples", samples.len());
-    if samples.len() < 100 || whole * 5 < samples.len() * 4 {
+    if samples.len() < 50 || whole * 5 < samples.len() * 4 {
         let broken: Vec<_> = samples.iter().filter(|sample| !is_whole(sample)).take(5).collect();
         return Err(
             format!("{whole} whole call chains of {}; not: {broken:#?}", samples.len()).into()
