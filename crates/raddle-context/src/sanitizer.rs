@@ -8,6 +8,10 @@
 //! instead was rejected: a body preempted inside ASan's allocator would leave that thread's unlocked cache half-changed
 //! to the next body.
 //!
+//! So the two calls change nothing that a report shows today; they keep the contract of ASan's interface should a body ever have
+//! an identity there. Run with `ASAN_OPTIONS=detect_leaks=0:fast_unwind_on_malloc=0`: the fast unwinder wants a stack it knows, and without
+//! the second option reports of heap errors on bodies lack the stacks of the allocation.
+//!
 //! Stack memory that a body leaves without unwinding stays poisoned, so a slot is unpoisoned before it is used again.
 //! Leak checking is not for bodies: it would look through the arena's mappings, guards included.
 
