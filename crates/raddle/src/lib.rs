@@ -1,0 +1,13 @@
+//! M user-level threads on N kernel threads: preemptive, with native TLS, and `std`'s API.
+#![deny(unsafe_code)]
+
+pub mod cancel;
+mod machine;
+mod park;
+mod record;
+mod sched;
+mod settings;
+mod sleeper;
+mod spin;
+mod sys;
+pub mod thread;

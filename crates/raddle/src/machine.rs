@@ -1,0 +1,456 @@
+//! The machine: what the scheduler keeps. A [`Runtime`] has [`Core`]s; a [`Worker`], a kernel thread, sits on a core and runs
+//! threads, each of which has its [`Block`] at the top of its body.
+//!
+//! ```text
+//!   Runtime ──┬── Core 0 ── queue, timers, spare bodies ◀── Worker ── current ──▶ Block
+//!             ├── Core 1 ── ...                         ◀── Worker ── ...
+//!             ├── parked spare workers
+//!             └── the monitor, a kernel thread
+//! ```
+//!
+//! These are only the nouns, so that modules that act on them need no circles. What guards a field is said above it:
+//!
+//! - **constant**: written before anybody else can see it.
+//! - **atomic**: anybody's, any time.
+//! - **its lock**: the [`Spin`] that it stands in.
+//! - **the holder**: the worker that sits on the core, with preemption forbidden.
+//! - **the thread**: the thread itself; while it is queued, whoever holds the queue's lock; between the two whoever carries it
+//!   from the one to the other. It never is in two hands.
+
+#![allow(unsafe_code, reason = "control blocks are memory of bodies; cells that a protocol guards")]
+
+use crate::record::{Graveyard, Record};
+use crate::sleeper::{Kind, Sleeper};
+use crate::spin::Spin;
+use crate::sys::task::Watch;
+use raddle_context::{Arena, BodyRef, Cache, Config, KernelThread};
+use raddle_core::run_queue::{self, RunQueue};
+use raddle_core::slice::{Charge, Priority, Round};
+use raddle_core::wheel::{self, Timer, Wheel};
+use std::cell::{Cell, UnsafeCell};
+use std::fmt;
+use std::io;
+use std::ptr::{self, NonNull};
+use std::sync::OnceLock;
+use std::sync::atomic::{
+    AtomicI32, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+};
+
+/// Settings that a runtime runs by.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) cores: usize,
+    pub(crate) slice_ns: u64,
+    pub(crate) stack_bytes: usize,
+    pub(crate) signal: i32,
+    pub(crate) preempts: bool,
+}
+
+/// Everything that belongs to one set of cores. It is never freed: threads that outlive its use may still look at it.
+pub(crate) struct Runtime {
+    // Constant.
+    pub(crate) settings: Settings,
+    pub(crate) cores: Box<[Core]>,
+    pub(crate) arena: Arena,
+    /// Arenas of larger bodies, by the binary logarithm of their size; made when they are first asked for.
+    pub(crate) large: [OnceLock<Arena>; 31],
+    /// Text of libc, the loader and the unwinder: where preemption is put off.
+    pub(crate) library_text: Vec<std::ops::Range<usize>>,
+
+    // Atomic.
+    /// Cores whose worker sleeps, or is about to.
+    pub(crate) idle_cores: AtomicUsize,
+    /// Threads that have not ended.
+    pub(crate) live: AtomicUsize,
+    /// Where the next thread from outside goes.
+    pub(crate) turn: AtomicUsize,
+    /// All workers that there ever were, linked through `next_worker`.
+    pub(crate) workers: AtomicPtr<Worker>,
+    /// Workers that have lost their core and still carry a thread.
+    pub(crate) homeless: AtomicUsize,
+    pub(crate) monitor: MonitorWord,
+
+    // Its lock.
+    pub(crate) spares: Spin<Spares>,
+}
+
+/// Workers that are parked, ready to take a core.
+#[derive(Debug)]
+pub(crate) struct Spares {
+    pub(crate) first: *const Worker,
+    pub(crate) parked: usize,
+    /// Being made: they will park.
+    pub(crate) coming: usize,
+}
+
+// SAFETY: workers are never freed, and shared by design.
+unsafe impl Send for Spares {}
+
+/// How others reach the monitor.
+#[derive(Debug)]
+pub(crate) struct MonitorWord {
+    /// The futex that it sleeps on: 1 asks it to look at once.
+    pub(crate) poked: AtomicU32,
+    /// When it will look by itself; `u64::MAX`: never.
+    pub(crate) wakes_at_ns: AtomicU64,
+}
+
+/// A seat: what one worker at a time works with.
+#[repr(align(128))]
+pub(crate) struct Core {
+    // Constant.
+    pub(crate) index: usize,
+    pub(crate) runtime: AtomicPtr<Runtime>,
+
+    // Its lock.
+    pub(crate) queue: Spin<Queue>,
+    /// A copy of the queue's length, for those who only look.
+    pub(crate) waiting: AtomicUsize,
+
+    // Its lock; after it, a queue's lock may be taken.
+    pub(crate) timers: Spin<Wheel<ThreadRef>>,
+    /// A copy of when the wheel must be looked at, `u64::MAX` for never.
+    pub(crate) next_deadline_ns: AtomicU64,
+
+    // Written by the holder (but `worker`, under the rules of hand-over), read by the monitor.
+    pub(crate) worker: AtomicPtr<Worker>,
+    /// The thread that runs; null in the worker's own context.
+    pub(crate) current: AtomicPtr<Block>,
+    /// Counts switches: the same number at two looks is the same run of the same thread.
+    pub(crate) dispatches: AtomicU64,
+    pub(crate) dispatched_at_ns: AtomicU64,
+    pub(crate) slice_end_ns: AtomicU64,
+    /// What the running thread had earned when it was dispatched.
+    pub(crate) earned_ns: AtomicU64,
+    pub(crate) nice: AtomicI32,
+
+    // The holder's.
+    pub(crate) own: UnsafeCell<Own>,
+
+    pub(crate) counters: Counters,
+}
+
+/// What of a core only its holder touches.
+pub(crate) struct Own {
+    pub(crate) cache: Cache,
+    pub(crate) graveyard: Graveyard,
+}
+
+/// Threads that are ready.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    pub(crate) threads: RunQueue<ThreadRef>,
+    pub(crate) round: Round,
+    /// The worker sleeps or is about to: whoever queues a thread clears this, and wakes it.
+    pub(crate) is_idle: bool,
+}
+
+/// What happened, for statistics. Written by the holder or the monitor.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) preemptions: AtomicU64,
+    pub(crate) steals: AtomicU64,
+    pub(crate) handovers: AtomicU64,
+}
+
+// SAFETY: fields outside locks and atomics are the holder's, and there is one at a time (see `sched::handover`).
+unsafe impl Sync for Core {}
+// SAFETY: as above.
+unsafe impl Send for Core {}
+
+/// A kernel thread that runs threads when it has a core.
+#[repr(align(128))]
+pub(crate) struct Worker {
+    // Constant.
+    pub(crate) runtime: &'static Runtime,
+    pub(crate) kernel_thread: KernelThread,
+    pub(crate) kernel_id: i32,
+    pub(crate) watch: Watch,
+    pub(crate) next_worker: Cell<*const Worker>,
+
+    // Under the lock of `Runtime::spares`.
+    pub(crate) next_spare: Cell<*const Worker>,
+
+    // Atomic.
+    /// The bits of [`flag`].
+    pub(crate) flags: AtomicU32,
+    /// Its core; null without. Written by the worker, and by the monitor under the rules of hand-over.
+    pub(crate) core: AtomicPtr<Core>,
+    /// The futex on which it sleeps, idle or as a spare: 1 when it has been woken.
+    pub(crate) woken: AtomicU32,
+
+    // The worker's own.
+    /// What is to be done on the other side of a switch.
+    pub(crate) parting: Cell<Parting>,
+    /// Signals in a row that found its thread in the text of libc and the like.
+    pub(crate) put_off: Cell<u32>,
+}
+
+// SAFETY: `parting` and `put_off` are touched by the worker's own kernel thread only; the rest is constant, atomic or locked.
+unsafe impl Sync for Worker {}
+
+/// Bits of [`Worker::flags`]: what a thread finds when it enters or leaves the runtime.
+pub(crate) mod flag {
+    /// A signal came at a bad moment: give way as soon as may be.
+    pub(crate) const PREEMPT: u32 = 1;
+    /// The monitor is thinking about taking the core: whoever enters the runtime waits until it has decided.
+    pub(crate) const DOUBT: u32 = 2;
+    /// The core is gone. Set until the worker has parked as a spare.
+    pub(crate) const LOST: u32 = 4;
+}
+
+/// What is to be done about a thread that has just been switched away from, on the other side.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Parting {
+    Nothing,
+    /// It is in the core's queue already, whose lock is held: to be released.
+    Queued,
+    /// It has begun a sleep.
+    Sleeps(raddle_core::state::Ticket, ThreadRef),
+    /// Its worker has no core any more: to be queued wherever.
+    Evicted(ThreadRef),
+    /// It has ended.
+    Ended(ThreadRef),
+}
+
+/// A thread's control block, at the top of its body.
+#[repr(C, align(64))]
+pub(crate) struct Block {
+    /// First, so that a pointer to it leads here.
+    pub(crate) sleeper: Sleeper,
+
+    // The thread's own, and its signal handler's.
+    /// Preemption is forbidden while it is not 0.
+    pub(crate) count: AtomicU32,
+    /// Something of this thread's is to be seen to: a directed signal. Atomic.
+    pub(crate) attention: AtomicU32,
+    /// Who runs it. Written by whoever dispatches it; null in a forked child.
+    pub(crate) worker: AtomicPtr<Worker>,
+
+    // The lock of the queue that it is in.
+    pub(crate) link: run_queue::Link<ThreadRef>,
+
+    // The lock of the wheel of core `timer_core`; the last two are the thread's.
+    pub(crate) timer: Timer<ThreadRef>,
+    pub(crate) timer_ticket: Cell<u64>,
+    pub(crate) timer_core: Cell<*const Core>,
+
+    // The thread.
+    pub(crate) charge: Cell<Charge>,
+    pub(crate) priority: Cell<Priority>,
+    /// When it was dispatched, or began to sleep.
+    pub(crate) since_ns: Cell<u64>,
+    /// Where it ran last.
+    pub(crate) core: Cell<*const Core>,
+    /// Whose the body is, if not the usual arena's.
+    pub(crate) arena: Cell<*const Arena>,
+
+    // Constant while it lives.
+    pub(crate) record: AtomicPtr<Record>,
+    pub(crate) is_live: AtomicU8,
+}
+
+/// A thread of this runtime's: a pointer to its block, which is never freed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ThreadRef(NonNull<Block>);
+
+// SAFETY: blocks are never freed; who may touch which field is said there.
+unsafe impl Send for ThreadRef {}
+// SAFETY: as above.
+unsafe impl Sync for ThreadRef {}
+
+impl fmt::Debug for ThreadRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Thread({})", self.body().number())
+    }
+}
+
+impl ThreadRef {
+    /// The thread that runs here; `None` on a kernel thread's own stack.
+    #[inline]
+    pub(crate) fn running() -> Option<ThreadRef> {
+        raddle_context::running().map(ThreadRef::of_body)
+    }
+
+    /// The thread of a body. All bodies are raddle's: this crate is the only user of `raddle-context` in a process.
+    #[inline]
+    pub(crate) fn of_body(body: BodyRef) -> ThreadRef {
+        ThreadRef(body.control().cast())
+    }
+
+    /// The thread whose sleeper this is, of kind [`Kind::Thread`].
+    pub(crate) fn of_sleeper(sleeper: NonNull<Sleeper>) -> ThreadRef {
+        // SAFETY: sleepers are never freed.
+        debug_assert_eq!(unsafe { sleeper.as_ref() }.kind(), Kind::Thread);
+        ThreadRef(sleeper.cast())
+    }
+
+    pub(crate) fn body(self) -> BodyRef {
+        // SAFETY: a block is the control block of a body, and arenas of runtimes are never dropped.
+        unsafe { BodyRef::of_control(self.0.cast()) }
+    }
+
+    pub(crate) fn as_ptr(self) -> *mut Block {
+        self.0.as_ptr()
+    }
+
+    pub(crate) fn block(&self) -> &'static Block {
+        // SAFETY: never freed.
+        unsafe { self.0.as_ref() }
+    }
+
+    pub(crate) fn sleeper(self) -> NonNull<Sleeper> {
+        self.0.cast()
+    }
+
+    /// [`block`](Self::block), to be named where a function is asked for.
+    pub(crate) fn block_of(self) -> &'static Block {
+        self.block()
+    }
+}
+
+impl Block {
+    /// Makes the block of a body that nobody runs on ready for a new thread.
+    ///
+    /// # Safety
+    ///
+    /// The body is the caller's own, and its last thread has been parted with.
+    pub(crate) unsafe fn renew(body: BodyRef, record: *mut Record, priority: Priority, charge: Charge, arena: Option<&Arena>) -> ThreadRef {
+        let thread = ThreadRef::of_body(body);
+        let block = thread.block();
+        // Zero bytes are a valid block, and so is what a former thread left: no field is overwritten as a whole, as others
+        // may still look at the state word, or at the timer under its lock.
+        block.sleeper.reuse(Kind::Thread);
+        block.count.store(1, Ordering::Relaxed);
+        block.attention.store(0, Ordering::Relaxed);
+        block.worker.store(ptr::null_mut(), Ordering::Relaxed);
+        block.charge.set(charge);
+        block.priority.set(priority);
+        block.since_ns.set(0);
+        block.core.set(ptr::null());
+        block.arena.set(arena.map_or(ptr::null(), ptr::from_ref));
+        block.record.store(record, Ordering::Relaxed);
+        block.is_live.store(1, Ordering::Relaxed);
+        thread
+    }
+}
+
+/// How the lists find their links in the blocks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Blocks;
+
+impl run_queue::Links for Blocks {
+    type Key = ThreadRef;
+
+    #[inline]
+    fn link(&self, thread: ThreadRef) -> &run_queue::Link<ThreadRef> {
+        &thread.block().link
+    }
+}
+
+impl wheel::Timers for Blocks {
+    type Key = ThreadRef;
+
+    #[inline]
+    fn timer(&self, thread: ThreadRef) -> &Timer<ThreadRef> {
+        &thread.block().timer
+    }
+}
+
+impl Runtime {
+    /// The arena of bodies with `stack_bytes` of stack, if the usual one has less.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if there are none so large.
+    pub(crate) fn arena_for(&self, stack_bytes: Option<usize>) -> io::Result<Option<&Arena>> {
+        /// Guard, TLS, control block.
+        const OVERHEAD: usize = 48 * 1024;
+        let Some(wanted) = stack_bytes.filter(|&bytes| bytes > self.arena.stack_bytes()) else {
+            return Ok(None);
+        };
+        let slot_bytes = wanted.saturating_add(OVERHEAD).checked_next_power_of_two();
+        let class = slot_bytes.map_or(usize::MAX, |bytes| bytes.trailing_zeros() as usize);
+        let (Some(large), Some(slot_bytes)) = (self.large.get(class), slot_bytes) else {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("a stack of {wanted} bytes is too large: at most 1 GiB, less 48 KiB"),
+            ));
+        };
+        if let Some(arena) = large.get() {
+            return Ok(Some(arena));
+        }
+        let config = Config { slot_bytes, control_bytes: size_of::<Block>(), ..Config::default() };
+        let arena = Arena::new(config)?;
+        Ok(Some(large.get_or_init(|| arena)))
+    }
+
+    /// Workers that there are, and were.
+    pub(crate) fn workers(&self) -> impl Iterator<Item = &'static Worker> {
+        let first = self.workers.load(Ordering::Acquire).cast_const();
+        // SAFETY: workers are never freed; the links are written before a worker is published.
+        std::iter::successors(unsafe { first.as_ref() }, |worker| unsafe {
+            worker.next_worker.get().as_ref()
+        })
+    }
+}
+
+impl Core {
+    pub(crate) fn new(index: usize, cache: Cache, now_ns: u64) -> Core {
+        Core {
+            index,
+            runtime: AtomicPtr::new(ptr::null_mut()),
+            queue: Spin::new(Queue { threads: RunQueue::new(), round: Round::new(now_ns), is_idle: false }),
+            waiting: AtomicUsize::new(0),
+            timers: Spin::new(Wheel::new(now_ns)),
+            next_deadline_ns: AtomicU64::new(u64::MAX),
+            worker: AtomicPtr::new(ptr::null_mut()),
+            current: AtomicPtr::new(ptr::null_mut()),
+            dispatches: AtomicU64::new(0),
+            dispatched_at_ns: AtomicU64::new(0),
+            slice_end_ns: AtomicU64::new(u64::MAX),
+            earned_ns: AtomicU64::new(0),
+            nice: AtomicI32::new(0),
+            own: UnsafeCell::new(Own { cache, graveyard: Graveyard::new() }),
+            counters: Counters::default(),
+        }
+    }
+
+    pub(crate) fn runtime(&self) -> &'static Runtime {
+        // SAFETY: set before the core is used, and runtimes are never freed.
+        unsafe { &*self.runtime.load(Ordering::Relaxed) }
+    }
+}
+
+/// Proof that the caller runs on a thread with preemption forbidden, on a worker that has its core: neither changes
+/// until it gives this up.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    pub(crate) thread: ThreadRef,
+    pub(crate) worker: &'static Worker,
+}
+
+impl Place {
+    #[inline]
+    pub(crate) fn core(&self) -> &'static Core {
+        // SAFETY: a place exists only while the worker has a core, and cores are never freed.
+        unsafe { &*self.worker.core.load(Ordering::Relaxed) }
+    }
+
+    #[inline]
+    pub(crate) fn runtime(&self) -> &'static Runtime {
+        self.worker.runtime
+    }
+
+    /// What only the holder of the core touches.
+    ///
+    /// # Safety
+    ///
+    /// No other reference to it is alive: the caller keeps it short, and calls nothing of the scheduler meanwhile.
+    #[inline]
+    #[allow(clippy::mut_from_ref, reason = "the holder's cell, by the contract above")]
+    pub(crate) unsafe fn own(&self) -> &mut Own {
+        // SAFETY: the caller is the holder's thread, with preemption forbidden, and keeps to the contract.
+        unsafe { &mut *self.core().own.get() }
+    }
+}

@@ -1,0 +1,105 @@
+//! The one door to blocking.
+//!
+//! ```text
+//!   let wait = Wait::begin();            // the sleep has a number from here on
+//!   ... under the queue's lock: is there anything to wait for? leave wait.sleep() there
+//!   wait.park(deadline)  or  wait.retract()
+//! ```
+//!
+//! Between `begin` and `park` anybody who has the [`Sleep`] may end it, and `park` then returns at once. A thread may be preempted
+//! in between: it is ready like any other then, only not asleep. So queues need no lock over the switch, and a plain
+//! kernel thread goes through the same door: it waits on a futex where a raddle thread leaves its stack.
+
+use crate::machine::ThreadRef;
+use crate::sched::enter::Here;
+use crate::sched::{timers, wake};
+use crate::sleeper::{Foreign, Kind, Reason, Sleep};
+use crate::sys::{clock, futex};
+
+/// A sleep that has begun, of the calling thread.
+#[must_use = "a sleep that was begun is parked in or retracted"]
+pub(crate) struct Wait {
+    sleep: Sleep,
+}
+
+impl Wait {
+    /// Begins a sleep.
+    #[inline]
+    pub(crate) fn begin() -> Wait {
+        let sleeper = match ThreadRef::running() {
+            Some(thread) if has_worker(thread) => thread.sleeper(),
+            _ => Foreign::mine().sleeper(),
+        };
+        Wait { sleep: Sleep::prepare(sleeper) }
+    }
+
+    /// What whoever shall end the sleep needs.
+    #[inline]
+    pub(crate) fn sleep(&self) -> Sleep {
+        self.sleep
+    }
+
+    /// Goes on without having slept. The reason, if somebody has ended the sleep already: then whoever did so counts on it.
+    #[inline]
+    pub(crate) fn retract(self) -> Option<Reason> {
+        self.sleep.retract().err()
+    }
+
+    /// Sleeps until somebody ends it, or until `deadline_ns`. Says why it ended.
+    #[inline]
+    pub(crate) fn park(self, deadline_ns: Option<u64>) -> Reason {
+        match self.sleep.kind() {
+            Kind::Thread => self.park_thread(deadline_ns),
+            Kind::KernelThread => self.park_kernel_thread(deadline_ns),
+        }
+    }
+
+    fn park_thread(self, deadline_ns: Option<u64>) -> Reason {
+        let here = Here::enter().expect("a sleeper of a raddle thread parks on that thread");
+        if let Some(deadline_ns) = deadline_ns {
+            timers::arm(&here.place(), self.sleep, deadline_ns);
+        }
+        here.sleep(self.sleep);
+        let reason = self.sleep.reason().expect("a thread goes on when its sleep is over");
+        if deadline_ns.is_some() && reason != Reason::TIMED_OUT {
+            timers::disarm(here.thread());
+        }
+        reason
+    }
+
+    fn park_kernel_thread(self, deadline_ns: Option<u64>) -> Reason {
+        let foreign = Foreign::of(self.sleep.sleeper);
+        if let Err(reason) = self.sleep.state().fall_asleep(self.sleep.ticket) {
+            return Reason(reason);
+        }
+        loop {
+            if let Some(reason) = self.sleep.reason() {
+                return reason;
+            }
+            if deadline_ns.is_some_and(|at| clock::now_ns() >= at) {
+                // Whoever is first decides.
+                let _ = self.sleep.state().wake(self.sleep.ticket, Reason::TIMED_OUT.0);
+                continue;
+            }
+            // A late waker of an earlier sleep may have left a 1.
+            foreign.word.store(0, std::sync::atomic::Ordering::Relaxed);
+            if self.sleep.reason().is_none() {
+                futex::wait(&foreign.word, 0, deadline_ns);
+            }
+        }
+    }
+}
+
+/// In a forked child, a raddle thread is as a kernel thread.
+#[inline]
+fn has_worker(thread: ThreadRef) -> bool {
+    !thread.block().worker.load(std::sync::atomic::Ordering::Relaxed).is_null()
+}
+
+/// Ends a sleep, from anywhere. Whether this call was what ended it.
+#[inline]
+pub(crate) fn unpark(sleep: Sleep, reason: Reason) -> bool {
+    let here = Here::enter();
+    let core = here.as_ref().map(|here| here.place().core());
+    wake::wake(sleep, reason, core)
+}

@@ -1,0 +1,242 @@
+//! What of a thread outlives it: its id and name, its park token, whether it has ended. What a `Thread` handle points to.
+//!
+//! Counted references, as an `Arc`'s, with one difference: the last one may be dropped by the scheduler, which never
+//! frees memory. It is then left to the core ([`RecordRef::into_dead`]), and the next thread that starts or ends there frees it.
+
+#![allow(unsafe_code, reason = "counted references")]
+
+use crate::sleeper::{Sleep, Sleeper};
+use raddle_core::state::Ticket;
+use std::cell::Cell;
+use std::ops::Deref;
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence};
+
+/// The record of one thread.
+#[derive(Debug)]
+pub(crate) struct Record {
+    references: AtomicUsize,
+    /// In a list of dead records: under whatever guards the list.
+    next_dead: Cell<*mut Record>,
+
+    // Constant.
+    pub(crate) id: u64,
+    pub(crate) name: Option<Box<str>>,
+    /// The thread's own: to wake it from `park`.
+    pub(crate) sleeper: NonNull<Sleeper>,
+
+    /// `park`'s token: EMPTY, NOTIFIED, or the bits of the ticket under which the thread is parked.
+    token: AtomicU64,
+
+    /// RUNNING, ENDED, or the bits of the ticket under which the joiner sleeps.
+    end: AtomicU64,
+    /// Written by the one joiner before it puts its ticket into `end`.
+    joiner: AtomicPtr<Sleeper>,
+}
+
+// SAFETY: what changes is atomic, but for `next_dead`, which belongs to the list that a record without references is in.
+unsafe impl Send for Record {}
+// SAFETY: as above.
+unsafe impl Sync for Record {}
+
+/// Tickets are multiples of 2^24 and not 0.
+const EMPTY: u64 = 0;
+const NOTIFIED: u64 = 1;
+const RUNNING: u64 = 0;
+const ENDED: u64 = 1;
+
+impl Record {
+    /// Takes the token if there is one.
+    pub(crate) fn take_token(&self) -> bool {
+        // Acquire: what the one who unparked wrote before is seen by the one who was parked.
+        self.token.load(Ordering::Relaxed) == NOTIFIED
+            && self.token.swap(EMPTY, Ordering::Acquire) == NOTIFIED
+    }
+
+    /// Says that the thread parks under `sleep`. False if a token came first, which is taken.
+    pub(crate) fn parks(&self, sleep: &Sleep) -> bool {
+        let bits = sleep.ticket.to_bits();
+        match self.token.compare_exchange(EMPTY, bits, Ordering::Release, Ordering::Acquire) {
+            Ok(_) => true,
+            Err(_) => {
+                self.token.swap(EMPTY, Ordering::Acquire);
+                false
+            }
+        }
+    }
+
+    /// The thread has stopped being parked, for whatever reason. Takes a token that came meanwhile.
+    pub(crate) fn unparked(&self) {
+        self.token.swap(EMPTY, Ordering::Acquire);
+    }
+
+    /// Puts a token in place: whom to wake, if the thread is parked.
+    pub(crate) fn put_token(&self) -> Option<Sleep> {
+        match self.token.swap(NOTIFIED, Ordering::AcqRel) {
+            EMPTY | NOTIFIED => None,
+            bits => Some(Sleep { sleeper: self.sleeper, ticket: Ticket::from_bits(bits) }),
+        }
+    }
+
+    /// Whether the thread is wholly over, destructors of thread-locals included.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.end.load(Ordering::Acquire) == ENDED
+    }
+
+    /// The one joiner sleeps under `sleep` from now on. False if the thread has ended.
+    pub(crate) fn joined_by(&self, sleep: &Sleep) -> bool {
+        self.joiner.store(sleep.sleeper.as_ptr(), Ordering::Relaxed);
+        // A joiner that was woken for another reason comes again, with another ticket.
+        let mut now = self.end.load(Ordering::Relaxed);
+        loop {
+            if now == ENDED {
+                fence(Ordering::Acquire);
+                return false;
+            }
+            let bits = sleep.ticket.to_bits();
+            match self.end.compare_exchange_weak(now, bits, Ordering::Release, Ordering::Relaxed) {
+                Ok(_) => return true,
+                Err(changed) => now = changed,
+            }
+        }
+    }
+
+    /// The thread is over: who is to be woken.
+    pub(crate) fn ended(&self) -> Option<Sleep> {
+        match self.end.swap(ENDED, Ordering::AcqRel) {
+            RUNNING | ENDED => None,
+            bits => NonNull::new(self.joiner.load(Ordering::Relaxed))
+                .map(|sleeper| Sleep { sleeper, ticket: Ticket::from_bits(bits) }),
+        }
+    }
+}
+
+/// A reference to a record.
+#[derive(Debug)]
+pub(crate) struct RecordRef(NonNull<Record>);
+
+// SAFETY: a counted reference to something that is Send and Sync.
+unsafe impl Send for RecordRef {}
+// SAFETY: as above.
+unsafe impl Sync for RecordRef {}
+
+impl RecordRef {
+    /// A record of a thread that is about to start, or of a kernel thread that was met.
+    pub(crate) fn new(name: Option<Box<str>>, sleeper: NonNull<Sleeper>) -> RecordRef {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let record = Record {
+            references: AtomicUsize::new(1),
+            next_dead: Cell::new(ptr::null_mut()),
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            name,
+            sleeper,
+            token: AtomicU64::new(EMPTY),
+            end: AtomicU64::new(RUNNING),
+            joiner: AtomicPtr::new(ptr::null_mut()),
+        };
+        RecordRef(NonNull::from(Box::leak(Box::new(record))))
+    }
+
+    /// Keeps the reference as a pointer; [`from_raw`](Self::from_raw) takes it up again.
+    pub(crate) fn into_raw(self) -> *mut Record {
+        let raw = self.0.as_ptr();
+        std::mem::forget(self);
+        raw
+    }
+
+    /// # Safety
+    ///
+    /// `raw` is from `into_raw`, and taken up once.
+    pub(crate) unsafe fn from_raw(raw: NonNull<Record>) -> RecordRef {
+        RecordRef(raw)
+    }
+
+    /// Drops the reference without freeing anything: the record comes back if this was the last.
+    pub(crate) fn into_dead(self) -> Option<Dead> {
+        let raw = self.0;
+        std::mem::forget(self);
+        // SAFETY: the reference that is given up here keeps the record alive until now.
+        unsafe { release(raw) }.then_some(Dead(raw))
+    }
+}
+
+/// Gives up one reference; whether it was the last.
+///
+/// # Safety
+///
+/// The caller has a reference, and doesn't use it any more.
+unsafe fn release(raw: NonNull<Record>) -> bool {
+    // SAFETY: alive, by the caller's reference. Release and acquire as in std's Arc: all uses come before the end.
+    unsafe {
+        if raw.as_ref().references.fetch_sub(1, Ordering::Release) != 1 {
+            return false;
+        }
+    }
+    fence(Ordering::Acquire);
+    true
+}
+
+impl Clone for RecordRef {
+    fn clone(&self) -> RecordRef {
+        self.references.fetch_add(1, Ordering::Relaxed);
+        RecordRef(self.0)
+    }
+}
+
+impl Deref for RecordRef {
+    type Target = Record;
+
+    fn deref(&self) -> &Record {
+        // SAFETY: alive as long as there is a reference.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl Drop for RecordRef {
+    fn drop(&mut self) {
+        // SAFETY: `self` was a reference, and if it was the last nobody else can reach the record, which came from a Box.
+        unsafe {
+            if release(self.0) {
+                drop(Box::from_raw(self.0.as_ptr()));
+            }
+        }
+    }
+}
+
+/// A record without references, to be freed where that is allowed.
+#[derive(Debug)]
+pub(crate) struct Dead(NonNull<Record>);
+
+/// Dead records. Whoever has it has them to itself.
+#[derive(Debug)]
+pub(crate) struct Graveyard(*mut Record);
+
+// SAFETY: dead records are nobody else's.
+unsafe impl Send for Graveyard {}
+
+impl Graveyard {
+    pub(crate) const fn new() -> Graveyard {
+        Graveyard(ptr::null_mut())
+    }
+
+    pub(crate) fn bury(&mut self, dead: Dead) {
+        // SAFETY: dead records are alive as memory, and nobody else's.
+        unsafe { dead.0.as_ref() }.next_dead.set(self.0);
+        self.0 = dead.0.as_ptr();
+    }
+
+    /// All of them, to be dropped elsewhere.
+    pub(crate) fn take(&mut self) -> Graveyard {
+        std::mem::replace(self, Graveyard::new())
+    }
+}
+
+impl Drop for Graveyard {
+    fn drop(&mut self) {
+        while let Some(first) = NonNull::new(self.0) {
+            // SAFETY: in the list, so nobody else's, and from a Box.
+            let record = unsafe { Box::from_raw(first.as_ptr()) };
+            self.0 = record.next_dead.get();
+        }
+    }
+}

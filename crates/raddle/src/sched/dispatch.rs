@@ -1,0 +1,325 @@
+//! Picks the next thread, switches to it, and parts with the one before.
+//!
+//! A switch goes straight from one thread's stack to the next one's. What is to be done about the old thread (queue it, let
+//! its wakers see that it sleeps, give its body back) is done on the new side, by [`part`], when nothing of the old
+//! one is in registers any more:
+//!
+//! ```text
+//!   thread A: pick B, note the parting ── switch ──▶ part(A) on B's stack, then B goes on where it was
+//!                                                    │ Queued: release the queue's lock
+//!                                                    │ Sleeps: say so; if a waker came meanwhile, queue A
+//!                                                    │ Ended:  give the body back, wake the joiner
+//! ```
+//!
+//! A yield keeps the queue's lock over the switch: A is in the queue before it is saved, and nobody can take it until
+//! then. One lock for the push, the pop and the publication.
+//!
+//! With nothing to run the worker's own context is next: nobody idles on a parked thread's stack.
+
+#![allow(unsafe_code, reason = "switches; cells of the threads in hand")]
+
+use crate::machine::{Block, Blocks, Core, Parting, Place, ThreadRef, Worker};
+use crate::record::RecordRef;
+use crate::sched::{timers, wake};
+use crate::sleeper::{Reason, Sleep};
+use crate::sys::clock;
+use raddle_context::{After, Body, Context, Departure};
+use raddle_core::run_queue::{Array, End};
+use raddle_core::slice::{self, Verdict};
+use std::ptr::{self, NonNull};
+use std::sync::atomic::Ordering;
+
+/// Puts the calling thread, whose sleep is prepared, to sleep. Returns when the sleep is over; at once if it is over already.
+pub(crate) fn sleep(place: Place, sleep: Sleep) {
+    let now = clock::coarse_ns();
+    let block = place.thread.block();
+    let _ = charge(place.thread, now);
+    block.since_ns.set(now);
+    let next = pick(place.core(), now);
+    // Timers that `pick` looked at, or another core, may have ended it: then nobody else needs to run first.
+    if let (Some(_), None) = (sleep.reason(), next) {
+        return;
+    }
+    // SAFETY: the thread is saved by the switch; `part` says that it sleeps.
+    unsafe { leave(&place, next, Parting::Sleeps(sleep.ticket, place.thread), now) };
+}
+
+/// Lets every other thread of this round run before the calling one.
+pub(crate) fn give_way(place: Place) {
+    let now = clock::coarse_ns();
+    let core = place.core();
+    if now >= core.next_deadline_ns.load(Ordering::Relaxed) {
+        timers::expire(core, Some(core));
+    }
+    if core.waiting.load(Ordering::Relaxed) == 0 {
+        return;
+    }
+    let _ = charge(place.thread, now);
+    requeue(&place, Array::Expired, End::Back, now);
+}
+
+/// Another thread is to run in place of the calling one, which has not asked for it: its slice is over, or somebody who waited
+/// long has woken.
+pub(crate) fn preempt(place: Place) {
+    let now = clock::coarse_ns();
+    let core = place.core();
+    if now >= core.next_deadline_ns.load(Ordering::Relaxed) {
+        timers::expire(core, Some(core));
+    }
+    let verdict = charge(place.thread, now);
+    if core.waiting.load(Ordering::Relaxed) == 0 {
+        // Nobody waits: it starts another slice.
+        note_dispatch(core, place.thread, now);
+        return;
+    }
+    let counter = &core.counters.preemptions;
+    counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    match verdict {
+        Verdict::GoesOn => requeue(&place, Array::Active, End::Front, now),
+        Verdict::Expired => requeue(&place, Array::Expired, End::Back, now),
+    }
+}
+
+/// Queues the calling thread and runs the first of the queue, which may be the same.
+fn requeue(place: &Place, array: Array, end: End, now: u64) {
+    let (core, thread) = (place.core(), place.thread);
+    let block = thread.block();
+    let runtime = place.runtime();
+    let priority = block.priority.get();
+    let slice = slice::slice_ns(runtime.settings.slice_ns, priority);
+    let level = block.charge.get().level(priority, slice);
+    let mut queue = core.queue.lock();
+    queue.threads.push(&Blocks, thread, level, array, end);
+    let popped = queue.threads.pop(&Blocks).expect("a thread was queued a moment ago");
+    if popped.new_round {
+        queue.round.begin(now);
+    }
+    core.waiting.store(queue.threads.len(), Ordering::Relaxed);
+    if popped.key == thread {
+        drop(queue);
+        note_dispatch(core, thread, now);
+        return;
+    }
+    queue.keep();
+    // SAFETY: the thread is in the queue, whose lock `part` releases when it is saved.
+    unsafe { leave(place, Some(popped.key), Parting::Queued, now) };
+}
+
+/// Leaves the worker that has lost its core, for the queue of another core.
+pub(crate) fn evict(place: Place) {
+    let now = clock::coarse_ns();
+    let _ = charge(place.thread, now);
+    place.worker.parting.set(Parting::Evicted(place.thread));
+    // SAFETY: the worker's own context is suspended: a thread runs in its place.
+    unsafe { switch(place.thread.body().context(), place.worker.kernel_thread.context(), place.worker) };
+}
+
+/// Where a thread that has ended goes: the last thing that it says.
+pub(crate) fn departure(place: Place) -> Departure {
+    let now = clock::coarse_ns();
+    let core = place.core();
+    let next = pick(core, now);
+    place.worker.parting.set(Parting::Ended(place.thread));
+    let to = match next {
+        Some(next) => {
+            note_dispatch(core, next, now);
+            next.block().worker.store(ptr::from_ref(place.worker).cast_mut(), Ordering::Relaxed);
+            next.body().context()
+        }
+        None => {
+            note_idle(core);
+            place.worker.kernel_thread.context()
+        }
+    };
+    Departure { to, after: After::run(part, ptr::from_ref(place.worker).cast_mut().cast()) }
+}
+
+/// From the worker's own context to a thread.
+pub(crate) fn run(worker: &'static Worker, core: &'static Core, next: ThreadRef) {
+    note_dispatch(core, next, clock::coarse_ns());
+    next.block().worker.store(ptr::from_ref(worker).cast_mut(), Ordering::Relaxed);
+    worker.parting.set(Parting::Nothing);
+    // SAFETY: `next` came from a queue, so it is saved and nobody else's; this is the worker's own context.
+    unsafe { switch(worker.kernel_thread.context(), next.body().context(), worker) };
+}
+
+/// The next thread for `core`, in the order: due timers, its own queue, others' queues.
+pub(crate) fn pick(core: &'static Core, now: u64) -> Option<ThreadRef> {
+    if now >= core.next_deadline_ns.load(Ordering::Relaxed) {
+        timers::expire(core, Some(core));
+    }
+    pick_own(core, now).or_else(|| steal(core, now))
+}
+
+fn pick_own(core: &'static Core, now: u64) -> Option<ThreadRef> {
+    if core.waiting.load(Ordering::Relaxed) == 0 {
+        return None;
+    }
+    let mut queue = core.queue.lock();
+    let popped = queue.threads.pop(&Blocks)?;
+    if popped.new_round {
+        queue.round.begin(now);
+    }
+    core.waiting.store(queue.threads.len(), Ordering::Relaxed);
+    Some(popped.key)
+}
+
+/// Takes half of what waits on another core: the first to run, the others to this core's queue.
+fn steal(core: &'static Core, now: u64) -> Option<ThreadRef> {
+    /// Both locks are held so long.
+    const AT_MOST: usize = 64;
+    let cores = &core.runtime().cores;
+    let victims = (1..cores.len()).map(|step| &cores[(core.index + step) % cores.len()]);
+    for victim in victims {
+        if victim.waiting.load(Ordering::Relaxed) == 0 {
+            continue;
+        }
+        // Two thieves that steal from each other would wait for ever; whoever comes second tries elsewhere.
+        let mut own = core.queue.lock();
+        let Some(mut theirs) = victim.queue.try_lock() else { continue };
+        let stolen = theirs.threads.steal_half(&Blocks, &mut own.threads, AT_MOST);
+        victim.waiting.store(theirs.threads.len(), Ordering::Relaxed);
+        drop(theirs);
+        let popped = own.threads.pop(&Blocks);
+        if popped.is_some_and(|popped| popped.new_round) {
+            own.round.begin(now);
+        }
+        core.waiting.store(own.threads.len(), Ordering::Relaxed);
+        if let Some(popped) = popped {
+            let counter = &core.counters.steals;
+            counter.store(counter.load(Ordering::Relaxed) + stolen as u64, Ordering::Relaxed);
+            return Some(popped.key);
+        }
+    }
+    None
+}
+
+/// Charges a running thread for the time since it was dispatched.
+fn charge(thread: ThreadRef, now: u64) -> Verdict {
+    let block = thread.block();
+    // SAFETY: it runs, so it has a core.
+    let core = unsafe { &*block.core.get() };
+    let runtime = core.runtime();
+    let slice = slice::slice_ns(runtime.settings.slice_ns, block.priority.get());
+    let ran = now.saturating_sub(block.since_ns.replace(now));
+    let mut charge = block.charge.get();
+    let verdict = charge.charge(ran, slice);
+    block.charge.set(charge);
+    verdict
+}
+
+/// `thread` runs on `core` from now on.
+fn note_dispatch(core: &'static Core, thread: ThreadRef, now: u64) {
+    let block = thread.block();
+    let charge = block.charge.get();
+    block.since_ns.set(now);
+    block.core.set(core);
+    core.dispatched_at_ns.store(now, Ordering::Relaxed);
+    core.earned_ns.store(charge.earned_ns(), Ordering::Relaxed);
+    core.nice.store(block.priority.get().nice(), Ordering::Relaxed);
+    core.current.store(thread.as_ptr(), Ordering::Relaxed);
+    core.slice_end_ns.store(now.saturating_add(charge.left_ns()), Ordering::Relaxed);
+    let number = core.dispatches.load(Ordering::Relaxed) + 1;
+    core.dispatches.store(number, Ordering::Release);
+    let runtime = core.runtime();
+    let deadline = core.next_deadline_ns.load(Ordering::Relaxed);
+    let someone_waits = core.waiting.load(Ordering::Relaxed) > 0;
+    let look_at = if someone_waits { deadline.min(now + charge.left_ns()) } else { deadline };
+    if look_at != u64::MAX {
+        wake::ensure_watched(runtime, look_at);
+    }
+}
+
+/// Nobody runs on `core` from now on.
+fn note_idle(core: &Core) {
+    core.current.store(ptr::null_mut(), Ordering::Relaxed);
+    let number = core.dispatches.load(Ordering::Relaxed) + 1;
+    core.dispatches.store(number, Ordering::Release);
+}
+
+/// From the calling thread to `next`, or to the worker's own context.
+///
+/// # Safety
+///
+/// As [`raddle_context::switch`]; `parting` tells what becomes of the calling thread.
+unsafe fn leave(place: &Place, next: Option<ThreadRef>, parting: Parting, now: u64) {
+    let (core, worker) = (place.core(), place.worker);
+    worker.parting.set(parting);
+    let to = match next {
+        Some(next) => {
+            note_dispatch(core, next, now);
+            next.block().worker.store(ptr::from_ref(worker).cast_mut(), Ordering::Relaxed);
+            next.body().context()
+        }
+        None => {
+            note_idle(core);
+            worker.kernel_thread.context()
+        }
+    };
+    // SAFETY: `next` came from a queue or is the worker's own suspended context; the rest is the caller's.
+    unsafe { switch(place.thread.body().context(), to, worker) };
+}
+
+/// # Safety
+///
+/// As [`raddle_context::switch`].
+unsafe fn switch(from: *mut Context, to: *const Context, worker: &'static Worker) {
+    let after = After::run(part, ptr::from_ref(worker).cast_mut().cast());
+    // SAFETY: the caller's; workers are never freed.
+    unsafe { raddle_context::switch(from, to, after) };
+}
+
+/// Runs on the new side of every switch: now the old side is saved.
+unsafe extern "C" fn part(worker: *mut u8) {
+    // SAFETY: `switch` was given a worker.
+    let worker = unsafe { &*worker.cast::<Worker>() };
+    match worker.parting.replace(Parting::Nothing) {
+        Parting::Nothing => {}
+        Parting::Queued => {
+            let core = wake::core_of(&worker.core).expect("a worker that yields has a core");
+            // SAFETY: `requeue` kept the lock for this moment, on this worker, which still has its core.
+            unsafe { core.queue.release() };
+        }
+        Parting::Sleeps(ticket, thread) => {
+            if thread.block().sleeper.state.fall_asleep(ticket).is_err() {
+                let core = wake::core_of(&worker.core).expect("a worker that switches has a core");
+                wake::ready_preempted(core, thread, Array::Active);
+            }
+        }
+        Parting::Evicted(thread) => {
+            // SAFETY: it ran, so it has a core.
+            let home = unsafe { &*thread.block().core.get() };
+            wake::ready_preempted(home, thread, Array::Active);
+            wake::ensure_watched(worker.runtime, 0);
+        }
+        Parting::Ended(thread) => part_for_ever(worker, thread),
+    }
+}
+
+/// The thread has left its stack for the last time.
+fn part_for_ever(worker: &Worker, thread: ThreadRef) {
+    let core = wake::core_of(&worker.core).expect("a worker that switches has a core");
+    let block: &Block = thread.block();
+    block.is_live.store(0, Ordering::Relaxed);
+    let record = NonNull::new(block.record.swap(ptr::null_mut(), Ordering::Relaxed));
+    // SAFETY: the block had a reference of its own, which is taken up here once.
+    let record = unsafe { RecordRef::from_raw(record.expect("a live thread has its record")) };
+    let joiner = record.ended();
+    // SAFETY: this is the holder, with preemption forbidden; the reference ends before anything else is called.
+    // The body's last thread is gone, and nobody else owns it.
+    unsafe {
+        let own = &mut *core.own.get();
+        if let Some(dead) = record.into_dead() {
+            own.graveyard.bury(dead);
+        }
+        let body = Body::from_ref(thread.body());
+        match block.arena.get().as_ref() {
+            None => own.cache.give(body),
+            Some(large) => large.give(body),
+        }
+    }
+    core.runtime().live.fetch_sub(1, Ordering::AcqRel);
+    if let Some(joiner) = joiner {
+        wake::wake(joiner, Reason::READY, Some(core));
+    }
+}

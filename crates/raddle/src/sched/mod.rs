@@ -1,0 +1,23 @@
+//! The scheduler: who runs where, from when to when.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `wake` | the one door to waking: ends sleeps, queues threads, wakes cores |
+//! | `timers` | deadlines of sleeping threads, a wheel for each core |
+//! | `dispatch` | picks the next thread, switches to it, and parts with the last one |
+//! | `enter` | the way into the runtime and out of it; the handler that preempts |
+//! | `worker` | a kernel thread's life: works, idles, waits as a spare |
+//! | `monitor` | the kernel thread that watches: slices, deadlines, blocked workers |
+//! | `start` | a runtime's beginning |
+//!
+//! Arrows go up the table: `enter` uses `dispatch`, which uses `wake`, and never the other way round.
+//! Everything here runs with preemption forbidden ([`Place`](crate::machine::Place) proves it) or on a kernel thread's own stack. It never allocates and
+//! takes no lock of libc's; locks of its own are [`Spin`](crate::spin::Spin)s, taken in the order: timers, queue, spares.
+
+pub(crate) mod dispatch;
+pub(crate) mod enter;
+pub(crate) mod monitor;
+pub(crate) mod start;
+pub(crate) mod timers;
+pub(crate) mod wake;
+pub(crate) mod worker;

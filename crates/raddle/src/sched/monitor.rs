@@ -1,0 +1,220 @@
+//! The monitor: a kernel thread that watches the others.
+//!
+//! Whoever computes does not look at clocks, and whoever blocks in the kernel does not look at anything. So the monitor sees to
+//! it that slices end, that timers of busy cores fire, that threads that wait behind a computing one get an idle core,
+//! and that a core whose worker has blocked gets another worker. While nobody runs, it sleeps without a deadline.
+//!
+//! # Taking a core away
+//!
+//! *Blocked* means: the same dispatch number at two looks, and the kernel says S or D at both. Then:
+//!
+//! ```text
+//!   monitor                                   the worker's thread, on its way into the runtime
+//!   flags |= DOUBT                            count = 1
+//!   membarrier                                (compiler fence)
+//!   count == 0, same dispatch, blocked?       flags & (DOUBT | LOST) ?
+//!     yes: the core goes to the spare;          DOUBT: wait for the decision
+//!          DOUBT becomes LOST                   LOST:  go to the worker's own context, be queued elsewhere
+//!     no:  DOUBT is cleared
+//! ```
+//!
+//! After the barrier either the monitor sees the count, or the thread sees the doubt. A thread that may hold a runtime lock
+//! has its count up, so no core is ever taken from under one.
+
+#![allow(unsafe_code, reason = "pointers to workers and cores, which are never freed")]
+
+use crate::machine::{Core, Runtime, Worker, flag};
+use crate::sched::{timers, wake, worker};
+use crate::sys::{clock, futex, task};
+use raddle_core::slice;
+use std::ptr;
+use std::sync::atomic::{Ordering, fence};
+
+/// After so many steps in which nothing moved they become longer, up to [`LONGEST_NS`].
+const CALM: u32 = 8;
+const LONGEST_NS: u64 = 8_000_000;
+/// Between the two looks that show a worker blocked.
+const SECOND_LOOK_NS: u64 = 200_000;
+/// With all cores idle for so long it goes to sleep without a deadline.
+const DROWSY_NS: u64 = 20_000_000;
+/// How often workers without a core are looked at when nobody else asks for it.
+const HOMELESS_NS: u64 = 1_000_000_000;
+
+/// What the monitor remembers of a core.
+#[derive(Clone, Copy, Default)]
+struct Look {
+    dispatches: u64,
+    seen_blocked: bool,
+}
+
+/// Watches `runtime` for ever, on the calling kernel thread.
+pub(crate) fn watch(runtime: &'static Runtime) -> ! {
+    task::want_exact_timers();
+    let mut looks = vec![Look::default(); runtime.cores.len()];
+    let mut calm = 0;
+    let mut busy_at = clock::now_ns();
+    let mut fixed_at = busy_at;
+    loop {
+        runtime.monitor.wakes_at_ns.store(0, Ordering::Relaxed);
+        runtime.monitor.poked.store(0, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        let now = clock::now_ns();
+        if now - fixed_at > LONGEST_NS {
+            clock::renew();
+            fixed_at = now;
+        }
+        let mut next = u64::MAX;
+        let mut is_busy = false;
+        let mut has_moved = false;
+        for (core, look) in runtime.cores.iter().zip(&mut looks) {
+            if core.current.load(Ordering::Relaxed).is_null() {
+                // Its worker sleeps until its own deadline. Perhaps it was just given work.
+                continue;
+            }
+            is_busy = true;
+            has_moved |= look.dispatches != core.dispatches.load(Ordering::Relaxed);
+            next = next.min(examine(core, look, now));
+        }
+        evict_homeless(runtime);
+        keep_spare(runtime);
+        if is_busy {
+            busy_at = now;
+            calm = if has_moved { 0 } else { calm + 1 };
+            let step = if calm < CALM { wake::STEP_NS } else { (wake::STEP_NS << (calm - CALM).min(8)).min(LONGEST_NS) };
+            next = next.min(now + step);
+        } else if now < busy_at + DROWSY_NS {
+            next = next.min(busy_at + DROWSY_NS);
+        } else if runtime.homeless.load(Ordering::Relaxed) > 0 {
+            next = next.min(now + HOMELESS_NS);
+        }
+        runtime.monitor.wakes_at_ns.store(next, Ordering::Relaxed);
+        // A core that became busy before this line is seen by the second look; one that becomes so after it sees when
+        // the monitor wakes.
+        fence(Ordering::SeqCst);
+        let woke_up = !is_busy && runtime.cores.iter().any(|core| !core.current.load(Ordering::Relaxed).is_null());
+        if !woke_up {
+            futex::wait(&runtime.monitor.poked, 0, (next != u64::MAX).then_some(next));
+        }
+    }
+}
+
+/// Looks at a core on which a thread runs. Says when to look again.
+fn examine(core: &'static Core, look: &mut Look, now: u64) -> u64 {
+    let dispatches = core.dispatches.load(Ordering::Acquire);
+    let is_same = std::mem::replace(&mut look.dispatches, dispatches) == dispatches;
+    let was_blocked = is_same && std::mem::take(&mut look.seen_blocked);
+    look.seen_blocked = false;
+    let mut again = core.next_deadline_ns.load(Ordering::Relaxed);
+    let is_due = now >= again;
+    if is_due {
+        again = timers::expire(core, None);
+    }
+    if core.waiting.load(Ordering::Relaxed) == 0 {
+        return again;
+    }
+    if core.runtime().idle_cores.load(Ordering::Relaxed) > 0 {
+        wake::wake_idle_core(core.runtime());
+    }
+    let slice_end = core.slice_end_ns.load(Ordering::Relaxed);
+    again = again.min(slice_end.max(now + SECOND_LOOK_NS / 4));
+    let shall_preempt = core.runtime().settings.preempts && (now >= slice_end || better_waits(core, now));
+    if !shall_preempt && !(is_same && now >= core.dispatched_at_ns.load(Ordering::Relaxed) + wake::STEP_NS) {
+        return again;
+    }
+    // SAFETY: workers are never freed; a core has one.
+    let Some(worker) = (unsafe { core.worker.load(Ordering::Acquire).as_ref() }) else { return again };
+    if worker.watch.look() == task::Seen::Blocked {
+        // A signal would only cut its system call short.
+        if was_blocked && take_core(core, worker, dispatches) {
+            return now + wake::STEP_NS;
+        }
+        look.seen_blocked = true;
+        return again.min(now + SECOND_LOOK_NS);
+    }
+    if shall_preempt {
+        task::send_signal(worker.kernel_id, core.runtime().settings.signal);
+    }
+    again
+}
+
+/// Whether a thread waits on `core` that should run before the one that does, after what that has computed.
+fn better_waits(core: &Core, now: u64) -> bool {
+    let Some(queue) = core.queue.try_lock() else { return false };
+    let Some(level) = queue.threads.peek_level() else { return false };
+    drop(queue);
+    let priority = slice::Priority::new(core.nice.load(Ordering::Relaxed));
+    let slice = slice::slice_ns(core.runtime().settings.slice_ns, priority);
+    let ran = now.saturating_sub(core.dispatched_at_ns.load(Ordering::Relaxed));
+    let earned = core.earned_ns.load(Ordering::Relaxed).saturating_sub(ran);
+    slice::may_preempt(level, slice::level(priority, earned, slice))
+}
+
+/// Gives the core of a blocked worker to a spare. False if it turned out otherwise, or there is no spare yet.
+fn take_core(core: &'static Core, worker: &'static Worker, dispatches: u64) -> bool {
+    let runtime = core.runtime();
+    let Some(spare) = take_spare(runtime) else { return false };
+    worker.flags.fetch_or(flag::DOUBT, Ordering::SeqCst);
+    task::barrier();
+    let current = core.current.load(Ordering::Relaxed);
+    // SAFETY: blocks are never freed.
+    let is_outside = unsafe { current.as_ref() }
+        .is_some_and(|block| block.count.load(Ordering::Relaxed) == 0);
+    let is_same = core.dispatches.load(Ordering::Relaxed) == dispatches
+        && ptr::eq(core.worker.load(Ordering::Relaxed), worker);
+    if !(is_outside && is_same) {
+        worker.flags.fetch_and(!flag::DOUBT, Ordering::Release);
+        give_spare(runtime, spare);
+        return false;
+    }
+    runtime.homeless.fetch_add(1, Ordering::Relaxed);
+    core.counters.handovers.fetch_add(1, Ordering::Relaxed);
+    worker.core.store(ptr::null_mut(), Ordering::Relaxed);
+    core.current.store(ptr::null_mut(), Ordering::Relaxed);
+    core.dispatches.store(dispatches + 1, Ordering::Relaxed);
+    core.worker.store(ptr::from_ref(spare).cast_mut(), Ordering::Release);
+    spare.core.store(ptr::from_ref(core).cast_mut(), Ordering::Release);
+    // From here on the worker's thread may go on.
+    worker.flags.fetch_xor(flag::DOUBT | flag::LOST, Ordering::Release);
+    wake::wake_worker(spare);
+    true
+}
+
+fn take_spare(runtime: &'static Runtime) -> Option<&'static Worker> {
+    let mut spares = runtime.spares.lock();
+    // SAFETY: workers are never freed.
+    let spare = unsafe { spares.first.as_ref() }?;
+    spares.first = spare.next_spare.get();
+    spares.parked -= 1;
+    Some(spare)
+}
+
+fn give_spare(runtime: &'static Runtime, spare: &'static Worker) {
+    let mut spares = runtime.spares.lock();
+    spare.next_spare.set(spares.first);
+    spares.first = spare;
+    spares.parked += 1;
+}
+
+/// Workers that lost their core and run again, outside the runtime, are to make room: a signal sends their thread to a queue.
+fn evict_homeless(runtime: &'static Runtime) {
+    if runtime.homeless.load(Ordering::Relaxed) == 0 {
+        return;
+    }
+    for worker in runtime.workers() {
+        let is_homeless = worker.flags.load(Ordering::Relaxed) & flag::LOST != 0;
+        if is_homeless && worker.watch.look() == task::Seen::Runnable {
+            task::send_signal(worker.kernel_id, runtime.settings.signal);
+        }
+    }
+}
+
+/// One spare is always parked, made beforehand.
+fn keep_spare(runtime: &'static Runtime) {
+    let is_short = {
+        let spares = runtime.spares.lock();
+        spares.parked + spares.coming == 0
+    };
+    if is_short && worker::start(runtime, None).is_err() {
+        // The kernel has no room for another thread now; the next look tries again.
+    }
+}

@@ -1,0 +1,147 @@
+//! A runtime's beginning: by itself at first use, or from a builder. There is one for each process; a forked child starts
+//! without, and makes its own when it needs one.
+
+#![allow(unsafe_code, reason = "leaked runtime behind a pointer; signal handler; pthread_atfork")]
+
+use crate::machine::{Block, Core, MonitorWord, Runtime, Settings, Spares, ThreadRef};
+use crate::sched::{enter, monitor, worker};
+use crate::spin::Spin;
+use crate::sys::{clock, task};
+use raddle_context::{Arena, overflow};
+use std::fmt::{self, Write};
+use std::io;
+use std::mem::MaybeUninit;
+use std::ptr;
+use std::sync::{Mutex, OnceLock};
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+static RUNTIME: AtomicPtr<Runtime> = AtomicPtr::new(ptr::null_mut());
+static STARTING: Mutex<()> = Mutex::new(());
+
+/// The process's runtime, if it has started.
+pub(crate) fn started() -> Option<&'static Runtime> {
+    // SAFETY: runtimes are never freed.
+    unsafe { RUNTIME.load(Ordering::Acquire).as_ref() }
+}
+
+/// The process's runtime; starts it with `settings` if there is none.
+///
+/// # Errors
+///
+/// What is missing to run threads here; from creating kernel threads.
+pub(crate) fn get_or_start(settings: impl FnOnce() -> io::Result<Settings>) -> io::Result<&'static Runtime> {
+    if let Some(runtime) = started() {
+        return Ok(runtime);
+    }
+    let _one_at_a_time = STARTING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    match started() {
+        Some(runtime) => Ok(runtime),
+        None => start(settings()?),
+    }
+}
+
+fn start(settings: Settings) -> io::Result<&'static Runtime> {
+    raddle_context::check()?;
+    task::register_barrier().map_err(|error| {
+        io::Error::new(
+            error.kind(),
+            format!("raddle needs membarrier(2), which this kernel or sandbox refuses: {error}"),
+        )
+    })?;
+    clock::calibrate();
+    overflow::install(describe_overflow)?;
+    let arena = Arena::new(raddle_context::Config {
+        slot_bytes: settings.stack_bytes,
+        control_bytes: size_of::<Block>(),
+        ..Default::default()
+    })?;
+    let now = clock::now_ns();
+    let cores = (0..settings.cores).map(|index| Core::new(index, arena.cache(), now)).collect();
+    let signal = settings.signal;
+    let runtime: &'static Runtime = Box::leak(Box::new(Runtime {
+        settings,
+        cores,
+        arena,
+        large: [const { OnceLock::new() }; 31],
+        library_text: library_text(),
+        idle_cores: AtomicUsize::new(0),
+        live: AtomicUsize::new(0),
+        turn: AtomicUsize::new(0),
+        workers: AtomicPtr::new(ptr::null_mut()),
+        homeless: AtomicUsize::new(0),
+        monitor: MonitorWord { poked: AtomicU32::new(0), wakes_at_ns: AtomicU64::new(0) },
+        spares: Spin::new(Spares { first: ptr::null(), parked: 0, coming: 0 }),
+    }));
+    for core in &runtime.cores {
+        core.runtime.store(ptr::from_ref(runtime).cast_mut(), Ordering::Release);
+    }
+    handle_signal(signal)?;
+    forget_in_children();
+    for core in &runtime.cores {
+        worker::start(runtime, Some(core))?;
+    }
+    worker::start(runtime, None)?;
+    std::thread::Builder::new()
+        .name("raddle-monitor".into())
+        .stack_size(128 * 1024)
+        .spawn(move || monitor::watch(runtime))?;
+    RUNTIME.store(ptr::from_ref(runtime).cast_mut(), Ordering::Release);
+    Ok(runtime)
+}
+
+fn handle_signal(signal: i32) -> io::Result<()> {
+    // SAFETY: a complete action; the handler keeps to what handlers may do. An empty mask and NODEFER: see `SignalFrame`.
+    let result = unsafe {
+        let mut action = MaybeUninit::<libc::sigaction>::zeroed().assume_init();
+        action.sa_sigaction = enter::on_signal as *const () as usize;
+        action.sa_flags = libc::SA_SIGINFO | libc::SA_NODEFER | libc::SA_RESTART;
+        libc::sigaction(signal, &raw const action, ptr::null_mut())
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// A forked child has one kernel thread, no worker and no monitor: its runtime is off.
+fn forget_in_children() {
+    extern "C" fn in_child() {
+        RUNTIME.store(ptr::null_mut(), Ordering::Release);
+        if let Some(thread) = ThreadRef::running() {
+            thread.block().worker.store(ptr::null_mut(), Ordering::Relaxed);
+        }
+    }
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    // SAFETY: the handler writes two words.
+    ONCE.call_once(|| unsafe {
+        libc::pthread_atfork(None, None, Some(in_child));
+    });
+}
+
+/// One line for a thread that ran out of stack. Runs in a signal handler.
+fn describe_overflow(overflow: &overflow::Overflow, line: &mut dyn Write) -> fmt::Result {
+    let thread = ThreadRef::of_body(overflow.body);
+    // SAFETY: a running thread has its record, and a reference to it.
+    let record = unsafe { thread.block().record.load(Ordering::Relaxed).as_ref() };
+    let kib = overflow.stack_bytes / 1024;
+    match record.map(|record| (record.id, record.name.as_deref())) {
+        Some((id, Some(name))) => {
+            write!(line, "raddle: thread '{name}' ({id}) overflowed its stack of {kib} KiB")?;
+        }
+        Some((id, None)) => write!(line, "raddle: thread {id} overflowed its stack of {kib} KiB")?,
+        None => write!(line, "raddle: a thread overflowed its stack of {kib} KiB")?,
+    }
+    write!(line, "; Builder::stack_size or RADDLE_STACK give it more")
+}
+
+/// Where the text of libc, the loader and the unwinder lies.
+fn library_text() -> Vec<std::ops::Range<usize>> {
+    const NAMES: [&str; 3] = ["/libc.so", "/ld-linux", "/libgcc_s"];
+    let Ok(maps) = std::fs::read_to_string("/proc/self/maps") else { return Vec::new() };
+    let range = |line: &str| {
+        let (low, high) = line.split(' ').next()?.split_once('-')?;
+        let number = |hex| usize::from_str_radix(hex, 16).ok();
+        Some(number(low)?..number(high)?)
+    };
+    maps.lines()
+        .filter(|line| line.contains(" r-xp ") && NAMES.iter().any(|name| line.contains(name)))
+        .filter_map(range)
+        .collect()
+}

@@ -1,0 +1,220 @@
+//! The one door to waking: ends sleeps, makes threads ready, and wakes whoever shall run them.
+
+#![allow(unsafe_code, reason = "cells of a thread that is in the caller's hands")]
+
+use crate::machine::{Blocks, Core, Runtime, ThreadRef, Worker, flag};
+use crate::sleeper::{Foreign, Kind, Reason, Sleep};
+use crate::sys::{clock, futex};
+use raddle_core::run_queue::{Array, End};
+use raddle_core::slice::{self, may_preempt};
+use raddle_core::state::Woke;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+/// How soon a thread that waits behind a running one must be seen to, at the latest: the monitor's step while anybody
+/// runs.
+pub(crate) const STEP_NS: u64 = 1_000_000;
+
+/// Ends `sleep`, unless it is over. Whether this call was what ended it.
+///
+/// `here` is the core that the caller holds, with preemption forbidden; `None` on a kernel thread that holds none.
+pub(crate) fn wake(sleep: Sleep, reason: Reason, here: Option<&'static Core>) -> bool {
+    match sleep.state().wake(sleep.ticket, reason.0) {
+        Woke::TooLate => false,
+        Woke::OnItsWay => true,
+        Woke::Asleep => {
+            match sleep.kind() {
+                Kind::Thread => ready(ThreadRef::of_sleeper(sleep.sleeper), here),
+                Kind::KernelThread => wake_kernel_thread(Foreign::of(sleep.sleeper)),
+            }
+            true
+        }
+    }
+}
+
+fn wake_kernel_thread(foreign: &Foreign) {
+    foreign.word.store(1, Ordering::Release);
+    futex::wake(&foreign.word, 1);
+}
+
+/// Makes a thread ready that slept until now and is in the caller's hands.
+fn ready(thread: ThreadRef, here: Option<&'static Core>) {
+    let block = thread.block();
+    // SAFETY: a thread that sleeps has run, so it has a core.
+    let home = unsafe { &*block.core.get() };
+    let runtime = home.runtime();
+    let here = here.filter(|core| std::ptr::eq(core.runtime(), runtime));
+    let (target, now) = match here {
+        // The time of the last dispatch will do: what is asked is how long the thread slept.
+        Some(core) => (choose(core), core.dispatched_at_ns.load(Ordering::Relaxed)),
+        None => (choose_from_outside(home), clock::coarse_ns()),
+    };
+    let slice = slice::slice_ns(runtime.settings.slice_ns, block.priority.get());
+    let mut charge = block.charge.get();
+    let slept = now.saturating_sub(block.since_ns.get());
+    charge.refill_after_sleep(slept, target.waiting.load(Ordering::Relaxed), slice);
+    block.charge.set(charge);
+    submit(target, thread, now, here);
+}
+
+/// Makes a new thread ready, on the creator's core or, from outside, on any.
+pub(crate) fn ready_new(thread: ThreadRef, runtime: &'static Runtime, here: Option<&'static Core>) {
+    let here = here.filter(|core| std::ptr::eq(core.runtime(), runtime));
+    let (target, now) = match here {
+        Some(core) => (choose(core), core.dispatched_at_ns.load(Ordering::Relaxed)),
+        None => {
+            let turn = runtime.turn.fetch_add(1, Ordering::Relaxed);
+            let home = &runtime.cores[turn % runtime.cores.len()];
+            (choose_from_outside(home), clock::coarse_ns())
+        }
+    };
+    submit(target, thread, now, here);
+}
+
+/// A thread goes to its waker's core, which has its data at hand, unless others wait there already and a core is idle.
+fn choose(core: &'static Core) -> &'static Core {
+    let runtime = core.runtime();
+    let is_busy = core.waiting.load(Ordering::Relaxed) > 0;
+    if is_busy && runtime.idle_cores.load(Ordering::Relaxed) > 0 {
+        idle_core(runtime).unwrap_or(core)
+    } else {
+        core
+    }
+}
+
+/// From outside, a thread goes where it ran last unless only another core is idle.
+fn choose_from_outside(home: &'static Core) -> &'static Core {
+    let is_busy = !home.current.load(Ordering::Relaxed).is_null();
+    let runtime = home.runtime();
+    if is_busy && runtime.idle_cores.load(Ordering::Relaxed) > 0 {
+        idle_core(runtime).unwrap_or(home)
+    } else {
+        home
+    }
+}
+
+/// A core whose worker seems to have nothing to do.
+fn idle_core(runtime: &'static Runtime) -> Option<&'static Core> {
+    runtime.cores.iter().find(|core| {
+        core.current.load(Ordering::Relaxed).is_null() && core.waiting.load(Ordering::Relaxed) == 0
+    })
+}
+
+/// Queues a thread that is in the caller's hands, behind its equals, and sees to it that somebody looks.
+fn submit(target: &'static Core, thread: ThreadRef, now_ns: u64, here: Option<&'static Core>) {
+    let block = thread.block();
+    let runtime = target.runtime();
+    let priority = block.priority.get();
+    let slice = slice::slice_ns(runtime.settings.slice_ns, priority);
+    let level = block.charge.get().level(priority, slice);
+    let mut queue = target.queue.lock();
+    let array = queue.round.array_for_woken(now_ns, runtime.settings.slice_ns);
+    queue.threads.push(&Blocks, thread, level, array, End::Back);
+    let waiting = queue.threads.len();
+    target.waiting.store(waiting, Ordering::Relaxed);
+    let was_idle = std::mem::take(&mut queue.is_idle);
+    drop(queue);
+    if was_idle {
+        wake_core(target);
+        return;
+    }
+    match here {
+        Some(core) if std::ptr::eq(core, target) => {
+            if array == Array::Active && may_preempt(level, level_at_dispatch(core)) {
+                // The caller itself is the one to give way, when it leaves the runtime.
+                // SAFETY: the core has a worker: the caller's.
+                let worker = unsafe { &*core.worker.load(Ordering::Relaxed) };
+                worker.flags.fetch_or(flag::PREEMPT, Ordering::Relaxed);
+            }
+            if runtime.idle_cores.load(Ordering::Relaxed) > 0 {
+                offer_work(target, waiting);
+            }
+            ensure_watched(runtime, now_ns + STEP_NS);
+        }
+        // Somebody runs there: the monitor weighs the two.
+        _ => ensure_watched(runtime, 0),
+    }
+}
+
+/// The running thread's level when it was dispatched.
+fn level_at_dispatch(core: &Core) -> u8 {
+    let priority = slice::Priority::new(core.nice.load(Ordering::Relaxed));
+    let slice = slice::slice_ns(core.runtime().settings.slice_ns, priority);
+    slice::level(priority, core.earned_ns.load(Ordering::Relaxed), slice)
+}
+
+/// `waiting` threads wait behind one that runs, and a core is idle. One that waits alone is perhaps about to be run by this
+/// core, when the running thread waits for it: waking a core for it would be dear. The monitor sees to it otherwise.
+fn offer_work(core: &'static Core, waiting: usize) {
+    if waiting > 1 {
+        wake_idle_core(core.runtime());
+    }
+}
+
+/// Wakes a core that sleeps, if there is one, so that it steals.
+pub(crate) fn wake_idle_core(runtime: &'static Runtime) -> bool {
+    runtime.cores.iter().any(|core| {
+        let seems_idle = core.current.load(Ordering::Relaxed).is_null();
+        let was_idle =
+            seems_idle && core.queue.try_lock().is_some_and(|mut queue| std::mem::take(&mut queue.is_idle));
+        if was_idle {
+            wake_core(core);
+        }
+        was_idle
+    })
+}
+
+/// The worker of `core` was idle, and the caller has cleared the mark that said so.
+fn wake_core(core: &'static Core) {
+    // SAFETY: workers are never freed. An idle core keeps its worker.
+    if let Some(worker) = unsafe { core.worker.load(Ordering::Acquire).as_ref() } {
+        wake_worker(worker);
+    }
+}
+
+/// Wakes a worker that sleeps, or is about to, idle or as a spare.
+pub(crate) fn wake_worker(worker: &Worker) {
+    if worker.woken.swap(1, Ordering::AcqRel) == 0 {
+        futex::wake(&worker.woken, 1);
+    }
+}
+
+/// Sees to it that the monitor looks at `at_ns`, or soon after; 0 for at once.
+#[inline]
+pub(crate) fn ensure_watched(runtime: &Runtime, at_ns: u64) {
+    /// What it may be late, rather than be woken for it.
+    const TOLERANCE_NS: u64 = 20_000;
+    let planned = runtime.monitor.wakes_at_ns.load(Ordering::Relaxed);
+    if planned > at_ns.saturating_add(TOLERANCE_NS) {
+        poke_monitor(runtime);
+    }
+}
+
+#[cold]
+fn poke_monitor(runtime: &Runtime) {
+    if runtime.monitor.poked.swap(1, Ordering::AcqRel) == 0 {
+        futex::wake(&runtime.monitor.poked, 1);
+    }
+}
+
+/// Queues a thread that was running and is in the caller's hands: on `core`, before its equals.
+pub(crate) fn ready_preempted(core: &'static Core, thread: ThreadRef, array: Array) {
+    let block = thread.block();
+    let runtime = core.runtime();
+    let priority = block.priority.get();
+    let slice = slice::slice_ns(runtime.settings.slice_ns, priority);
+    let level = block.charge.get().level(priority, slice);
+    let mut queue = core.queue.lock();
+    queue.threads.push(&Blocks, thread, level, array, End::Front);
+    core.waiting.store(queue.threads.len(), Ordering::Relaxed);
+    let was_idle = std::mem::take(&mut queue.is_idle);
+    drop(queue);
+    if was_idle {
+        wake_core(core);
+    }
+}
+
+/// The core that a worker sits on.
+pub(crate) fn core_of(core: &AtomicPtr<Core>) -> Option<&'static Core> {
+    // SAFETY: cores are never freed.
+    unsafe { core.load(Ordering::Acquire).as_ref() }
+}

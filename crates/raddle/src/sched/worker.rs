@@ -1,0 +1,152 @@
+//! A kernel thread's life: runs threads while it has a core, idles on it, and waits as a spare when it has lost it.
+//!
+//! ```text
+//!        ┌──────────── a core ────────────┐
+//!        ▼                                │
+//!   spare, parked ◀── lost its core ── works ◀──▶ idle: nothing to run, sleeps until a deadline or a waker
+//! ```
+
+#![allow(unsafe_code, reason = "workers are leaked, and shared by pointers")]
+
+use crate::machine::{Core, Parting, Runtime, ThreadRef, Worker, flag};
+use crate::sched::{dispatch, wake};
+use crate::sys::{clock, futex, task};
+use raddle_context::KernelThread;
+use std::cell::Cell;
+use std::io;
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+
+/// Makes a kernel thread that works on `core`, or waits as a spare.
+///
+/// # Errors
+///
+/// From `pthread_create(3)`.
+pub(crate) fn start(runtime: &'static Runtime, core: Option<&'static Core>) -> io::Result<()> {
+    if core.is_none() {
+        runtime.spares.lock().coming += 1;
+    }
+    let started = std::thread::Builder::new()
+        .name("raddle-worker".into())
+        .stack_size(256 * 1024)
+        .spawn(move || match KernelThread::enter() {
+            Ok(kernel_thread) => work(worker(runtime, kernel_thread, core)),
+            Err(error) => {
+                eprintln!("raddle: a worker can't run threads: {error}");
+                std::process::abort();
+            }
+        });
+    if started.is_err() && core.is_none() {
+        runtime.spares.lock().coming -= 1;
+    }
+    started.map(|_| ())
+}
+
+/// The calling kernel thread as a worker, known to the runtime.
+pub(crate) fn worker(
+    runtime: &'static Runtime,
+    kernel_thread: KernelThread,
+    core: Option<&'static Core>,
+) -> &'static Worker {
+    task::want_exact_timers();
+    let worker: &'static Worker = Box::leak(Box::new(Worker {
+        runtime,
+        kernel_thread,
+        kernel_id: task::id(),
+        watch: task::Watch::of_this_thread(),
+        next_worker: Cell::new(ptr::null()),
+        next_spare: Cell::new(ptr::null()),
+        flags: AtomicU32::new(0),
+        core: AtomicPtr::new(core.map_or(ptr::null_mut(), |core| ptr::from_ref(core).cast_mut())),
+        woken: AtomicU32::new(0),
+        parting: Cell::new(Parting::Nothing),
+        put_off: Cell::new(0),
+    }));
+    if let Some(core) = core {
+        core.worker.store(ptr::from_ref(worker).cast_mut(), Ordering::Release);
+    }
+    let this = ptr::from_ref(worker).cast_mut();
+    let mut first = runtime.workers.load(Ordering::Relaxed);
+    loop {
+        worker.next_worker.set(first);
+        match runtime.workers.compare_exchange_weak(first, this, Ordering::Release, Ordering::Relaxed) {
+            Ok(_) => return worker,
+            Err(now) => first = now,
+        }
+    }
+}
+
+/// Runs threads for ever.
+pub(crate) fn work(worker: &'static Worker) -> ! {
+    let mut was_coming = worker.core.load(Ordering::Relaxed).is_null();
+    loop {
+        match wake::core_of(&worker.core) {
+            Some(core) => {
+                let next = find_work(worker, core);
+                dispatch::run(worker, core, next);
+            }
+            None => {
+                wait_for_core(worker, was_coming);
+                was_coming = false;
+            }
+        }
+    }
+}
+
+/// The next thread for `core`; sleeps until there is one.
+fn find_work(worker: &'static Worker, core: &'static Core) -> ThreadRef {
+    let runtime = core.runtime();
+    loop {
+        if let Some(next) = dispatch::pick(core, clock::coarse_ns()) {
+            return next;
+        }
+        worker.woken.store(0, Ordering::Relaxed);
+        {
+            let mut queue = core.queue.lock();
+            if !queue.threads.is_empty() {
+                continue;
+            }
+            queue.is_idle = true;
+        }
+        runtime.idle_cores.fetch_add(1, Ordering::SeqCst);
+        // Whoever queued a thread elsewhere just before has not seen that this core is idle.
+        let others_wait = runtime.cores.iter().any(|core| core.waiting.load(Ordering::SeqCst) > 0);
+        if !others_wait {
+            sleep_idle(worker, core);
+        }
+        runtime.idle_cores.fetch_sub(1, Ordering::SeqCst);
+        core.queue.lock().is_idle = false;
+        wake::ensure_watched(runtime, clock::coarse_ns() + wake::STEP_NS);
+    }
+}
+
+/// Sleeps until somebody wakes the worker, or a timer of its core is due.
+fn sleep_idle(worker: &Worker, core: &Core) {
+    let deadline = core.next_deadline_ns.load(Ordering::Relaxed);
+    let until = (deadline != u64::MAX).then_some(deadline);
+    while worker.woken.load(Ordering::Acquire) == 0 {
+        futex::wait(&worker.woken, 0, until);
+        if until.is_some_and(|at| clock::now_ns() >= at) {
+            return;
+        }
+    }
+}
+
+/// Parks as a spare until somebody gives the worker a core.
+fn wait_for_core(worker: &'static Worker, was_coming: bool) {
+    worker.woken.store(0, Ordering::Relaxed);
+    if worker.flags.load(Ordering::Relaxed) & flag::LOST != 0 {
+        worker.flags.store(0, Ordering::Relaxed);
+        worker.runtime.homeless.fetch_sub(1, Ordering::Relaxed);
+    }
+    {
+        let mut spares = worker.runtime.spares.lock();
+        worker.next_spare.set(spares.first);
+        spares.first = worker;
+        spares.parked += 1;
+        spares.coming -= usize::from(was_coming);
+    }
+    while worker.core.load(Ordering::Acquire).is_null() {
+        futex::wait(&worker.woken, 0, None);
+    }
+}

@@ -1,0 +1,129 @@
+//! Settings: from the environment, and from what the kernel lets this process use.
+
+use crate::machine::Settings;
+use raddle_core::slice::BASE_SLICE_NS;
+use std::io;
+
+/// What `RADDLE_CORES`, `RADDLE_SLICE`, `RADDLE_STACK` and `RADDLE_SIGNAL` say, and defaults for what they don't.
+pub(crate) fn from_environment() -> io::Result<Settings> {
+    let cores = match variable("RADDLE_CORES", parse_count)? {
+        Some(cores) => cores,
+        // Affinity and cgroup quota are respected by this one.
+        None => std::thread::available_parallelism().map_or(1, usize::from),
+    };
+    let slice = variable("RADDLE_SLICE", parse_slice)?;
+    Ok(Settings {
+        cores,
+        slice_ns: slice.flatten().unwrap_or(BASE_SLICE_NS),
+        stack_bytes: variable("RADDLE_STACK", parse_stack)?.unwrap_or(256 * 1024),
+        signal: variable("RADDLE_SIGNAL", parse_signal)?.unwrap_or(libc::SIGURG),
+        preempts: slice != Some(None),
+    })
+}
+
+/// The value of one variable; a value that can't be read is an error that says what would do.
+fn variable<T>(
+    name: &str,
+    parse: impl FnOnce(&str) -> Result<T, &'static str>,
+) -> io::Result<Option<T>> {
+    let Some(text) = std::env::var_os(name) else { return Ok(None) };
+    let text = text.to_string_lossy();
+    match parse(text.trim()) {
+        Ok(value) => Ok(Some(value)),
+        Err(expected) => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("{name}={text}: {expected}"),
+        )),
+    }
+}
+
+fn parse_count(text: &str) -> Result<usize, &'static str> {
+    match text.parse() {
+        Ok(count @ 1..=1024) => Ok(count),
+        _ => Err("give a number of cores from 1 to 1024"),
+    }
+}
+
+/// `None` is "off": threads give way only when they wait.
+fn parse_slice(text: &str) -> Result<Option<u64>, &'static str> {
+    const EXPECTED: &str =
+        "give a time from 50us to 1s with its unit, like 4ms or 500us, or off for no preemption";
+    if text == "off" {
+        return Ok(None);
+    }
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (number, unit) = text.split_at(digits);
+    let scale = match unit {
+        "us" => 1_000,
+        "ms" => 1_000_000,
+        "s" => 1_000_000_000,
+        _ => return Err(EXPECTED),
+    };
+    match number.parse::<u64>().ok().and_then(|number| number.checked_mul(scale)) {
+        Some(ns @ 50_000..=1_000_000_000) => Ok(Some(ns)),
+        _ => Err(EXPECTED),
+    }
+}
+
+fn parse_stack(text: &str) -> Result<usize, &'static str> {
+    const EXPECTED: &str = "give a power of two from 64K to 1G, like 256K";
+    let (number, scale) = match text.as_bytes().last() {
+        Some(b'K' | b'k') => (&text[..text.len() - 1], 1024),
+        Some(b'M' | b'm') => (&text[..text.len() - 1], 1024 * 1024),
+        Some(b'G' | b'g') => (&text[..text.len() - 1], 1024 * 1024 * 1024),
+        _ => (text, 1),
+    };
+    match number.parse::<usize>().ok().and_then(|number| number.checked_mul(scale)) {
+        Some(bytes @ 65_536..=1_073_741_824) if bytes.is_power_of_two() => Ok(bytes),
+        _ => Err(EXPECTED),
+    }
+}
+
+fn parse_signal(text: &str) -> Result<i32, &'static str> {
+    match text {
+        "SIGURG" | "URG" => return Ok(libc::SIGURG),
+        "SIGUSR1" | "USR1" => return Ok(libc::SIGUSR1),
+        "SIGUSR2" | "USR2" => return Ok(libc::SIGUSR2),
+        _ => {}
+    }
+    const EXPECTED: &str = "give SIGURG, SIGUSR1, SIGUSR2 or the number of a real-time signal";
+    match text.parse() {
+        Ok(signal) if (libc::SIGRTMIN()..=libc::SIGRTMAX()).contains(&signal) => Ok(signal),
+        _ => Err(EXPECTED),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slices_have_units() {
+        assert_eq!(parse_slice("4ms"), Ok(Some(4_000_000)));
+        assert_eq!(parse_slice("100us"), Ok(Some(100_000)));
+        assert_eq!(parse_slice("1s"), Ok(Some(1_000_000_000)));
+        assert_eq!(parse_slice("off"), Ok(None));
+        for wrong in ["", "4", "ms", "4 ms", "-1ms", "10us", "2s", "99999999999999999999s", "4ns"] {
+            assert!(parse_slice(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn stacks_are_powers_of_two() {
+        assert_eq!(parse_stack("256K"), Ok(262_144));
+        assert_eq!(parse_stack("1M"), Ok(1_048_576));
+        assert_eq!(parse_stack("65536"), Ok(65_536));
+        for wrong in ["", "K", "100K", "32K", "2G", "x"] {
+            assert!(parse_stack(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn cores_and_signals_are_checked() {
+        assert_eq!(parse_count("2"), Ok(2));
+        assert!(parse_count("0").is_err() && parse_count("two").is_err());
+        assert_eq!(parse_signal("SIGURG"), Ok(libc::SIGURG));
+        assert_eq!(parse_signal("40"), Ok(40));
+        assert!(parse_signal("9").is_err() && parse_signal("SIGKILL").is_err());
+    }
+}

@@ -1,0 +1,176 @@
+//! Whoever can sleep, and the handle with which others end the sleep.
+//!
+//! A raddle thread has its [`Sleeper`] at the head of its control block, a plain kernel thread has one in [`Foreign`]. Both live in
+//! memory that is never freed, only used again, so a [`Sleep`] may be kept, copied and tried at any time: a late one is known by
+//! its number (`raddle_core::state`).
+
+#![allow(unsafe_code, reason = "pointers to sleepers, which are never freed")]
+
+use crate::spin::Spin;
+use raddle_core::state::{State, Ticket};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// The head of everything that can sleep.
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct Sleeper {
+    pub(crate) state: State,
+    kind: AtomicU32,
+}
+
+/// What a sleeper is the head of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A raddle thread's control block (`machine::Block`).
+    Thread,
+    /// A [`Foreign`].
+    KernelThread,
+}
+
+impl Sleeper {
+    pub(crate) fn new(kind: Kind) -> Sleeper {
+        Sleeper { state: State::new(), kind: AtomicU32::new(kind as u32) }
+    }
+
+    /// Of a control block whose bytes were zero or another thread's: the state word goes on counting.
+    pub(crate) fn reuse(&self, kind: Kind) {
+        self.kind.store(kind as u32, Ordering::Relaxed);
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        if self.kind.load(Ordering::Relaxed) == Kind::Thread as u32 {
+            Kind::Thread
+        } else {
+            Kind::KernelThread
+        }
+    }
+}
+
+/// Why a sleep ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Reason(pub(crate) u16);
+
+impl Reason {
+    /// What was waited for has happened, or may have.
+    pub(crate) const READY: Reason = Reason(0);
+    /// The deadline came first.
+    pub(crate) const TIMED_OUT: Reason = Reason(1);
+    /// The token that the thread carries was cancelled.
+    pub(crate) const CANCELLED: Reason = Reason(2);
+    /// A signal for this thread: run its handler, and look again.
+    pub(crate) const SIGNALLED: Reason = Reason(3);
+    /// From here on: which of several things that were waited for.
+    const FIRST_CHOICE: u16 = 16;
+
+    /// The `index`th of several.
+    pub(crate) fn choice(index: u16) -> Reason {
+        Reason(Reason::FIRST_CHOICE + index)
+    }
+
+    /// Which of several it was, if that was told.
+    pub(crate) fn chosen(self) -> Option<u16> {
+        self.0.checked_sub(Reason::FIRST_CHOICE)
+    }
+}
+
+/// One sleep of one sleeper.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sleep {
+    pub(crate) sleeper: NonNull<Sleeper>,
+    pub(crate) ticket: Ticket,
+}
+
+// SAFETY: sleepers are never freed, and all that others do with them is atomic.
+unsafe impl Send for Sleep {}
+// SAFETY: as above.
+unsafe impl Sync for Sleep {}
+
+impl Sleep {
+    /// Begins a sleep of `sleeper`'s. Only for the sleeper itself.
+    pub(crate) fn prepare(sleeper: NonNull<Sleeper>) -> Sleep {
+        // SAFETY: sleepers are never freed.
+        let ticket = unsafe { sleeper.as_ref() }.state.prepare();
+        Sleep { sleeper, ticket }
+    }
+
+    pub(crate) fn state(&self) -> &State {
+        // SAFETY: as above.
+        unsafe { &(*self.sleeper.as_ptr()).state }
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        // SAFETY: as above.
+        unsafe { self.sleeper.as_ref() }.kind()
+    }
+
+    /// Why it ended, if it has.
+    pub(crate) fn reason(&self) -> Option<Reason> {
+        self.state().reason(self.ticket).map(Reason)
+    }
+
+    /// Takes the preparation back. `Err` if somebody has ended the sleep already.
+    pub(crate) fn retract(&self) -> Result<(), Reason> {
+        self.state().retract(self.ticket).map_err(Reason)
+    }
+}
+
+/// A kernel thread that is no worker's, as a sleeper: it waits on a futex.
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct Foreign {
+    sleeper: Sleeper,
+    /// 1 when somebody has ended the sleep and the kernel thread may still wait.
+    pub(crate) word: AtomicU32,
+}
+
+/// Those that kernel threads which are gone have left.
+static FREE: Spin<Vec<&'static Foreign>> = Spin::new(Vec::new());
+
+thread_local! {
+    static MINE: Borrowed = Borrowed::new();
+}
+
+struct Borrowed(&'static Foreign);
+
+impl Borrowed {
+    fn new() -> Borrowed {
+        let free = FREE.lock().pop();
+        Borrowed(free.unwrap_or_else(|| {
+            Box::leak(Box::new(Foreign {
+                sleeper: Sleeper::new(Kind::KernelThread),
+                word: AtomicU32::new(0),
+            }))
+        }))
+    }
+}
+
+impl Drop for Borrowed {
+    fn drop(&mut self) {
+        FREE.lock().push(self.0);
+    }
+}
+
+impl Foreign {
+    /// The calling kernel thread's. In its last destructors, when its own is gone, one that is never given back.
+    pub(crate) fn mine() -> &'static Foreign {
+        MINE.try_with(|mine| mine.0).unwrap_or_else(|_| {
+            let borrowed = Borrowed::new();
+            let foreign = borrowed.0;
+            std::mem::forget(borrowed);
+            foreign
+        })
+    }
+
+    pub(crate) fn sleeper(&'static self) -> NonNull<Sleeper> {
+        NonNull::from(&self.sleeper)
+    }
+
+    /// What `sleeper`, of kind [`Kind::KernelThread`], is the head of.
+    pub(crate) fn of(sleeper: NonNull<Sleeper>) -> &'static Foreign {
+        // SAFETY: the only sleepers of that kind are the first fields of leaked `Foreign`s, which are repr(C).
+        let foreign = unsafe { sleeper.cast::<Foreign>().as_ref() };
+        debug_assert_eq!(foreign.sleeper.kind(), Kind::KernelThread);
+        foreign
+    }
+}

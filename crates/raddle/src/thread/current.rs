@@ -1,0 +1,179 @@
+//! The calling thread: who it is, and how it waits.
+
+#![allow(unsafe_code, reason = "the record of the running thread")]
+
+use super::spawn::record_of;
+use crate::machine::ThreadRef;
+use crate::park::{self, Wait};
+use crate::record::RecordRef;
+use crate::sched::enter::Here;
+use crate::sleeper::{Foreign, Reason};
+use crate::sys::{clock, task};
+use std::cell::OnceCell;
+use std::fmt;
+use std::io;
+use std::num::{NonZero, NonZeroU64};
+use std::time::{Duration, Instant};
+
+/// A handle to a thread: raddle's, or a plain kernel thread that uses this crate. As `std::thread::Thread`.
+#[derive(Clone)]
+pub struct Thread {
+    pub(super) record: RecordRef,
+}
+
+/// Tells threads apart: no two that this process ever has share one.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ThreadId(NonZeroU64);
+
+impl fmt::Debug for ThreadId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ThreadId({})", self.0)
+    }
+}
+
+impl fmt::Debug for Thread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Thread")
+            .field("id", &self.id())
+            .field("name", &self.name())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Thread {
+    /// The thread's id.
+    pub fn id(&self) -> ThreadId {
+        ThreadId(NonZeroU64::new(self.record.id).expect("ids count from 1"))
+    }
+
+    /// The thread's name, if it was given one.
+    pub fn name(&self) -> Option<&str> {
+        self.record.name.as_deref()
+    }
+
+    /// Puts the thread's token in place: its [`park`], now or the next, returns.
+    ///
+    /// ```
+    /// let parked = raddle::thread::spawn(raddle::thread::park);
+    /// parked.thread().unpark();
+    /// parked.join().unwrap();
+    /// ```
+    pub fn unpark(&self) {
+        unpark(&self.record);
+    }
+}
+
+pub(crate) fn unpark(record: &RecordRef) {
+    if let Some(sleep) = record.put_token() {
+        park::unpark(sleep, Reason::READY);
+    }
+}
+
+thread_local! {
+    /// Of a kernel thread that is no worker's.
+    static FOREIGN: OnceCell<RecordRef> = const { OnceCell::new() };
+}
+
+fn own_record() -> RecordRef {
+    match ThreadRef::running() {
+        // SAFETY: the calling thread.
+        Some(thread) => unsafe { record_of(thread) },
+        None => {
+            let make = || {
+                let name = std::thread::current().name().map(Box::from);
+                RecordRef::new(name, Foreign::mine().sleeper())
+            };
+            FOREIGN.try_with(|own| own.get_or_init(make).clone()).unwrap_or_else(|_| make())
+        }
+    }
+}
+
+/// A handle to the calling thread.
+pub fn current() -> Thread {
+    Thread { record: own_record() }
+}
+
+/// Waits until the thread's token is in place, and takes it. May return without one.
+pub fn park() {
+    park_until(None);
+}
+
+/// As [`park`], for `timeout` at most.
+pub fn park_timeout(timeout: Duration) {
+    park_until(Some(deadline_in(timeout)));
+}
+
+fn park_until(deadline_ns: Option<u64>) {
+    let record = own_record();
+    if record.take_token() {
+        return;
+    }
+    let wait = Wait::begin();
+    if !record.parks(&wait.sleep()) {
+        wait.retract();
+        return;
+    }
+    wait.park(deadline_ns);
+    record.unparked();
+}
+
+/// Waits for at least `duration`.
+pub fn sleep(duration: Duration) {
+    sleep_until_ns(deadline_in(duration));
+}
+
+/// Waits until `deadline`; not at all if it has passed.
+pub fn sleep_until(deadline: Instant) {
+    sleep(deadline.saturating_duration_since(Instant::now()));
+}
+
+fn sleep_until_ns(deadline_ns: u64) {
+    loop {
+        let wait = Wait::begin();
+        if wait.park(Some(deadline_ns)) == Reason::TIMED_OUT {
+            return;
+        }
+    }
+}
+
+/// `duration` from now, on the clock that timers run by.
+fn deadline_in(duration: Duration) -> u64 {
+    let ns = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+    clock::now_ns().saturating_add(ns)
+}
+
+/// Lets every other thread that is ready on this core run first.
+pub fn yield_now() {
+    match Here::enter() {
+        Some(here) => here.give_way(),
+        None => task::yield_processor(),
+    }
+}
+
+/// How many threads can run at once: the number of cores, or, before the runtime has started, what it would have.
+///
+/// # Errors
+///
+/// From `std::thread::available_parallelism`, or a setting in the environment that can't be read.
+pub fn available_parallelism() -> io::Result<NonZero<usize>> {
+    let cores = match Here::enter() {
+        Some(here) => here.place().runtime().cores.len(),
+        None => match crate::sched::start::started() {
+            Some(runtime) => runtime.cores.len(),
+            None => crate::settings::from_environment()?.cores,
+        },
+    };
+    NonZero::new(cores).ok_or_else(|| io::Error::other("a runtime has at least one core"))
+}
+
+/// Waits for the end of the thread that `record` belongs to.
+pub(super) fn wait_for_end(record: &RecordRef) {
+    while !record.has_ended() {
+        let wait = Wait::begin();
+        if record.joined_by(&wait.sleep()) {
+            wait.park(None);
+        } else {
+            wait.retract();
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! `spawn` and the handle that joins.
+
+use super::spawn::{Spawned, Wishes, spawn_unchecked};
+use super::{Builder, Thread};
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+pub use super::spawn::Result;
+
+/// A thread to be joined; dropped, the thread is on its own. As `std::thread::JoinHandle`, and a future besides.
+///
+/// Awaited, it is ready when the thread's function has returned; [`join`](JoinHandle::join) also waits for the destructors of
+/// its thread-locals.
+#[derive(Debug)]
+#[must_use = "a thread whose handle is dropped can't be joined"]
+pub struct JoinHandle<T> {
+    spawned: Spawned<T>,
+    thread: Thread,
+}
+
+impl<T> JoinHandle<T> {
+    pub(super) fn new(spawned: Spawned<T>) -> JoinHandle<T> {
+        let thread = Thread { record: spawned.record.clone() };
+        JoinHandle { spawned, thread }
+    }
+
+    /// Waits for the thread's end: its value, or what it panicked with.
+    ///
+    /// # Errors
+    ///
+    /// The payload of the thread's panic.
+    ///
+    /// ```
+    /// let sum = raddle::thread::spawn(|| 1 + 2).join().unwrap();
+    /// assert_eq!(sum, 3);
+    /// assert!(raddle::thread::spawn(|| panic!("on purpose")).join().is_err());
+    /// ```
+    pub fn join(self) -> Result<T> {
+        self.spawned.join()
+    }
+
+    /// Whether the thread's function has returned: then [`join`](JoinHandle::join) takes no longer than destructors of
+    /// thread-locals do.
+    pub fn is_finished(&self) -> bool {
+        self.spawned.is_finished()
+    }
+
+    /// The thread's handle.
+    pub fn thread(&self) -> &Thread {
+        &self.thread
+    }
+}
+
+impl<T> Future for JoinHandle<T> {
+    type Output = Result<T>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
+        Pin::new(&mut self.spawned).poll(context)
+    }
+}
+
+/// Starts a thread that runs `main`.
+///
+/// # Panics
+///
+/// If no thread can be made: [`Builder::spawn`] gives the error instead.
+pub fn spawn<F, T>(main: F) -> JoinHandle<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    Builder::new().spawn(main).unwrap_or_else(|error| panic!("raddle: failed to spawn a thread: {error}"))
+}
+
+impl Builder {
+    /// Starts a thread that runs `main`.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for a name with a NUL byte or a stack that is too large; `OutOfMemory` when memory, address space or
+    /// mappings run out; `Unsupported` where raddle can't run; and what keeps the runtime from starting.
+    pub fn spawn<F, T>(self, main: F) -> std::io::Result<JoinHandle<T>>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        spawn_static(self.into_wishes(), main)
+    }
+}
+
+#[allow(unsafe_code, reason = "'static is what the contract asks for")]
+fn spawn_static<F, T>(wishes: Wishes, main: F) -> std::io::Result<JoinHandle<T>>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    // SAFETY: what is 'static outlives every thread.
+    unsafe { spawn_unchecked(wishes, main, None) }.map(JoinHandle::new)
+}
