@@ -1,16 +1,28 @@
 //! Pure algorithms of raddle: no system calls, no assembly, no allocation behind the caller's back.
 //!
 //! What is here can be checked by itself: lock-free structures link their nodes by *index* and keep no
-//! pointers, so that loom explores them exhaustively, and everything that needs chance takes a seed.
+//! pointers, so that loom explores them exhaustively, and everything that needs chance takes a seed. Structures that
+//! a lock protects leave it to their caller what a key is.
 //!
 //! | module | what it holds |
 //! |---|---|
 //! | [`lifo`] | a lock-free last-in-first-out list of indices, for free lists that several cores share |
+//! | [`run_queue`] | a core's threads that can run: the active and the expired array, constant-time picks |
+//! | [`mod@slice`] | how long a thread may run, what waiting earns it, and which level that puts it on |
+//! | [`wheel`] | the timer wheel: arming, removing and firing in constant time, exact to a tick |
+//! | [`pool`] | the worker pool's policy: questions over plain numbers |
+//! | [`ring`] | the trace ring: a producer that never waits, a reader that knows what it has missed |
 //! | [`random`] | seeded randomness: the same seed gives the same numbers on every machine |
-//!
-//! The run queues, the timer wheel, the state word and the worker pool's policy join them with the runtime.
+//! | [`state`] | the state word of a thread that can sleep: who may wake it, why, and only once |
 #![deny(unsafe_code)]
 
 pub mod lifo;
+mod list;
+pub mod pool;
 pub mod random;
+pub mod ring;
+pub mod run_queue;
+pub mod slice;
+pub mod state;
 mod sync;
+pub mod wheel;

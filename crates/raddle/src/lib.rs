@@ -2,6 +2,7 @@
 #![deny(unsafe_code)]
 
 pub mod cancel;
+mod carry;
 mod machine;
 mod park;
 mod record;

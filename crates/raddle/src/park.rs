@@ -10,9 +10,11 @@
 //! in between: it is ready like any other then, only not asleep. So queues need no lock over the switch, and a plain
 //! kernel thread goes through the same door: it waits on a futex where a raddle thread leaves its stack.
 
+use crate::carry;
 use crate::machine::ThreadRef;
 use crate::sched::enter::Here;
-use crate::sched::{timers, wake};
+pub(crate) use crate::sched::enter::end_sleep as unpark;
+use crate::sched::timers;
 use crate::sleeper::{Foreign, Kind, Reason, Sleep};
 use crate::sys::{clock, futex};
 
@@ -48,6 +50,21 @@ impl Wait {
     /// Sleeps until somebody ends it, or until `deadline_ns`. Says why it ended.
     #[inline]
     pub(crate) fn park(self, deadline_ns: Option<u64>) -> Reason {
+        if carry::carries() { self.park_carrying(deadline_ns) } else { self.park_plain(deadline_ns) }
+    }
+
+    /// [`Reason::CANCELLED`] also stands for a carried deadline that has come before the wait's own.
+    #[cold]
+    fn park_carrying(self, deadline_ns: Option<u64>) -> Reason {
+        let carried = carry::deadline_ns();
+        let first = carried.into_iter().chain(deadline_ns).min();
+        let reason = carry::with_token_told(self.sleep, || self.park_plain(first));
+        let is_carried = reason == Reason::TIMED_OUT && first != deadline_ns;
+        if is_carried { Reason::CANCELLED } else { reason }
+    }
+
+    #[inline]
+    fn park_plain(self, deadline_ns: Option<u64>) -> Reason {
         match self.sleep.kind() {
             Kind::Thread => self.park_thread(deadline_ns),
             Kind::KernelThread => self.park_kernel_thread(deadline_ns),
@@ -94,12 +111,4 @@ impl Wait {
 #[inline]
 fn has_worker(thread: ThreadRef) -> bool {
     !thread.block().worker.load(std::sync::atomic::Ordering::Relaxed).is_null()
-}
-
-/// Ends a sleep, from anywhere. Whether this call was what ended it.
-#[inline]
-pub(crate) fn unpark(sleep: Sleep, reason: Reason) -> bool {
-    let here = Here::enter();
-    let core = here.as_ref().map(|here| here.place().core());
-    wake::wake(sleep, reason, core)
 }

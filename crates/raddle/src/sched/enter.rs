@@ -13,7 +13,7 @@
 
 use crate::machine::{Place, ThreadRef, Worker, flag};
 use crate::sched::{dispatch, wake};
-use crate::sleeper::Sleep;
+use crate::sleeper::{Reason, Sleep};
 use crate::sys::{clock, task};
 use raddle_context::SignalFrame;
 use std::ffi::{c_int, c_void};
@@ -158,6 +158,14 @@ fn place_of(thread: ThreadRef) -> Place {
     // SAFETY: workers are never freed; inside the runtime there is one.
     let worker: &'static Worker = unsafe { &*thread.block().worker.load(Ordering::Relaxed) };
     Place { thread, worker }
+}
+
+/// Ends a sleep, from anywhere. Whether this call was what ended it.
+#[inline]
+pub(crate) fn end_sleep(sleep: Sleep, reason: Reason) -> bool {
+    let here = Here::enter();
+    let core = here.as_ref().map(|here| here.place().core());
+    wake::wake(sleep, reason, core)
 }
 
 /// The last moment of a thread: it goes inside for ever. Says where it is.

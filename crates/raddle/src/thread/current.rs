@@ -3,6 +3,7 @@
 #![allow(unsafe_code, reason = "the record of the running thread")]
 
 use super::spawn::record_of;
+use crate::cancel;
 use crate::machine::ThreadRef;
 use crate::park::{self, Wait};
 use crate::record::RecordRef;
@@ -113,8 +114,11 @@ fn park_until(deadline_ns: Option<u64>) {
         wait.retract();
         return;
     }
-    wait.park(deadline_ns);
+    let reason = wait.park(deadline_ns);
     record.unparked();
+    if reason == Reason::CANCELLED {
+        cancel::unwind();
+    }
 }
 
 /// Waits for at least `duration`.
@@ -130,8 +134,10 @@ pub fn sleep_until(deadline: Instant) {
 fn sleep_until_ns(deadline_ns: u64) {
     loop {
         let wait = Wait::begin();
-        if wait.park(Some(deadline_ns)) == Reason::TIMED_OUT {
-            return;
+        match wait.park(Some(deadline_ns)) {
+            Reason::TIMED_OUT => return,
+            Reason::CANCELLED => cancel::unwind(),
+            _ => {}
         }
     }
 }
@@ -171,7 +177,9 @@ pub(super) fn wait_for_end(record: &RecordRef) {
     while !record.has_ended() {
         let wait = Wait::begin();
         if record.joined_by(&wait.sleep()) {
-            wait.park(None);
+            if wait.park(None) == Reason::CANCELLED {
+                cancel::unwind();
+            }
         } else {
             wait.retract();
         }

@@ -4,6 +4,7 @@
 
 use super::spawn::{ScopeData, Spawned, spawn_unchecked};
 use super::{Builder, Result, Thread, current, park};
+use crate::cancel;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
@@ -81,9 +82,12 @@ where
         env: PhantomData,
     };
     let result = catch_unwind(AssertUnwindSafe(|| body(&scope)));
-    while scope.data.running.load(Ordering::Acquire) != 0 {
-        park();
-    }
+    // Cancelled or not: what the threads borrow must not go before them.
+    cancel::shield(|| {
+        while scope.data.running.load(Ordering::Acquire) != 0 {
+            park();
+        }
+    });
     match result {
         Err(payload) => resume_unwind(payload),
         Ok(_) if scope.data.a_thread_panicked.load(Ordering::Relaxed) => {

@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code, reason = "starts bodies; a result that two threads hand over")]
 
+use crate::carry;
 use crate::machine::{Block, Runtime, ThreadRef};
 use crate::record::{Graveyard, Record, RecordRef};
 use crate::sched::enter::{self, Here};
@@ -162,7 +163,11 @@ where
     }
     let record = RecordRef::new(name, ThreadRef::of_body(*body).sleeper());
     let (own_record, own_packet) = (record.clone(), packet.clone());
+    let token = carry::token();
     let work = move || {
+        if token.is_some() {
+            carry::replace_token(token);
+        }
         let result = catch_unwind(AssertUnwindSafe(main));
         // SAFETY: the joiner reads after `is_settled`, or after the thread's end.
         unsafe { *own_packet.result.get() = Some(result) };

@@ -1,0 +1,158 @@
+//! Doubly linked lists whose links stand in their members, for structures that one holder of a lock changes at a time.
+//!
+//! A scheduler must not allocate, so what it queues brings its own two links. A member is named by a key (an index, a
+//! pointer); the caller says how to get from a key to its node, and this crate needs no unsafe code. Every operation
+//! takes constant time, removal from the middle too: that is what the second link buys.
+//!
+//! Rejected: a circular list with its head among the nodes (saves a branch, but the head would need a key of its own);
+//! a singly linked list (a timer that is cancelled, or a thread whose priority changes, would be searched for).
+
+use std::cell::Cell;
+
+/// A member's two links. Outside a list they mean nothing.
+#[derive(Debug)]
+pub(crate) struct Node<K: Copy> {
+    next: Cell<Option<K>>,
+    prev: Cell<Option<K>>,
+}
+
+impl<K: Copy> Node<K> {
+    pub(crate) const fn new() -> Node<K> {
+        Node { next: Cell::new(None), prev: Cell::new(None) }
+    }
+
+    pub(crate) fn next(&self) -> Option<K> {
+        self.next.get()
+    }
+}
+
+/// The two ends of a list. `node` must lead to the same node for a key as long as it is a member.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct List<K> {
+    first: Option<K>,
+    last: Option<K>,
+}
+
+impl<K: Copy + Eq> List<K> {
+    pub(crate) const fn new() -> List<K> {
+        List { first: None, last: None }
+    }
+
+    pub(crate) fn first(&self) -> Option<K> {
+        self.first
+    }
+
+    pub(crate) fn last(&self) -> Option<K> {
+        self.last
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    pub(crate) fn push_back<'a>(&mut self, key: K, node: impl Fn(K) -> &'a Node<K>)
+    where
+        K: 'a,
+    {
+        let own = node(key);
+        own.next.set(None);
+        own.prev.set(self.last);
+        match self.last.replace(key) {
+            Some(last) => node(last).next.set(Some(key)),
+            None => self.first = Some(key),
+        }
+    }
+
+    pub(crate) fn push_front<'a>(&mut self, key: K, node: impl Fn(K) -> &'a Node<K>)
+    where
+        K: 'a,
+    {
+        let own = node(key);
+        own.next.set(self.first);
+        own.prev.set(None);
+        match self.first.replace(key) {
+            Some(first) => node(first).prev.set(Some(key)),
+            None => self.last = Some(key),
+        }
+    }
+
+    /// Takes `key` out, wherever it stands.
+    ///
+    /// # Panics
+    ///
+    /// If the links show that it is a member of another list. Of a member in the middle they don't.
+    pub(crate) fn remove<'a>(&mut self, key: K, node: impl Fn(K) -> &'a Node<K>)
+    where
+        K: 'a,
+    {
+        let (next, prev) = (node(key).next.take(), node(key).prev.take());
+        match prev {
+            Some(prev) => node(prev).next.set(next),
+            None => {
+                assert!(self.first == Some(key), "a key was removed from a list that it isn't in");
+                self.first = next;
+            }
+        }
+        match next {
+            Some(next) => node(next).prev.set(prev),
+            None => {
+                assert!(self.last == Some(key), "a key was removed from a list that it isn't in");
+                self.last = prev;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::VecDeque;
+
+    fn content(list: &List<usize>, nodes: &[Node<usize>]) -> Vec<usize> {
+        std::iter::successors(list.first, |&key| nodes[key].next.get()).collect()
+    }
+
+    proptest! {
+        /// Against the obvious model, walked forwards; backwards the links must mirror it.
+        #[test]
+        fn behaves_as_a_deque(steps in proptest::collection::vec((0u8..3, 0usize..16), 1..200)) {
+            let nodes: Vec<Node<usize>> = (0..16).map(|_| Node::new()).collect();
+            let mut list = List::new();
+            let mut model: VecDeque<usize> = VecDeque::new();
+            for (step, key) in steps {
+                let at = model.iter().position(|&k| k == key);
+                match (step, at) {
+                    (0, None) => {
+                        list.push_back(key, |k| &nodes[k]);
+                        model.push_back(key);
+                    }
+                    (1, None) => {
+                        list.push_front(key, |k| &nodes[k]);
+                        model.push_front(key);
+                    }
+                    (_, Some(at)) => {
+                        list.remove(key, |k| &nodes[k]);
+                        model.remove(at);
+                    }
+                    _ => {}
+                }
+                prop_assert_eq!(content(&list, &nodes), Vec::from(model.clone()));
+                let back: Vec<usize> =
+                    std::iter::successors(list.last(), |&key| nodes[key].prev.get()).collect();
+                prop_assert_eq!(back, model.iter().rev().copied().collect::<Vec<_>>());
+                prop_assert_eq!(list.is_empty(), model.is_empty());
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "a list that it isn't in")]
+    fn a_stranger_at_an_end_is_noticed() {
+        let nodes: Vec<Node<usize>> = (0..2).map(|_| Node::new()).collect();
+        let (mut ours, mut theirs) = (List::new(), List::new());
+        ours.push_back(0, |k| &nodes[k]);
+        theirs.push_back(1, |k| &nodes[k]);
+        ours.remove(1, |k| &nodes[k]);
+    }
+}

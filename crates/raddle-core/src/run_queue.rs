@@ -1,0 +1,574 @@
+//! A core's run queue: the two arrays, *active* and *expired*, of Ingo Molnar's O(1) scheduler (Linux 2.6.0 to 2.6.22,
+//! `Documentation/scheduler/sched-design.txt` of those releases).
+//!
+//! ```text
+//!             bitmap            lists, level 0 first
+//!   active    0 1 0 .. 1 0      [ ] [a - b] [ ] .. [c] [ ]       picked from: the first set bit, then the front
+//!   expired   0 0 0 .. 1 0      [ ] [ ]     [ ] .. [d - e] [ ]   has used up its slice; waits for the next round
+//! ```
+//!
+//! Whoever still has some of its slice stands in *active*; when that is empty the two swap by their index, and a new
+//! **round** begins. So everybody gets its slice once a round, whatever the levels: levels say who comes first, never who
+//! comes at all. Push, pop and removal take constant time, however many threads are queued.
+//!
+//! Which level and which array a thread belongs to is the business of [`slice`](crate::slice); this is the data structure.
+//! Members bring their links ([`Link`] stands in the thread's control block), so nothing is allocated. Access is exclusive:
+//! the caller holds the core's lock. Keys may be pointers, for which neither the queue nor the links are `Send`: that its
+//! lock and the control blocks' life make this sound only the caller can promise, so it wraps both.
+//!
+//! **A thief takes what would run last here**: from *expired* first, at the lowest level, whose threads wait for a round
+//! to end. There it takes the *front*, which expired longest ago and is the coldest in the caches; the back has only just
+//! been switched away from. Only then from *active*, where it takes the *back* of the lowest level: the front runs next, or
+//! was preempted a moment ago and is warm. Linux's `move_tasks` looked through *expired* first for the same reason. What is
+//! stolen keeps its array, so that moving gives nobody a second slice within a round.
+//!
+//! Rejected: a heap or tree by virtual runtime (CFS: fair without rounds, but logarithmic, and a sleeper's latency hangs
+//! on how its lag is clamped); one FIFO with lock-free stealing (Go, tokio: no priorities, and a thread that woke waits
+//! behind all that compute); lock-free lists (a thread is to be removed from the middle, and the lock is a core's own).
+
+use crate::list::{List, Node};
+use std::cell::Cell;
+
+/// How many levels there are: one bit each in a word.
+pub const LEVELS: usize = 64;
+
+/// Where the links of a queue's members stand.
+///
+/// A member's link belongs to the queue while the member is in it. `link` must lead to the same place for the same key
+/// all that time.
+pub trait Links {
+    /// What names a member: an index or a pointer.
+    type Key: Copy + Eq;
+
+    /// The link of `key`.
+    fn link(&self, key: Self::Key) -> &Link<Self::Key>;
+}
+
+/// One member's link. Its content means something only to the queue that holds it.
+#[derive(Debug)]
+pub struct Link<K: Copy> {
+    node: Node<K>,
+    /// [`QUEUED`], the array's index and the level; 0 in no queue.
+    place: Cell<u8>,
+}
+
+const QUEUED: u8 = 1 << 7;
+const ARRAY_SHIFT: u32 = 6;
+const LEVEL_MASK: u8 = LEVELS as u8 - 1;
+
+impl<K: Copy> Link<K> {
+    /// A link of a member that is in no queue.
+    pub const fn new() -> Link<K> {
+        Link { node: Node::new(), place: Cell::new(0) }
+    }
+
+    /// Whether its member is in a queue. Ask under that queue's lock.
+    pub fn is_queued(&self) -> bool {
+        self.place.get() != 0
+    }
+}
+
+impl<K: Copy> Default for Link<K> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Which of the two arrays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Array {
+    /// Threads of this round, which have some of their slice left.
+    Active,
+    /// Threads that wait for the next round.
+    Expired,
+}
+
+/// Which end of a level's list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Before its equals: a thread that was preempted and goes on where it stopped.
+    Front,
+    /// Behind its equals: everybody else.
+    Back,
+}
+
+/// What [`RunQueue::pop`] gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Popped<K> {
+    /// Who runs next.
+    pub key: K,
+    /// Its level.
+    pub level: u8,
+    /// Whether the arrays swapped: this is the first thread of a new round.
+    pub new_round: bool,
+}
+
+/// A member and its place, as a thief or a dump sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placed<K> {
+    /// Who.
+    pub key: K,
+    /// Its level.
+    pub level: u8,
+    /// The array that it stands or stood in.
+    pub array: Array,
+}
+
+/// One array: lists by level, and which of them have members.
+#[derive(Debug)]
+struct Levels<K> {
+    bitmap: u64,
+    len: usize,
+    lists: [List<K>; LEVELS],
+}
+
+impl<K: Copy + Eq> Levels<K> {
+    const fn new() -> Levels<K> {
+        Levels { bitmap: 0, len: 0, lists: [const { List::new() }; LEVELS] }
+    }
+
+    /// The level that is picked first.
+    fn first(&self) -> Option<u8> {
+        (self.bitmap != 0).then(|| self.bitmap.trailing_zeros() as u8)
+    }
+
+    /// The level that is picked last.
+    fn last(&self) -> Option<u8> {
+        (self.bitmap != 0).then(|| 63 - self.bitmap.leading_zeros() as u8)
+    }
+}
+
+/// The queue: two arrays of lists. About 2 KiB, with keys as large as a pointer; it can be made in a constant.
+///
+/// ```
+/// use raddle_core::run_queue::{Array, End, Link, Links, RunQueue};
+///
+/// struct Table(Vec<Link<usize>>);
+/// impl Links for Table {
+///     type Key = usize;
+///     fn link(&self, key: usize) -> &Link<usize> {
+///         &self.0[key]
+///     }
+/// }
+///
+/// let table = Table((0..3).map(|_| Link::new()).collect());
+/// let mut queue = RunQueue::new();
+/// queue.push(&table, 0, 40, Array::Active, End::Back);
+/// queue.push(&table, 1, 5, Array::Active, End::Back);
+/// queue.push(&table, 2, 5, Array::Expired, End::Back);
+///
+/// let order: Vec<_> =
+///     std::iter::from_fn(|| queue.pop(&table)).map(|next| (next.key, next.new_round)).collect();
+/// assert_eq!(order, [(1, false), (0, false), (2, true)]);
+/// ```
+#[derive(Debug)]
+pub struct RunQueue<K> {
+    arrays: [Levels<K>; 2],
+    /// The index of the active one.
+    active: u8,
+}
+
+impl<K: Copy + Eq> RunQueue<K> {
+    /// An empty queue.
+    pub const fn new() -> RunQueue<K> {
+        RunQueue { arrays: [const { Levels::new() }; 2], active: 0 }
+    }
+
+    fn index(&self, array: Array) -> u8 {
+        match array {
+            Array::Active => self.active,
+            Array::Expired => self.active ^ 1,
+        }
+    }
+
+    fn array(&self, array: Array) -> &Levels<K> {
+        &self.arrays[usize::from(self.index(array))]
+    }
+
+    /// Puts `key` at one end of the list `level` of `array`.
+    ///
+    /// # Panics
+    ///
+    /// If `level` is not below [`LEVELS`], or `key` is in a queue already.
+    pub fn push(&mut self, links: &impl Links<Key = K>, key: K, level: u8, array: Array, end: End) {
+        assert!(usize::from(level) < LEVELS, "RunQueue::push: there is no level {level}");
+        let link = links.link(key);
+        assert!(!link.is_queued(), "RunQueue::push: this thread is in a queue already");
+        let index = self.index(array);
+        link.place.set(QUEUED | index << ARRAY_SHIFT | level);
+        let levels = &mut self.arrays[usize::from(index)];
+        let list = &mut levels.lists[usize::from(level)];
+        match end {
+            End::Front => list.push_front(key, |key| &links.link(key).node),
+            End::Back => list.push_back(key, |key| &links.link(key).node),
+        }
+        levels.bitmap |= 1 << level;
+        levels.len += 1;
+    }
+
+    /// Takes the thread that runs next: the first of the best level that is active.
+    ///
+    /// If none is active the arrays swap first, and the answer says so.
+    pub fn pop(&mut self, links: &impl Links<Key = K>) -> Option<Popped<K>> {
+        let new_round = self.array(Array::Active).bitmap == 0;
+        let array = if new_round { Array::Expired } else { Array::Active };
+        let level = self.array(array).first()?;
+        let key = self.array(array).lists[usize::from(level)].first()?;
+        if new_round {
+            self.active ^= 1;
+        }
+        self.remove(links, key);
+        Some(Popped { key, level, new_round })
+    }
+
+    /// Takes the thread that a thief should have: see the module's text. `None` if nobody is queued.
+    pub fn pop_for_thief(&mut self, links: &impl Links<Key = K>) -> Option<Placed<K>> {
+        let array = if self.len_of(Array::Expired) > 0 { Array::Expired } else { Array::Active };
+        let level = self.array(array).last()?;
+        let list = &self.array(array).lists[usize::from(level)];
+        let key = match array {
+            Array::Expired => list.first()?,
+            Array::Active => list.last()?,
+        };
+        self.remove(links, key);
+        Some(Placed { key, level, array })
+    }
+
+    /// Moves half of the threads (the larger half, and no more than `at_most`) to the thief's queue `into`; returns how
+    /// many.
+    ///
+    /// Each keeps its level and its array. The bound keeps the time short for which both locks are held.
+    pub fn steal_half(
+        &mut self,
+        links: &impl Links<Key = K>,
+        into: &mut RunQueue<K>,
+        at_most: usize,
+    ) -> usize {
+        let count = self.len().div_ceil(2).min(at_most);
+        for _ in 0..count {
+            let Some(taken) = self.pop_for_thief(links) else { break };
+            // From the active array they come last first.
+            let end = match taken.array {
+                Array::Active => End::Front,
+                Array::Expired => End::Back,
+            };
+            into.push(links, taken.key, taken.level, taken.array, end);
+        }
+        count
+    }
+
+    /// Takes `key` out, wherever it stands; false if it is in no queue.
+    ///
+    /// # Panics
+    ///
+    /// If it is in another queue and stands at the end of its list there. Elsewhere in a list that can't be seen, and the
+    /// counts of both queues will be wrong.
+    pub fn remove(&mut self, links: &impl Links<Key = K>, key: K) -> bool {
+        let link = links.link(key);
+        let place = link.place.get();
+        if place == 0 {
+            return false;
+        }
+        let level = place & LEVEL_MASK;
+        let levels = &mut self.arrays[usize::from(place >> ARRAY_SHIFT & 1)];
+        let list = &mut levels.lists[usize::from(level)];
+        list.remove(key, |key| &links.link(key).node);
+        if list.is_empty() {
+            levels.bitmap &= !(1 << level);
+        }
+        levels.len -= 1;
+        link.place.set(0);
+        true
+    }
+
+    /// The level of what [`pop`](RunQueue::pop) would take now.
+    pub fn peek_level(&self) -> Option<u8> {
+        self.array(Array::Active).first().or_else(|| self.array(Array::Expired).first())
+    }
+
+    /// How many threads are queued, in both arrays.
+    pub fn len(&self) -> usize {
+        self.arrays[0].len + self.arrays[1].len
+    }
+
+    /// How many threads are queued in `array`.
+    pub fn len_of(&self, array: Array) -> usize {
+        self.array(array).len
+    }
+
+    /// Whether nobody is queued.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All members in the order in which they would be popped, for dumps.
+    pub fn iter<'a, L: Links<Key = K>>(&'a self, links: &'a L) -> Iter<'a, L> {
+        Iter { queue: self, links, array: Array::Active, left: u64::MAX, next: None }
+    }
+}
+
+impl<K: Copy + Eq> Default for RunQueue<K> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The members of a queue: see [`RunQueue::iter`].
+pub struct Iter<'a, L: Links> {
+    queue: &'a RunQueue<L::Key>,
+    links: &'a L,
+    array: Array,
+    /// The levels of `array` that were not entered yet.
+    left: u64,
+    next: Option<(L::Key, u8)>,
+}
+
+impl<L: Links> Iterator for Iter<'_, L> {
+    type Item = Placed<L::Key>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some((key, level)) = self.next {
+                self.next = self.links.link(key).node.next().map(|next| (next, level));
+                return Some(Placed { key, level, array: self.array });
+            }
+            let levels = self.queue.array(self.array);
+            let bitmap = levels.bitmap & self.left;
+            if bitmap != 0 {
+                let level = bitmap.trailing_zeros() as u8;
+                self.left &= !(1 << level);
+                self.next = levels.lists[usize::from(level)].first().map(|key| (key, level));
+            } else if self.array == Array::Active {
+                (self.array, self.left) = (Array::Expired, u64::MAX);
+            } else {
+                return None;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::VecDeque;
+
+    struct Table(Vec<Link<usize>>);
+    impl Links for Table {
+        type Key = usize;
+        fn link(&self, key: usize) -> &Link<usize> {
+            &self.0[key]
+        }
+    }
+
+    fn table(size: usize) -> Table {
+        Table((0..size).map(|_| Link::new()).collect())
+    }
+
+    /// The same by the obvious means: a deque for each level of each array.
+    struct Model([Vec<VecDeque<usize>>; 2]);
+
+    impl Model {
+        fn new() -> Model {
+            Model(std::array::from_fn(|_| vec![VecDeque::new(); LEVELS]))
+        }
+
+        fn lists(&mut self, array: Array) -> &mut Vec<VecDeque<usize>> {
+            &mut self.0[array as usize]
+        }
+
+        fn pop(&mut self) -> Option<Popped<usize>> {
+            let new_round = self.0[0].iter().all(VecDeque::is_empty);
+            if new_round {
+                self.0.swap(0, 1);
+            }
+            let level = self.0[0].iter().position(|list| !list.is_empty())?;
+            let key = self.0[0][level].pop_front()?;
+            Some(Popped { key, level: level as u8, new_round })
+        }
+
+        fn pop_for_thief(&mut self) -> Option<Placed<usize>> {
+            for array in [Array::Expired, Array::Active] {
+                let lists = self.lists(array);
+                if let Some(level) = lists.iter().rposition(|list| !list.is_empty()) {
+                    let key = match array {
+                        Array::Expired => lists[level].pop_front()?,
+                        Array::Active => lists[level].pop_back()?,
+                    };
+                    return Some(Placed { key, level: level as u8, array });
+                }
+            }
+            None
+        }
+
+        fn remove(&mut self, key: usize) -> bool {
+            for list in self.0.iter_mut().flatten() {
+                if let Some(at) = list.iter().position(|&k| k == key) {
+                    list.remove(at);
+                    return true;
+                }
+            }
+            false
+        }
+
+        fn placed(&self) -> Vec<Placed<usize>> {
+            let mut all = Vec::new();
+            for (array, lists) in [Array::Active, Array::Expired].into_iter().zip(&self.0) {
+                for (level, list) in lists.iter().enumerate() {
+                    all.extend(list.iter().map(|&key| Placed { key, level: level as u8, array }));
+                }
+            }
+            all
+        }
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Push(usize, u8, Array, End),
+        Pop,
+        PopForThief,
+        Remove(usize),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        // Few levels, both ends of the bitmap among them, so that lists grow long.
+        let level = prop_oneof![Just(0u8), Just(1), Just(31), Just(62), Just(63)];
+        let array = prop_oneof![Just(Array::Active), Just(Array::Expired)];
+        let end = prop_oneof![Just(End::Front), Just(End::Back)];
+        prop_oneof![
+            4 => (0..KEYS, level, array, end).prop_map(|(k, l, a, e)| Step::Push(k, l, a, e)),
+            2 => Just(Step::Pop),
+            1 => Just(Step::PopForThief),
+            1 => (0..KEYS).prop_map(Step::Remove),
+        ]
+    }
+
+    const KEYS: usize = 24;
+
+    fn agree(queue: &RunQueue<usize>, table: &Table, model: &Model) -> Result<(), TestCaseError> {
+        let placed = model.placed();
+        prop_assert_eq!(queue.iter(table).collect::<Vec<_>>(), placed.clone());
+        prop_assert_eq!(queue.len(), placed.len());
+        prop_assert_eq!(queue.is_empty(), placed.is_empty());
+        prop_assert_eq!(queue.peek_level(), placed.first().map(|first| first.level));
+        let active = placed.iter().filter(|p| p.array == Array::Active).count();
+        prop_assert_eq!(queue.len_of(Array::Active), active);
+        prop_assert_eq!(queue.len_of(Array::Expired), placed.len() - active);
+        Ok(())
+    }
+
+    proptest! {
+        #[test]
+        fn behaves_as_its_model(steps in proptest::collection::vec(step(), 1..300)) {
+            let table = table(KEYS);
+            let mut queue = RunQueue::new();
+            let mut model = Model::new();
+            for step in steps {
+                match step {
+                    Step::Push(key, level, array, end) => {
+                        if table.link(key).is_queued() {
+                            continue;
+                        }
+                        queue.push(&table, key, level, array, end);
+                        let list = &mut model.lists(array)[usize::from(level)];
+                        match end {
+                            End::Front => list.push_front(key),
+                            End::Back => list.push_back(key),
+                        }
+                    }
+                    Step::Pop => prop_assert_eq!(queue.pop(&table), model.pop()),
+                    Step::PopForThief => {
+                        prop_assert_eq!(queue.pop_for_thief(&table), model.pop_for_thief());
+                    }
+                    Step::Remove(key) => {
+                        prop_assert_eq!(queue.remove(&table, key), model.remove(key));
+                    }
+                }
+                agree(&queue, &table, &model)?;
+            }
+        }
+
+        /// Nobody is lost or doubled, everybody keeps its place, and the order on either side stays as it was.
+        #[test]
+        fn stealing_halves_and_keeps_order(
+            active in proptest::collection::vec(0u8..3, 0..12),
+            expired in proptest::collection::vec(0u8..3, 0..12),
+            at_most in 0usize..16,
+        ) {
+            let table = table(active.len() + expired.len());
+            let (mut victim, mut thief) = (RunQueue::new(), RunQueue::new());
+            let places = active.iter().map(|&level| (level, Array::Active));
+            let places = places.chain(expired.iter().map(|&level| (level, Array::Expired)));
+            for (key, (level, array)) in places.enumerate() {
+                victim.push(&table, key, level, array, End::Back);
+            }
+            let before: Vec<_> = victim.iter(&table).collect();
+            let count = victim.steal_half(&table, &mut thief, at_most);
+            prop_assert_eq!(count, before.len().div_ceil(2).min(at_most));
+            prop_assert_eq!(thief.len(), count);
+            let left: Vec<_> = victim.iter(&table).collect();
+            let taken: Vec<_> = thief.iter(&table).collect();
+            let in_order = |part: &[Placed<usize>]| -> Vec<Placed<usize>> {
+                before.iter().filter(|member| part.contains(member)).copied().collect()
+            };
+            prop_assert_eq!(in_order(&left), left.clone());
+            prop_assert_eq!(in_order(&taken), taken.clone());
+            prop_assert_eq!(left.len() + taken.len(), before.len());
+        }
+    }
+
+    #[test]
+    fn a_thief_takes_the_coldest_of_those_who_would_wait_longest() {
+        let table = table(5);
+        let mut queue = RunQueue::new();
+        queue.push(&table, 0, 3, Array::Active, End::Back);
+        queue.push(&table, 1, 60, Array::Active, End::Back);
+        queue.push(&table, 2, 60, Array::Active, End::Back);
+        queue.push(&table, 3, 9, Array::Expired, End::Back);
+        queue.push(&table, 4, 9, Array::Expired, End::Back);
+        let order: Vec<_> = std::iter::from_fn(|| queue.pop_for_thief(&table)).collect();
+        let keys: Vec<_> = order.iter().map(|taken| taken.key).collect();
+        assert_eq!(keys, [3, 4, 2, 1, 0]);
+        assert_eq!(order[0], Placed { key: 3, level: 9, array: Array::Expired });
+    }
+
+    #[test]
+    fn arrays_swap_only_when_nobody_is_active() {
+        let table = table(2);
+        let mut queue = RunQueue::new();
+        assert_eq!(queue.pop(&table), None);
+        queue.push(&table, 0, 0, Array::Expired, End::Back);
+        queue.push(&table, 1, 63, Array::Active, End::Back);
+        assert_eq!(queue.peek_level(), Some(63));
+        assert_eq!(queue.pop(&table), Some(Popped { key: 1, level: 63, new_round: false }));
+        assert_eq!(queue.peek_level(), Some(0));
+        assert_eq!(queue.pop(&table), Some(Popped { key: 0, level: 0, new_round: true }));
+        assert_eq!(queue.pop(&table), None);
+    }
+
+    #[test]
+    fn a_removed_thread_can_be_queued_again_elsewhere() {
+        let table = table(1);
+        let (mut here, mut there) = (RunQueue::new(), RunQueue::new());
+        here.push(&table, 0, 7, Array::Active, End::Back);
+        assert!(here.remove(&table, 0));
+        assert!(!here.remove(&table, 0));
+        there.push(&table, 0, 8, Array::Expired, End::Front);
+        assert!(table.link(0).is_queued() && here.is_empty() && there.len() == 1);
+    }
+
+    #[test]
+    #[should_panic(expected = "in a queue already")]
+    fn nobody_is_queued_twice() {
+        let table = table(1);
+        let mut queue = RunQueue::new();
+        queue.push(&table, 0, 0, Array::Active, End::Back);
+        queue.push(&table, 0, 1, Array::Active, End::Back);
+    }
+
+    #[test]
+    #[should_panic(expected = "no level 64")]
+    fn a_level_beyond_the_bitmap_is_refused() {
+        RunQueue::new().push(&table(1), 0, 64, Array::Active, End::Back);
+    }
+}
