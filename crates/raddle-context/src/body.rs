@@ -6,7 +6,7 @@ use crate::arch;
 use crate::arch::FirstFrame;
 use crate::context::{After, Context};
 use crate::glibc::{Glibc, glibc};
-use crate::header::{Header, running_header};
+use crate::header::{Header, launched_header, running_header};
 use crate::sanitizer;
 use std::any::Any;
 use std::fmt;
@@ -282,14 +282,21 @@ pub fn running() -> Option<BodyRef> {
     NonNull::new(running_header()).map(BodyRef)
 }
 
-/// The body whose thread pointer is `tp`, if it is a body's.
+/// The body whose stack and TLS block this kernel thread was launched on, if it was launched and runs its own code.
+pub(crate) fn launched() -> Option<BodyRef> {
+    NonNull::new(launched_header()).map(BodyRef)
+}
+
+/// The body whose thread pointer is `tp`, if it is a body's: one that runs, or one that a kernel thread was launched on.
 ///
 /// # Safety
 ///
 /// `tp` is the address of a live TCB.
 pub(crate) unsafe fn of_thread_pointer(tp: usize) -> Option<BodyRef> {
     let tcb: *const u8 = ptr::with_exposed_provenance(tp);
-    // SAFETY: a live TCB has the word, which is a header's address or 0.
-    let tag = unsafe { tcb.add(arch::TAG_OFFSET).cast::<usize>().read() };
-    NonNull::new(ptr::with_exposed_provenance_mut::<Header>(tag)).map(BodyRef)
+    // SAFETY: a live TCB has the words, each a header's address or 0.
+    let words = [arch::TAG_OFFSET, arch::LAUNCHED_OFFSET]
+        .map(|offset| unsafe { tcb.add(offset).cast::<usize>().read() });
+    let header = words.into_iter().find(|&word| word != 0)?;
+    NonNull::new(ptr::with_exposed_provenance_mut::<Header>(header)).map(BodyRef)
 }

@@ -21,7 +21,7 @@
 //! The colour: slots start at multiples of their size, and a thousand headers at the same offset of a page would compete for
 //! the twelve ways of one set of the first-level cache, and for a sixty-fourth of the second level's.
 
-#![allow(unsafe_code, reason = "reads the tag of the running TCB")]
+#![allow(unsafe_code, reason = "reads words of the running TCB")]
 
 use crate::arch;
 use crate::context::Context;
@@ -42,6 +42,8 @@ pub(crate) struct Header {
     pub(crate) index: u32,
     // The body's own: whether its next use is the first on this TLS block.
     pub(crate) is_fresh: bool,
+    // A launched kernel thread's own: whether it is inside a `KernelThread`. A thread-local might have to be allocated first.
+    pub(crate) is_entered: bool,
 }
 
 /// Cache lines by which a slot's top may be shifted.
@@ -121,4 +123,12 @@ pub(crate) fn running_header() -> *mut Header {
     // SAFETY: every thread of a process with glibc has a TCB of glibc's or of this crate's under FS; both have the word.
     let tag = unsafe { arch::tcb_word::<{ arch::TAG_OFFSET }>() };
     std::ptr::with_exposed_provenance_mut(tag)
+}
+
+/// The header of the body that a launched kernel thread has for its own stack and TLS, while it runs there; else null: one load.
+#[inline(always)]
+pub(crate) fn launched_header() -> *mut Header {
+    // SAFETY: as above; the word is checked at start to be unused on glibc's own.
+    let word = unsafe { arch::tcb_word::<{ arch::LAUNCHED_OFFSET }>() };
+    std::ptr::with_exposed_provenance_mut(word)
 }

@@ -4,10 +4,12 @@
 
 use crate::context::Context;
 use crate::glibc::glibc;
+use crate::header::launched_header;
 use crate::rseq;
-use std::cell::{Cell, UnsafeCell};
+use std::cell::Cell;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
+use std::ptr::NonNull;
 use std::{io, ptr};
 
 /// The calling kernel thread, ready to enter bodies.
@@ -23,8 +25,9 @@ use std::{io, ptr};
 /// ```
 #[derive(Debug)]
 pub struct KernelThread {
-    /// In a box: whoever enters a body keeps its address, and the value may move.
-    context: Box<UnsafeCell<Context>>,
+    /// Above the alternate stack, in its mapping: whoever enters a body keeps its address, and this value may move. Not in a box: a
+    /// launched kernel thread must not wait for the allocator.
+    context: NonNull<Context>,
     alternate_stack: AlternateStack,
     signal_mask: libc::sigset_t,
     /// `None` before glibc 2.35, which registers no area.
@@ -33,7 +36,9 @@ pub struct KernelThread {
 }
 
 impl KernelThread {
-    /// Prepares the calling kernel thread.
+    /// Prepares the calling kernel thread: one that libc made, or one of [`launch`](KernelThread::launch).
+    ///
+    /// Neither allocates nor takes a lock of libc's, if bodies exist already and it succeeds.
     ///
     /// # Errors
     ///
@@ -47,7 +52,7 @@ impl KernelThread {
                 "KernelThread::enter was called on a body; only a kernel thread of its own can enter bodies",
             ));
         }
-        if ENTERED.get() {
+        if is_entered() {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
                 "KernelThread::enter was called twice on one kernel thread; keep the first value",
@@ -55,20 +60,25 @@ impl KernelThread {
         }
         let rseq = match glibc.rseq_area() {
             None => None,
+            // Nothing is registered for a kernel thread that libc did not make.
+            Some(_) if !launched_header().is_null() => None,
             Some(area) => Some(rseq::note(area).ok_or_else(|| {
                 io::Error::other("too many kernel threads run bodies in this process: at most 8192")
             })?),
         };
         let alternate_stack = AlternateStack::install()?;
-        ENTERED.set(true);
+        set_entered(true);
         let mut mask = MaybeUninit::<libc::sigset_t>::zeroed();
         // SAFETY: with a null `set` the call only writes the current mask; a zeroed sigset_t is a valid empty set besides.
         let signal_mask = unsafe {
             libc::pthread_sigmask(libc::SIG_BLOCK, ptr::null(), mask.as_mut_ptr());
             mask.assume_init()
         };
+        let context = alternate_stack.context();
+        // SAFETY: the mapping's highest bytes, writable and aligned, which are no part of the stack.
+        unsafe { context.write(Context::running()) };
         Ok(KernelThread {
-            context: Box::new(UnsafeCell::new(Context::running())),
+            context,
             alternate_stack,
             signal_mask,
             _rseq: rseq,
@@ -78,7 +88,7 @@ impl KernelThread {
 
     /// The kernel thread's own context: `from` when it enters a body, `to` when a body comes back to it.
     pub fn context(&self) -> *mut Context {
-        self.context.get()
+        self.context.as_ptr()
     }
 
     /// The signal mask that this kernel thread had when it entered: what a body resumed here shall run with.
@@ -93,13 +103,29 @@ impl KernelThread {
 }
 
 thread_local! {
-    /// Whether a KernelThread of this kernel thread is alive.
+    /// Whether a KernelThread of this kernel thread is alive, if libc made it. A launched one says so in its header.
     static ENTERED: Cell<bool> = const { Cell::new(false) };
+}
+
+fn is_entered() -> bool {
+    match NonNull::new(launched_header()) {
+        None => ENTERED.get(),
+        // SAFETY: the header of this kernel thread's own body, whose field nobody else touches meanwhile.
+        Some(header) => unsafe { (*header.as_ptr()).is_entered },
+    }
+}
+
+fn set_entered(now: bool) {
+    match NonNull::new(launched_header()) {
+        None => ENTERED.set(now),
+        // SAFETY: as above.
+        Some(header) => unsafe { (*header.as_ptr()).is_entered = now },
+    }
 }
 
 impl Drop for KernelThread {
     fn drop(&mut self) {
-        ENTERED.set(false);
+        set_entered(false);
     }
 }
 
@@ -113,7 +139,10 @@ struct AlternateStack {
 /// The lowest page is no memory, so that a handler that needs more fails visibly.
 const GUARD: usize = 4096;
 /// The kernel's frame takes up to 11 KiB with AMX, the report of an overflow about as much.
-const SIZE: usize = 64 * 1024;
+const SIZE: usize = 64 * 1024 - ABOVE;
+/// What lies above it in the mapping: the kernel thread's context.
+const ABOVE: usize = size_of::<Context>().next_multiple_of(64);
+const MAPPING: usize = GUARD + SIZE + ABOVE;
 
 impl AlternateStack {
     fn install() -> io::Result<AlternateStack> {
@@ -121,7 +150,7 @@ impl AlternateStack {
         let mapping = unsafe {
             let mapping = libc::mmap(
                 ptr::null_mut(),
-                GUARD + SIZE,
+                MAPPING,
                 libc::PROT_READ | libc::PROT_WRITE,
                 libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
                 -1,
@@ -141,11 +170,17 @@ impl AlternateStack {
         unsafe {
             if libc::sigaltstack(&raw const new, &raw mut former) != 0 {
                 let error = io::Error::last_os_error();
-                libc::munmap(mapping.cast(), GUARD + SIZE);
+                libc::munmap(mapping.cast(), MAPPING);
                 return Err(error);
             }
         }
         Ok(AlternateStack { mapping, former })
+    }
+
+    /// Room for a context, above the stack.
+    fn context(&self) -> NonNull<Context> {
+        // SAFETY: inside the mapping, which is not at 0.
+        unsafe { NonNull::new_unchecked(self.mapping.add(GUARD + SIZE).cast()) }
     }
 }
 
@@ -165,7 +200,7 @@ impl Drop for AlternateStack {
         // stack itself, so the kernel lets go of the mapping before it is unmapped.
         unsafe {
             if libc::sigaltstack(&raw const former, ptr::null_mut()) == 0 {
-                libc::munmap(self.mapping.cast(), GUARD + SIZE);
+                libc::munmap(self.mapping.cast(), MAPPING);
             }
         }
     }

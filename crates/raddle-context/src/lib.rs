@@ -49,6 +49,7 @@
 //! | `header` | the top of a slot, drawn | |
 //! | `body` | a body's way from its first frame to its last | [`Body`], [`BodyRef`], [`running`] |
 //! | `kernel_thread` | what a kernel thread needs to enter bodies | [`KernelThread`] |
+//! | `launch` | kernel threads made on bodies, without libc | [`KernelThread::launch`], [`Launched`] |
 //! | `signal` | the kernel's signal frame on a body's stack | [`SignalFrame`] |
 //! | `overflow` | stack overflows, caught and named | [`overflow`] |
 //! | `interpose` | `pthread_getattr_np` for bodies | |
@@ -64,6 +65,9 @@
 //! |---|---|---|---|---|---|
 //! | [`check`], [`Arena::new`] | yes | yes | no | yes | the caller's |
 //! | [`Cache::take`] | yes | yes | if the cache is not empty | only when no body is free | the caller's |
+//! | [`Cache::take_warm`] | yes | yes | yes | no | the caller's |
+//! | [`Arena::make`] | yes | yes | no | only when no body is free | the caller's |
+//! | [`Arena::give`] | yes | yes, another body | yes, another body | no | the caller's |
 //! | [`Cache::give`] | yes | yes, another body | yes, another body | no | the caller's |
 //! | [`Body::start`] | yes | yes, another body | yes, another body | if `main` exceeds 1 KiB | the caller's |
 //! | [`switch`] | yes | yes | yes | no | leaves one, enters the other |
@@ -72,7 +76,11 @@
 //! | [`Hooks::settle`] | | at a body's end | | as it likes | the ending body's |
 //! | [`Hooks::depart`] | | last thing on a body | | must not | destroyed |
 //! | [`running`], [`BodyRef`]'s getters | yes | yes | yes | no | any |
-//! | [`KernelThread::enter`] | yes | no | no | yes | the kernel thread's |
+//! | [`KernelThread::enter`] | yes | no | no | only if it fails | the kernel thread's |
+//! | [`Body::prepare`] | yes | yes, another body | no | yes | the caller's |
+//! | [`KernelThread::launch`] | yes | yes, another body | yes, another body | no | the caller's |
+//! | [`Launched`]'s methods | yes | yes | yes | no | the caller's |
+//! | [`system_call`] | yes | yes | yes | no | any |
 //! | [`SignalFrame`] | | | yes | no | the body's |
 //! | [`Arena::trim`] | yes | yes | no | yes | the caller's |
 //!
@@ -98,17 +106,20 @@ mod glibc;
 mod header;
 mod interpose;
 mod kernel_thread;
+mod launch;
 pub mod overflow;
 mod rseq;
 mod sanitizer;
 mod signal;
 
+pub use arch::system_call;
 pub use arena::{Arena, Cache, Config, Exhausted, Guards, Trimmed, Usage};
 pub use body::{Body, BodyRef, Departure, Hooks, Outcome, running};
 pub use context::{Action, After, Context, switch};
 pub use error::Unsupported;
 pub use interpose::pthread_getattr_np;
 pub use kernel_thread::KernelThread;
+pub use launch::{Launched, Prepared};
 pub use signal::SignalFrame;
 
 /// Whether bodies can exist in this process. The first call works it out (two short-lived threads, some 200

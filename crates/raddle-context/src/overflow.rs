@@ -22,11 +22,15 @@ use std::{io, ptr};
 
 /// A body that ran out of stack.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Overflow {
     /// Which.
     pub body: BodyRef,
     /// How large its stack is.
     pub stack_bytes: usize,
+    /// Whether it was the own stack of a kernel thread that was launched on the body
+    /// ([`KernelThread::launch`](crate::KernelThread::launch)), and not code that ran on a body.
+    pub is_kernel_thread: bool,
 }
 
 /// Writes who overflowed and what to do about it, one line without its end. It runs in a signal handler: it must not
@@ -47,11 +51,13 @@ static INSTALLED: OnceLock<Installed> = OnceLock::new();
 ///
 /// ```text
 /// raddle: body 3 overflowed its stack of 233 KiB; a larger Config::slot_bytes gives it more
+/// raddle: the kernel thread on body 4 overflowed its stack of 233 KiB; a larger Config::slot_bytes gives it more
 /// ```
 pub fn describe_by_number(overflow: &Overflow, line: &mut dyn Write) -> fmt::Result {
     write!(
         line,
-        "raddle: body {} overflowed its stack of {} KiB; a larger Config::slot_bytes gives it more",
+        "raddle: {}body {} overflowed its stack of {} KiB; a larger Config::slot_bytes gives it more",
+        if overflow.is_kernel_thread { "the kernel thread on " } else { "" },
         overflow.body.number(),
         overflow.stack_bytes / 1024
     )
@@ -114,11 +120,18 @@ extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, context: *mut 
         ((*info).si_code, (*info).si_addr().addr(), arch::sp(&*context.cast::<libc::ucontext_t>()))
     };
     // A kernel thread that nobody gave TLS has FS = 0, and no word to read there.
-    let body = if arch::fs_base() == 0 { None } else { body::running() };
+    let (body, is_kernel_thread) = match arch::fs_base() {
+        0 => (None, false),
+        _ => match body::running() {
+            Some(body) => (Some(body), false),
+            None => (body::launched(), true),
+        },
+    };
     match body {
         Some(body) if is_overflow(body, code, address, sp, installed.frame_bytes) => {
             let stack = body.stack();
-            let overflow = Overflow { body, stack_bytes: stack.end.addr() - stack.start.addr() };
+            let stack_bytes = stack.end.addr() - stack.start.addr();
+            let overflow = Overflow { body, stack_bytes, is_kernel_thread };
             report(installed.describe, &overflow);
         }
         _ => pass_on(installed, signal, info, context),

@@ -8,6 +8,7 @@ mod stage;
 
 use harness::{Run, run, spawn, yield_now};
 use stage::{Stage, leave};
+use std::cell::Cell;
 use std::ffi::{c_int, c_void};
 use std::ptr;
 use std::time::{Duration, Instant};
@@ -30,6 +31,25 @@ fn a_body_ends_while_another_holds_the_lock() {
     assert!(stage.enter(&ends), "it has begun, and will end below");
     assert!(stage.enter(&holder), "it is away, and holds the lock");
     assert!(!stage.enter(&ends), "it has ended");
+    assert!(stage.finish(holder));
+}
+
+/// While one body is away in the middle of a callback, another begins on a TLS block that was used before: no library came or went,
+/// so it needs no lock.
+#[test]
+fn a_recycled_body_begins_while_another_holds_the_lock() {
+    thread_local!(static WORD: Cell<u32> = const { Cell::new(3) });
+    let mut stage = Stage::new();
+    for _ in 0..2 {
+        let used = stage.cast(|| WORD.set(4));
+        assert!(stage.finish(used));
+    }
+    let recycled = stage.cast(|| assert_eq!(WORD.replace(5), 3, "a new thread's"));
+    let holder = stage.cast(|| unsafe {
+        libc::dl_iterate_phdr(Some(inside), ptr::null_mut());
+    });
+    assert!(stage.enter(&holder), "it is away, and holds the lock");
+    assert!(stage.finish(recycled));
     assert!(stage.finish(holder));
 }
 

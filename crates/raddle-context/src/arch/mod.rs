@@ -8,8 +8,9 @@
 //! | `SavedFrame` | what it holds there |
 //! | `FirstFrame`, `FirstFrame::write` | what a fresh stack holds, so that a switch enters it |
 //! | `switch` | from one stack and TLS block to another, with an action on the new side |
+//! | `clone_thread` | a kernel thread on a stack and TLS block of the caller's |
 //! | `fs_base`, `rewrite_fs_base` | the register through which TLS is addressed |
-//! | `tcb_word`, `TAG_OFFSET`, `CANARY_OFFSET`, `POINTER_GUARD_OFFSET` | words of the thread control block, through that register |
+//! | `tcb_word`, `TAG_OFFSET`, `LAUNCHED_OFFSET`, `CANARY_OFFSET`, `POINTER_GUARD_OFFSET` | words of the thread control block, through that register |
 //! | `system_call` | a system call that does not pass through libc |
 //! | `pc`, `sp`, `stack_pointer` | where an interrupted context, and this function, stand |
 //! | `RED_ZONE` | bytes below the stack pointer that belong to the running function |
@@ -17,6 +18,8 @@
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux", target_env = "gnu"))]
 mod x86_64;
+#[cfg(all(target_arch = "x86_64", target_os = "linux", target_env = "gnu"))]
+pub use x86_64::system_call;
 #[cfg(all(target_arch = "x86_64", target_os = "linux", target_env = "gnu"))]
 pub(crate) use x86_64::*;
 

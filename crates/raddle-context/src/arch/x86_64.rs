@@ -65,6 +65,10 @@ pub(crate) const POINTER_GUARD_OFFSET: usize = 0x30;
 /// thread's own TCB it is 0, which is checked at start.
 pub(crate) const TAG_OFFSET: usize = 0x100;
 
+/// The word by which a kernel thread that this crate launched knows itself: the header of the body whose stack and TLS it has for
+/// its own. Beside [`TAG_OFFSET`], which is 0 there, and from the same reserve.
+pub(crate) const LAUNCHED_OFFSET: usize = 0x108;
+
 /// Where a suspended stack is taken up again, and the TLS block that belongs to it.
 #[repr(C)]
 #[derive(Debug)]
@@ -283,6 +287,62 @@ unsafe extern "C" fn first_entry() {
     )
 }
 
+/// Makes a kernel thread that begins with `entry(argument)` on `stack` under the thread pointer `fs`: `clone(2)` as it is, with
+/// `flags`. The kernel writes the new thread's id to `id`, and clears it when the thread is gone. Gives the id, or an error
+/// number below 0.
+///
+/// `clone` and not `clone3`: sandboxes know it, and nothing of what is newer is needed.
+///
+/// # Safety
+///
+/// - `flags` share memory and set the thread pointer and both ids, as a thread's do; signals are blocked, and `entry` finds them so.
+/// - `stack` is 16-byte aligned with two words of 0 at it, which end walks over frame pointers; what is below is nobody's.
+/// - `fs` is a TCB that nothing runs under. It, the stack and `id` live until `id` has been cleared.
+/// - `entry` never returns.
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn clone_thread(
+    flags: usize,
+    stack: *mut u8,
+    id: *mut u32,
+    fs: usize,
+    entry: unsafe extern "C" fn(*mut u8) -> !,
+    argument: *mut u8,
+) -> isize {
+    naked_asm!(
+        ".cfi_startproc",
+        // rdi: flags, rsi: stack, rdx: id, rcx: fs, r8: entry, r9: its argument. What `first_entry` expects goes through the
+        // call in registers that it keeps on both sides.
+        "push rbx",
+        ".cfi_adjust_cfa_offset 8",
+        ".cfi_rel_offset rbx, 0",
+        "push r12",
+        ".cfi_adjust_cfa_offset 8",
+        ".cfi_rel_offset r12, 0",
+        "mov rbx, r8",
+        "mov r12, r9",
+        "mov r8, rcx",
+        "mov r10, rdx",
+        "mov eax, {clone}",
+        "syscall",
+        "test rax, rax",
+        "jz 2f",
+        "pop r12",
+        ".cfi_adjust_cfa_offset -8",
+        ".cfi_restore r12",
+        "pop rbx",
+        ".cfi_adjust_cfa_offset -8",
+        ".cfi_restore rbx",
+        "ret",
+        // The new thread, which has no caller.
+        "2:",
+        ".cfi_undefined rip",
+        "jmp {first_entry}",
+        ".cfi_endproc",
+        clone = const libc::SYS_clone,
+        first_entry = sym first_entry,
+    )
+}
+
 /// The thread pointer: the address of the running TCB.
 #[inline(always)]
 pub(crate) fn fs_base() -> usize {
@@ -327,15 +387,25 @@ pub(crate) fn stack_pointer() -> usize {
     sp
 }
 
-/// A system call with up to four arguments that does not pass through libc: negative results are error numbers.
+/// A system call that does not pass through libc, with six arguments, of which it takes the first ones: the result, or an error
+/// number below 0. `errno` stays as it is, and no thread-local is touched.
 ///
-/// The runtime defines libc's `syscall` to park raddle threads that wait on futexes. A lock of glibc's own must not wait
+/// A runtime may define libc's `syscall` to park its threads that wait on futexes. A lock of glibc's own must not wait
 /// that way: glibc wakes its waiters with a system call of its own, which would find nobody.
+///
+/// ```
+/// // SAFETY: getpid takes nothing and changes nothing.
+/// let id = unsafe { raddle_context::system_call(libc::SYS_getpid, [0; 6]) };
+/// assert_eq!(id as u32, std::process::id());
+/// // SAFETY: there is no such file descriptor, which is what is asked.
+/// let error = unsafe { raddle_context::system_call(libc::SYS_close, [usize::MAX, 0, 0, 0, 0, 0]) };
+/// assert_eq!(error, -libc::EBADF as isize);
+/// ```
 ///
 /// # Safety
 ///
-/// As the system call's.
-pub(crate) unsafe fn system_call(number: i64, arguments: [usize; 4]) -> isize {
+/// As the system call's. One that makes a process or thread (`clone`, `vfork`), or changes the stack under its caller, is not for this.
+pub unsafe fn system_call(number: i64, arguments: [usize; 6]) -> isize {
     let result;
     // SAFETY: the kernel keeps every register but rax, rcx and r11 (System V ABI, x86_64, A.2.1); what the call does is
     // the caller's contract.
@@ -347,6 +417,8 @@ pub(crate) unsafe fn system_call(number: i64, arguments: [usize; 4]) -> isize {
             in("rsi") arguments[1],
             in("rdx") arguments[2],
             in("r10") arguments[3],
+            in("r8") arguments[4],
+            in("r9") arguments[5],
             lateout("rcx") _,
             lateout("r11") _,
             options(nostack),

@@ -45,6 +45,30 @@ impl Cache {
         Ok(unsafe { self.shared.body(index) })
     }
 
+    /// A body that is free already, from this cache or else a batch from the arena; `None` where [`take`](Self::take) would make one,
+    /// and in a forked child. It never allocates, takes a lock or reaches the kernel: for a scheduler, whose kernel
+    /// thread must not wait for what a preempted body holds.
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// let mut cache = raddle_context::Arena::new(Default::default())?.cache();
+    /// assert!(cache.take_warm().is_none(), "none was made yet");
+    /// let body = cache.take()?;
+    /// cache.give(body);
+    /// assert!(cache.take_warm().is_some());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[inline]
+    pub fn take_warm(&mut self) -> Option<Body> {
+        if !self.shared.is_of_this_process() {
+            return None;
+        }
+        let index = self.free.pop().or_else(|| self.fetch_warm())?;
+        // SAFETY: as in `take`.
+        Some(unsafe { self.shared.body(index) })
+    }
+
     /// Takes back a body whose run has ended: its last departure's `after` has run, or it was never started.
     ///
     /// A body that is suspended in the middle of its run must not be given back: what lives on its stack would be overwritten.
@@ -54,13 +78,7 @@ impl Cache {
     /// If the body is another arena's.
     #[inline]
     pub fn give(&mut self, body: Body) {
-        let header = body.header().as_ptr();
-        // SAFETY: a body's header is constant in these fields, and mapped while somebody owns the body.
-        let (arena, index) = unsafe { ((*header).arena, (*header).index) };
-        assert!(
-            arena == self.shared.id,
-            "a body was given to a cache of another arena than it was taken from"
-        );
+        let index = self.shared.own_number(&body);
         if self.free.len() == HELD {
             self.hand_over(BATCH);
         }
@@ -70,13 +88,19 @@ impl Cache {
     /// Fetches a batch of warm bodies from the arena, or makes one body.
     #[cold]
     fn fetch(&mut self) -> io::Result<u32> {
-        self.free.extend(std::iter::from_fn(|| self.shared.warm.pop(&*self.shared)).take(BATCH));
-        // The arena's top was used last, and should be used first here as well.
-        self.free.reverse();
-        match self.free.pop() {
+        match self.fetch_warm() {
             Some(index) => Ok(index),
             None => self.shared.build(),
         }
+    }
+
+    /// Fetches a batch of warm bodies from the arena, of which one is given. The vector has room for them: nothing is allocated.
+    #[cold]
+    fn fetch_warm(&mut self) -> Option<u32> {
+        self.free.extend(std::iter::from_fn(|| self.shared.warm.pop(&*self.shared)).take(BATCH));
+        // The arena's top was used last, and should be used first here as well.
+        self.free.reverse();
+        self.free.pop()
     }
 
     /// Gives the arena the `count` bodies that have been here longest.

@@ -38,6 +38,7 @@ pub use exhausted::Exhausted;
 pub use guard::Guards;
 pub use trim::Trimmed;
 
+use crate::body::Body;
 use crate::glibc::glibc;
 use slots::Shared;
 use std::io;
@@ -77,6 +78,41 @@ impl Arena {
     /// A cache of free bodies, for one core.
     pub fn cache(&self) -> Cache {
         Cache::new(self.shared.clone())
+    }
+
+    /// A body without a cache: a free one, or one that is made. For code that may be preempted while it calls libc, and so must
+    /// not keep a core's cache to itself meanwhile.
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// let arena = raddle_context::Arena::new(Default::default())?;
+    /// let body = arena.make()?;
+    /// arena.give(body);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`Cache::take`].
+    pub fn make(&self) -> io::Result<Body> {
+        self.shared.check_generation()?;
+        let index = match self.shared.warm.pop(&*self.shared) {
+            Some(index) => index,
+            None => self.shared.build()?,
+        };
+        // SAFETY: the number of a built slot that was in the arena's list, or was built now, and is in no cache.
+        Ok(unsafe { self.shared.body(index) })
+    }
+
+    /// Takes a body back without a cache, as [`Cache::give`] does with one. It never allocates or waits.
+    ///
+    /// # Panics
+    ///
+    /// If the body is another arena's.
+    pub fn give(&self, body: Body) {
+        let index = self.shared.own_number(&body);
+        self.shared.warm.push(&*self.shared, index);
     }
 
     /// Gives memory back to the kernel: of all free bodies that no cache holds, except the `keep` that were used last.

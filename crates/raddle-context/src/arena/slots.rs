@@ -100,9 +100,29 @@ impl Shared {
         unsafe { Body::from_header(NonNull::new_unchecked(header)) }
     }
 
+    /// The number of a body that comes back.
+    ///
+    /// # Panics
+    ///
+    /// If it is another arena's.
+    #[inline]
+    pub(super) fn own_number(&self, body: &Body) -> u32 {
+        let header = body.header().as_ptr();
+        // SAFETY: a body's header is constant in these fields, and mapped while somebody owns the body.
+        let (arena, index) = unsafe { ((*header).arena, (*header).index) };
+        assert!(arena == self.id, "a body was given to another arena than it was taken from");
+        index
+    }
+
     /// Whether this process made the arena, and not one that it was forked from.
+    #[inline]
+    pub(super) fn is_of_this_process(&self) -> bool {
+        self.generation == fork::generation()
+    }
+
+    /// The same as a result.
     pub(super) fn check_generation(&self) -> io::Result<()> {
-        if self.generation == fork::generation() {
+        if self.is_of_this_process() {
             return Ok(());
         }
         Err(io::Error::new(
@@ -152,6 +172,7 @@ impl Shared {
             arena: self.id,
             index,
             is_fresh: true,
+            is_entered: false,
         };
         let identity = Identity {
             stack_low: slot,

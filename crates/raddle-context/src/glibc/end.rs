@@ -164,7 +164,7 @@ impl Glibc {
                 {
                     arch::system_call(
                         libc::SYS_futex,
-                        [word.as_ptr().addr(), libc::FUTEX_WAKE as usize, 1, 0],
+                        [word.as_ptr().addr(), libc::FUTEX_WAKE as usize, 1, 0, 0, 0],
                     );
                 }
                 node = next;
@@ -180,7 +180,7 @@ impl Glibc {
     /// libc's and the loader's own thread-locals stay otherwise: malloc's cache is worth keeping warm, and the rest (the
     /// resolver's state, buffers of `strerror` and the like) is what a thread pool's thread would keep too.
     ///
-    /// Takes the loader's lock, unless the block is fresh: to be called where blocking is allowed.
+    /// May take the loader's lock, unless the block is fresh: to be called where blocking is allowed.
     ///
     /// # Safety
     ///
@@ -195,15 +195,42 @@ impl Glibc {
                 self.free_dynamic_tls(tp);
                 self.reset_static_tls(tp);
             }
-            // What follows is libc's own, which a fresh block may have from a husk.
+            self.begin_libc(tp);
+            forget_dlerror();
+        }
+    }
+
+    /// Takes a block back to its initial state from outside: what [`begin_thread`](Self::begin_thread) does on the body, but for libc's
+    /// own part. After it, [`begin_libc`](Self::begin_libc) is all that a thread on the block has to begin with.
+    ///
+    /// May take the loader's lock, and frees.
+    ///
+    /// # Safety
+    ///
+    /// `tp` is a block that this crate built in this process; the last code on it has ended, its destructors have run, and nothing
+    /// refers into it.
+    pub(crate) unsafe fn renew_block(&self, tp: *mut u8) {
+        // SAFETY: by contract nobody but the caller touches the block: its DTV is as good as the caller's own.
+        unsafe {
+            self.free_dynamic_tls(tp);
+            self.reset_static_tls(tp);
+        }
+    }
+
+    /// Makes libc's own part of the calling thread's TLS what a new thread finds, which a fresh block may have from a husk: the
+    /// global locale, `errno` 0, cancellation in its default state. Takes no lock and allocates nothing; an unread message of
+    /// `dlerror` stays, as dropping it would free.
+    ///
+    /// # Safety
+    ///
+    /// `tp` is the calling thread's thread pointer, and a block of this crate's.
+    pub(crate) unsafe fn begin_libc(&self, tp: *mut u8) {
+        // SAFETY: the functions read and write this thread's state only.
+        unsafe {
             if libc::uselocale(ptr::null_mut()) != LC_GLOBAL_LOCALE {
                 libc::uselocale(LC_GLOBAL_LOCALE);
             }
             (self.symbols.ctype_init)();
-            // The second call frees what the first one gave.
-            if !libc::dlerror().is_null() {
-                libc::dlerror();
-            }
             *__h_errno_location() = 0;
             *libc::__errno_location() = 0;
             let cancel = AtomicU32::from_ptr(tp.add(self.pthread.cancel).cast());
@@ -211,6 +238,18 @@ impl Glibc {
                 cancel.fetch_and(!CANCEL_STATE_AND_TYPE, Ordering::Relaxed);
             }
         }
+    }
+}
+
+/// Drops what `dlerror` would tell the calling thread, and leaves `errno` as it is: the second call frees what the first one gave.
+pub(crate) fn forget_dlerror() {
+    // SAFETY: the calls read and free this thread's own message; errno is its own too.
+    unsafe {
+        let errno = *libc::__errno_location();
+        if !libc::dlerror().is_null() {
+            libc::dlerror();
+        }
+        *libc::__errno_location() = errno;
     }
 }
 

@@ -15,7 +15,7 @@ use std::sync::OnceLock;
 ///
 /// ```text
 ///    0x00  tcb, dtv, self, multiple_threads, sysinfo, canary, pointer guard      fixed by the ABI
-///    0x100 the tag: our word                                                     reserved, unused since 2.23
+///    0x100 the tag, 0x108 launched: our words                                    reserved, unused since 2.23
 ///    list, tid, specific, report_events, dtvp                                    descriptors
 ///    robust_prev, robust_head                                                    the kernel knows
 ///    specific_used = report_events - 1; user_stack / stack_mode just after it    specimen
@@ -83,6 +83,8 @@ pub(super) struct DtvLayout {
     pub(super) list_slots: usize,
     pub(super) slot_size: usize,
     pub(super) slot_map: usize,
+    /// The generation of the loader's table in which a slot changed last; `None` where it is not described, and then not used.
+    pub(super) slot_generation: Option<usize>,
     /// In `struct link_map`.
     pub(super) map_module: usize,
     pub(super) map_offset: usize,
@@ -206,11 +208,12 @@ impl PthreadLayout {
         require(specimen.word(16) == Some(tcb), "TCB word 2 (self): the TCB's own address")?;
         require(matches!(specimen.half(24), Some(0 | 1)), "TCB word 3 (multiple_threads): a flag")?;
         // SAFETY: this thread's FS is the base of a TCB of glibc's.
-        let (canary, guard, tag) = unsafe {
+        let (canary, guard, ours) = unsafe {
             (
                 arch::tcb_word::<{ arch::CANARY_OFFSET }>(),
                 arch::tcb_word::<{ arch::POINTER_GUARD_OFFSET }>(),
-                arch::tcb_word::<{ arch::TAG_OFFSET }>(),
+                arch::tcb_word::<{ arch::TAG_OFFSET }>()
+                    | arch::tcb_word::<{ arch::LAUNCHED_OFFSET }>(),
             )
         };
         require(
@@ -222,8 +225,10 @@ impl PthreadLayout {
             "TCB word 6 (pointer guard): the same in every thread",
         )?;
         require(
-            specimen.word(arch::TAG_OFFSET) == Some(0) && tag == 0,
-            "TCB word 32 (reserved): unused",
+            specimen.word(arch::TAG_OFFSET) == Some(0)
+                && specimen.word(arch::LAUNCHED_OFFSET) == Some(0)
+                && ours == 0,
+            "TCB words 32 and 33 (reserved): unused",
         )?;
         require(
             specimen.half(tid) == Some(specimen.kernel_id as u32),
@@ -340,6 +345,10 @@ impl DtvLayout {
             list_slots: field(c"_thread_db_dtv_slotinfo_list_slotinfo")?.offset,
             slot_size: size(c"_thread_db_sizeof_dtv_slotinfo")?,
             slot_map: field(c"_thread_db_dtv_slotinfo_map")?.offset,
+            slot_generation: field(c"_thread_db_dtv_slotinfo_gen")
+                .ok()
+                .filter(|generation| generation.bytes == 8)
+                .map(|generation| generation.offset),
             map_module: field(c"_thread_db_link_map_l_tls_modid")?.offset,
             map_offset: field(c"_thread_db_link_map_l_tls_offset")?.offset,
         })

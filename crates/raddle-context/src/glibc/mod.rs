@@ -16,12 +16,14 @@
 //! | [`thread_list`] | glibc's list of threads, on which every body stands |
 //! | [`block`] | builds a body's TLS block and takes it down |
 //! | [`modules`] | the initial images of thread-local storage, to which a recycled block goes back |
+//! | [`lasting`] | the same without the loader's lock, while nothing has changed |
 //! | [`end`] | destructors at a body's end |
 //! | [`husk`] | libc's thread-locals, moved from one block to another |
 
 mod block;
 mod end;
 mod husk;
+mod lasting;
 mod layout;
 mod modules;
 mod specimen;
@@ -29,5 +31,6 @@ mod symbols;
 mod thread_list;
 
 pub(crate) use block::{FIRST_THREAD_ID, Identity};
+pub(crate) use end::forget_dlerror;
 pub(crate) use husk::Husk;
 pub(crate) use layout::{Glibc, glibc};

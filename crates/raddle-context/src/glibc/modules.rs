@@ -2,7 +2,8 @@
 //!
 //! The table of images is built from the loader's list of objects and rebuilt when that list has changed. It is read
 //! and written only inside `dl_iterate_phdr`'s callback, that is, under the loader's write lock: the lock guards the
-//! table, and keeps an image from being unmapped while it is copied. One call costs 14 ns where nothing has changed.
+//! table, and keeps an image from being unmapped while it is copied. Most programs come by once, at their first recycled body: where
+//! [`lasting`](super::lasting) modules are all that is to be reset, the lock is not taken again until a library with TLS comes or goes.
 //!
 //! The table's memory is mapped, not allocated: it may be built at the very end of a body, when the global allocator's own
 //! thread-locals have been destroyed. jemalloc would make itself at home again in them, enter them in its list of threads, and
@@ -17,6 +18,7 @@
 #![allow(unsafe_code, reason = "reads the loader's tables, writes thread-local storage")]
 
 use super::Glibc;
+use super::lasting::{Part, Parts};
 use super::symbols::{LinkMap, PhdrInfo, dl_iterate_phdr};
 use crate::fork;
 use std::cell::UnsafeCell;
@@ -33,6 +35,8 @@ struct Image {
     image: *const u8,
     image_bytes: usize,
     bytes: usize,
+    /// It was loaded for the program's start: it stays, and so does its offset.
+    lasts: bool,
 }
 
 /// A list of images in pages of its own.
@@ -118,6 +122,10 @@ struct Table {
     stamp: Option<Stamp>,
     /// False while some module is in the middle of being opened and not in the loader's tables yet: look again.
     settled: bool,
+    /// While the list is walked: what stands here was loaded for the program's start.
+    at_start: bool,
+    /// The loader was met on its list, behind what was loaded for the start.
+    loader_met: bool,
     images: Images,
 }
 
@@ -127,8 +135,13 @@ struct UnderLoaderLock(UnsafeCell<Table>);
 // SAFETY: the lock makes accesses exclusive, and what the image pointers lead to does not depend on the thread.
 unsafe impl Sync for UnderLoaderLock {}
 
-static TABLE: UnderLoaderLock =
-    UnderLoaderLock(UnsafeCell::new(Table { stamp: None, settled: false, images: Images::new() }));
+static TABLE: UnderLoaderLock = UnderLoaderLock(UnsafeCell::new(Table {
+    stamp: None,
+    settled: false,
+    at_start: false,
+    loader_met: false,
+    images: Images::new(),
+}));
 
 /// What a callback works on.
 struct Job<'a> {
@@ -156,6 +169,10 @@ impl Glibc {
     ///
     /// The block is the calling body's or one on which nothing runs, and nothing refers to its content any more.
     pub(super) unsafe fn reset_static_tls(&self, tp: *mut u8) {
+        // SAFETY: the same contract.
+        if unsafe { self.reset_lasting(tp) } {
+            return;
+        }
         let mut job = Job { glibc: self, tp, step: Step::ResetIfSettled, done: false, first: true };
         // A child that is forked meanwhile would inherit the loader's lock as held, which glibc does not mend.
         let _no_fork = fork::hold_off();
@@ -233,6 +250,8 @@ unsafe extern "C" fn visit(object: *mut PhdrInfo, _size: usize, job: *mut c_void
                 table.images.clear();
                 table.stamp = Some(now);
                 table.settled = true;
+                table.at_start = is_program(object);
+                table.loader_met = false;
             }
             collect(table, object, job.glibc);
             0
@@ -255,10 +274,36 @@ unsafe extern "C" fn visit(object: *mut PhdrInfo, _size: usize, job: *mut c_void
                     }
                 }
                 job.done = true;
+                if let Some(parts) = only_lasting(table, job.glibc) {
+                    job.glibc.only_lasting(parts);
+                }
             }
             1
         }
     }
+}
+
+/// The lasting modules' parts, if nothing else in a static TLS block is to be reset, now or before the next module comes or goes.
+fn only_lasting(table: &Table, glibc: &Glibc) -> Option<Parts> {
+    /// `FORCED_DYNAMIC_TLS_OFFSET` of `dl-tls.h`: decided, for good.
+    const DYNAMIC: usize = usize::MAX;
+    if !table.settled || !table.loader_met {
+        return None;
+    }
+    let mut parts = Parts::new();
+    for image in table.images.as_slice() {
+        let Image { offset, image, image_bytes, bytes, lasts } = *image;
+        // SAFETY: the object is on the loader's list, which is held, so its map is there.
+        let (offset, below) = unsafe { (offset.read_volatile(), glibc.below(offset, bytes)) };
+        let fits = match below {
+            Some(below) => lasts && parts.push(Part { below, image, image_bytes, bytes }),
+            None => offset == DYNAMIC,
+        };
+        if !fits {
+            return None;
+        }
+    }
+    Some(parts)
 }
 
 /// Whose thread-locals a module holds.
@@ -269,22 +314,36 @@ enum Owner {
     Program,
 }
 
+fn headers(object: &PhdrInfo) -> &[libc::Elf64_Phdr] {
+    // SAFETY: the loader keeps the headers of an object on its list mapped.
+    unsafe { std::slice::from_raw_parts(object.headers, usize::from(object.header_count)) }
+}
+
+/// Whether `address` is in one of the object's segments.
+fn holds(object: &PhdrInfo, address: usize) -> bool {
+    headers(object).iter().any(|header| {
+        let start = object.base.wrapping_add(header.p_vaddr as usize);
+        header.p_type == libc::PT_LOAD
+            && (start..start + header.p_memsz as usize).contains(&address)
+    })
+}
+
+/// Whether the object is the program itself, the first of the first link namespace: it alone has no name.
+fn is_program(object: &PhdrInfo) -> bool {
+    // SAFETY: null, or a string of the loader's.
+    !object.name.is_null() && unsafe { object.name.read() } == 0
+}
+
+fn is_loader(object: &PhdrInfo, glibc: &Glibc) -> bool {
+    holds(object, glibc.symbols.allocate_tls as usize)
+}
+
 /// The TLS segment of an object that has one, and whose it is.
 fn tls_of<'a>(object: &'a PhdrInfo, glibc: &Glibc) -> Option<(&'a libc::Elf64_Phdr, Owner)> {
-    // SAFETY: the loader keeps the headers of an object on its list mapped.
-    let headers =
-        unsafe { std::slice::from_raw_parts(object.headers, usize::from(object.header_count)) };
-    let tls = headers.iter().find(|header| header.p_type == libc::PT_TLS)?;
-    let holds = |address: usize| {
-        headers.iter().any(|header| {
-            let start = object.base.wrapping_add(header.p_vaddr as usize);
-            header.p_type == libc::PT_LOAD
-                && (start..start + header.p_memsz as usize).contains(&address)
-        })
-    };
-    let owner = if holds(glibc.symbols.call_tls_dtors as usize) {
+    let tls = headers(object).iter().find(|header| header.p_type == libc::PT_TLS)?;
+    let owner = if holds(object, glibc.symbols.call_tls_dtors as usize) {
         Owner::Libc
-    } else if holds(glibc.symbols.allocate_tls as usize) {
+    } else if is_loader(object, glibc) {
         Owner::Loader
     } else {
         Owner::Program
@@ -293,6 +352,10 @@ fn tls_of<'a>(object: &'a PhdrInfo, glibc: &Glibc) -> Option<(&'a libc::Elf64_Ph
 }
 
 fn collect(table: &mut Table, object: &PhdrInfo, glibc: &Glibc) {
+    if is_loader(object, glibc) {
+        table.loader_met = true;
+        table.at_start = false;
+    }
     let Some((tls, Owner::Program)) = tls_of(object, glibc) else { return };
     let Ok(offset) = glibc.offset_of(object.tls_module, object.base) else {
         table.settled = false;
@@ -303,6 +366,7 @@ fn collect(table: &mut Table, object: &PhdrInfo, glibc: &Glibc) {
         image: ptr::with_exposed_provenance(object.base.wrapping_add(tls.p_vaddr as usize)),
         image_bytes: tls.p_filesz as usize,
         bytes: tls.p_memsz as usize,
+        lasts: table.at_start,
     });
     if !entered {
         // A page for a table is all that was asked for. Going on would hand one body's thread-locals to the next.

@@ -129,7 +129,7 @@ fn futex_wait(word: &AtomicU32, while_it_is: u32) {
     unsafe {
         arch::system_call(
             libc::SYS_futex,
-            [word.as_ptr().addr(), operation, while_it_is as usize, 0],
+            [word.as_ptr().addr(), operation, while_it_is as usize, 0, 0, 0],
         );
     }
 }
@@ -137,5 +137,5 @@ fn futex_wait(word: &AtomicU32, while_it_is: u32) {
 pub(super) fn futex_wake(word: &AtomicU32) {
     let operation = (libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG) as usize;
     // SAFETY: the kernel uses the address as a key only.
-    unsafe { arch::system_call(libc::SYS_futex, [word.as_ptr().addr(), operation, 1, 0]) };
+    unsafe { arch::system_call(libc::SYS_futex, [word.as_ptr().addr(), operation, 1, 0, 0, 0]) };
 }

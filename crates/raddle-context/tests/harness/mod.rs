@@ -17,7 +17,7 @@
 )]
 
 use raddle_context::{
-    After, Arena, Body, BodyRef, Cache, Config, Departure, Hooks, KernelThread, Outcome,
+    After, Arena, Body, BodyRef, Cache, Config, Departure, Hooks, KernelThread, Launched, Outcome,
     SignalFrame, running, switch,
 };
 use std::any::Any;
@@ -242,10 +242,23 @@ pub fn run(how: Run, main: impl FnOnce() + Send + 'static) -> Stats {
     }
     let start = Instant::now();
     let first = spawn_in(world, &mut world.arena.cache(), main);
-    let threads: Vec<_> =
-        (0..KERNEL_THREADS).map(|slot| std::thread::spawn(move || work(world, slot))).collect();
+    // Half of them are libc's, half are launched: bodies move between the two kinds.
+    let seats = Arena::new(Config::default()).unwrap();
+    let threads: Vec<_> = (0..KERNEL_THREADS)
+        .step_by(2)
+        .map(|slot| std::thread::spawn(move || work(world, slot)))
+        .collect();
+    let launched: Vec<_> = (1..KERNEL_THREADS)
+        .step_by(2)
+        .map(|slot| launch(&seats, Box::new(Seat { world, slot })))
+        .collect();
     monitor(world, how.tick);
     threads.into_iter().for_each(|thread| thread.join().unwrap());
+    for thread in launched {
+        thread.wait();
+        assert!(!thread.has_panicked(), "a launched kernel thread panicked");
+        seats.give(thread.into_body().unwrap());
+    }
     let outcome = first.ended.outcome.lock().unwrap().take().expect("every body has ended");
     if let Err(payload) = outcome {
         std::panic::resume_unwind(payload);
@@ -258,6 +271,22 @@ pub fn run(how: Run, main: impl FnOnce() + Send + 'static) -> Stats {
         spares: world.spares.load(Relaxed),
         elapsed: start.elapsed(),
     }
+}
+
+/// What a launched kernel thread is told.
+struct Seat {
+    world: &'static World,
+    slot: usize,
+}
+
+fn launch(arena: &Arena, seat: Box<Seat>) -> Launched {
+    unsafe fn main(seat: *mut u8) {
+        let seat = unsafe { Box::from_raw(seat.cast::<Seat>()) };
+        work(seat.world, seat.slot);
+    }
+    let body = arena.make().unwrap().prepare();
+    let seat = Box::into_raw(seat).cast();
+    unsafe { KernelThread::launch(body, main, seat, None) }.expect("a kernel thread")
 }
 
 /// Signals the seated workers once a tick and takes seats from blocked ones. It never allocates: a preempted body may
