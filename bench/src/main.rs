@@ -4,14 +4,18 @@
 //! |---|---|
 //! | `pairs` | times two things in turns and says how their ratio is known |
 //! | `report` | one line for each result: a table to read, or JSON |
+//! | `floors` | what the processor and the kernel charge for the parts |
 //! | `switch` | bodies and switches against corosensei, may's coroutines and kernel threads |
+//! | `threads` | threads against kernel threads, tokio's tasks, may's coroutines and goroutines |
 //!
 //! A further benchmark is a further module with a `run` like [`switch::run`], and a further [`Command`].
 #![deny(unsafe_code)]
 
+mod floors;
 mod pairs;
 mod report;
 mod switch;
+mod threads;
 
 use clap::{Args, Parser, Subcommand};
 use pairs::Plan;
@@ -43,6 +47,10 @@ enum Command {
         #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..=4_000_000))]
         bodies: u32,
     },
+
+    /// Threads: making them, switching, talking, sleeping, and being a neighbour
+    #[command(after_long_help = threads::CASES)]
+    Threads(threads::Options),
 }
 
 /// What all benchmarks have in common.
@@ -72,10 +80,18 @@ impl Measuring {
 }
 
 fn main() -> ExitCode {
-    let Command::Switch { measuring, bodies } = CommandLine::parse().command;
-    let printed = check()
-        .and_then(|()| switch::run(&measuring.plan(), bodies as usize))
-        .and_then(|report| print(&report, measuring.json));
+    let printed = match CommandLine::parse().command {
+        Command::Switch { measuring, bodies } => check()
+            .and_then(|()| switch::run(&measuring.plan(), bodies as usize))
+            .and_then(|report| print(&report, measuring.json)),
+        // raddle's program says itself if raddle can't run here: its peers can.
+        Command::Threads(options) if options.json => {
+            threads::run(&options, |case| print(case, true)).map(drop)
+        }
+        Command::Threads(options) => {
+            threads::run(&options, |_| Ok(())).and_then(|report| print(&report, false))
+        }
+    };
     match printed {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever reads has seen enough, `head` for instance.
@@ -116,12 +132,24 @@ mod tests {
     fn quick_can_still_be_told_its_rounds() {
         let plan = |args: &[&str]| {
             let Command::Switch { measuring, .. } =
-                CommandLine::try_parse_from(args).expect("valid arguments").command;
+                CommandLine::try_parse_from(args).expect("valid arguments").command
+            else {
+                panic!("that is `switch`")
+            };
             (measuring.plan().rounds, measuring.plan().block.as_millis())
         };
         assert_eq!(plan(&["raddle-bench", "switch"]), (41, 20));
         assert_eq!(plan(&["raddle-bench", "switch", "--quick"]), (11, 5));
         assert_eq!(plan(&["raddle-bench", "switch", "--quick", "--rounds", "8"]), (8, 5));
+    }
+
+    #[test]
+    fn cases_of_threads_are_known_by_the_names_of_their_figures_too() {
+        for only in ["sleeping_bytes,hog_lateness_p99,idle_wakeups", "spawn_join,preempt_cost_pct"]
+        {
+            let arguments = ["raddle-bench", "threads", "--only", only, "--peers", "std,go"];
+            assert!(CommandLine::try_parse_from(arguments).is_ok(), "{only}");
+        }
     }
 
     #[test]

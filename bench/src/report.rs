@@ -1,14 +1,19 @@
 //! What a benchmark says: one record for each case and peer, as a table or as lines of JSON.
 
 use crate::pairs::Estimate;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::io::{self, IsTerminal, Write};
 
 /// What a value is counted in.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Unit {
     Ns,
+    Us,
+    Ms,
+    Seconds,
+    Percent,
+    Count,
+    OpsPerSecond,
     Bytes,
     Mappings,
 }
@@ -17,9 +22,26 @@ impl Unit {
     fn name(self) -> &'static str {
         match self {
             Unit::Ns => "ns",
+            Unit::Us => "us",
+            Unit::Ms => "ms",
+            Unit::Seconds => "seconds",
+            Unit::Percent => "percent",
+            Unit::Count => "count",
+            Unit::OpsPerSecond => "ops/s",
             Unit::Bytes => "bytes",
             Unit::Mappings => "mappings",
         }
+    }
+
+    /// Whether values are whole by nature.
+    fn is_whole(self) -> bool {
+        matches!(self, Unit::Count | Unit::Bytes | Unit::Mappings)
+    }
+}
+
+impl Serialize for Unit {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.name())
     }
 }
 
@@ -29,13 +51,17 @@ pub(crate) struct Record {
     pub(crate) bench: &'static str,
     pub(crate) case: &'static str,
     pub(crate) peer: &'static str,
-    pub(crate) value: f64,
+    /// `null` if there is none; the remark then says why.
+    pub(crate) value: Option<f64>,
     pub(crate) unit: Unit,
-    /// Between what the value lies with 95 % confidence.
+    /// Between what the value lies with 95 % confidence; of fewer than six samples, their range.
     #[serde(skip_serializing_if = "Option::is_none")]
     low: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     high: Option<f64>,
+    /// How many samples the value is the median of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    samples: Option<usize>,
     /// The peer's value as a multiple of raddle's, and between what it lies.
     #[serde(skip_serializing_if = "Option::is_none")]
     ratio: Option<f64>,
@@ -43,12 +69,39 @@ pub(crate) struct Record {
     ratio_low: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ratio_high: Option<f64>,
+    /// What else there is to know: why there is no value, or what was done differently.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remark: Option<String>,
     /// By how much the peer's value exceeds raddle's; for readers only.
     #[serde(skip)]
     difference: Option<Estimate>,
 }
 
 impl Record {
+    /// No value.
+    pub(crate) fn missing(
+        bench: &'static str,
+        case: &'static str,
+        peer: &'static str,
+        unit: Unit,
+    ) -> Record {
+        Record {
+            bench,
+            case,
+            peer,
+            value: None,
+            unit,
+            low: None,
+            high: None,
+            samples: None,
+            ratio: None,
+            ratio_low: None,
+            ratio_high: None,
+            remark: None,
+            difference: None,
+        }
+    }
+
     /// A value that was counted.
     pub(crate) fn counted(
         bench: &'static str,
@@ -57,19 +110,7 @@ impl Record {
         value: f64,
         unit: Unit,
     ) -> Record {
-        Record {
-            bench,
-            case,
-            peer,
-            value: rounded(value),
-            unit,
-            low: None,
-            high: None,
-            ratio: None,
-            ratio_low: None,
-            ratio_high: None,
-            difference: None,
-        }
+        Record { value: Some(rounded(value)), ..Record::missing(bench, case, peer, unit) }
     }
 
     /// A time that was measured in blocks.
@@ -79,11 +120,22 @@ impl Record {
         peer: &'static str,
         ns: Estimate,
     ) -> Record {
-        Record {
-            low: Some(rounded(ns.low)),
-            high: Some(rounded(ns.high)),
-            ..Record::counted(bench, case, peer, ns.median, Unit::Ns)
-        }
+        Record::counted(bench, case, peer, ns.median, Unit::Ns).between(ns)
+    }
+
+    /// Known as well as that.
+    pub(crate) fn between(self, estimate: Estimate) -> Record {
+        Record { low: Some(rounded(estimate.low)), high: Some(rounded(estimate.high)), ..self }
+    }
+
+    /// The median of so many samples.
+    pub(crate) fn of_samples(self, samples: usize) -> Record {
+        Record { samples: Some(samples), ..self }
+    }
+
+    /// With something else to know.
+    pub(crate) fn with_remark(self, remark: Option<String>) -> Record {
+        Record { remark, ..self }
     }
 
     /// Compared with raddle's value, pair by pair.
@@ -140,21 +192,29 @@ impl Report {
         /// Texts begin at the left of their column, numbers end at its right.
         const IS_TEXT: [bool; 8] = [true, true, false, true, false, false, false, false];
         let mut rows = vec![HEAD.map(str::to_owned)];
-        let mut case = "";
+        let is_one = self.records.iter().all(|record| record.bench == self.records[0].bench);
+        let mut last = String::new();
         for record in &self.records {
-            rows.push(row(record, if record.case == case { "" } else { record.case }));
-            case = record.case;
+            let label = match is_one {
+                true => record.case.to_owned(),
+                false => format!("{} {}", record.bench, record.case),
+            };
+            rows.push(row(record, if label == last { "" } else { &label }));
+            last = label;
         }
         let widths: [usize; 8] = std::array::from_fn(|column| {
             rows.iter().map(|row| row[column].len()).max().unwrap_or(0)
         });
-        for row in &rows {
+        let remarks = self.records.iter().map(|record| record.remark.as_deref());
+        for (row, remark) in rows.iter().zip([None].into_iter().chain(remarks)) {
             let mut line = String::new();
             for ((cell, width), is_text) in row.iter().zip(widths).zip(IS_TEXT) {
                 line +=
                     &if is_text { format!("{cell:<width$}") } else { format!("{cell:>width$}") };
                 line += "  ";
             }
+            // Behind the columns, which a sentence would make too wide for a terminal.
+            let line = format!("{}  {}", line.trim_end(), remark.unwrap_or_default());
             writeln!(out, "{}", line.trim_end())?;
         }
         for note in &self.notes {
@@ -169,9 +229,10 @@ fn row(record: &Record, case: &str) -> [String; 8] {
         (Some(low), Some(high)) => format!("{} .. {}", readable(low), readable(high)),
         _ => String::new(),
     };
-    let value = match record.unit {
-        Unit::Ns => readable(record.value),
-        Unit::Bytes | Unit::Mappings => format!("{:.0}", record.value),
+    let value = match record.value {
+        None => "-".to_owned(),
+        Some(value) if record.unit.is_whole() => format!("{value:.0}"),
+        Some(value) => readable(value),
     };
     let unit = record.unit.name();
     let difference = record.difference.map(|by| {
@@ -241,6 +302,26 @@ mod tests {
                 r#"{"bench":"switch","case":"switch","peer":"corosensei","value":5.25,"unit":"ns","low":5.0,"high":5.5,"ratio":0.5,"ratio_low":0.45,"ratio_high":0.55}"#,
                 r#"{"bench":"switch","case":"body_mappings","peer":"raddle","value":25.0,"unit":"mappings"}"#,
             ]
+        );
+    }
+
+    #[test]
+    fn what_has_no_value_says_why() {
+        let record = Record::missing("hog", "fresh", "tokio", Unit::Us)
+            .with_remark(Some("starves".to_owned()));
+        let mut report = report();
+        report.records.push(record);
+        assert_eq!(
+            lines(|out| report.write_json(out)).last().map(String::as_str),
+            Some(
+                r#"{"bench":"hog","case":"fresh","peer":"tokio","value":null,"unit":"us","remark":"starves"}"#
+            )
+        );
+        let table = lines(|out| report.write_table(out));
+        assert!(table[1].starts_with("switch switch "), "several benches, so each is named");
+        assert!(
+            table[4].starts_with("hog fresh") && table[4].ends_with("-  us  starves"),
+            "{table:#?}"
         );
     }
 

@@ -1,6 +1,7 @@
 //! The program as its users see it: what it prints, and what it refuses.
 
 use serde_json::Value;
+use std::path::Path;
 use std::process::{Command, Output};
 
 fn raddle_bench(arguments: &[&str]) -> Output {
@@ -49,11 +50,86 @@ fn every_case_has_a_line_for_each_of_its_peers() {
     assert_eq!(seen, expected);
 }
 
+/// `raddle-bench threads`, without cargo around it: everything that it starts has been built already.
+fn threads(program: impl AsRef<Path>, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program.as_ref());
+    command.arg("threads").args(arguments).env_remove("CARGO");
+    command
+}
+
+fn json_lines(output: &Output) -> Vec<Value> {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = std::str::from_utf8(&output.stdout).expect("JSON is text");
+    text.lines().map(|line| serde_json::from_str(line).expect("a line is an object")).collect()
+}
+
+#[test]
+fn threads_of_one_peer_in_some_cases() {
+    let arguments = ["--quick", "--json", "--only", "yield_pair,channel", "--peers", "std"];
+    let output = threads(env!("CARGO_BIN_EXE_raddle-bench"), &arguments)
+        .output()
+        .expect("cargo has built the program");
+    let lines = json_lines(&output);
+    assert!(output.stderr.is_empty(), "progress is for terminals");
+    let seen: Vec<_> = lines.iter().map(|line| (&line["bench"], &line["case"])).collect();
+    let expected = [("yield_pair", "one_core"), ("channel", "one_core"), ("channel", "two_cores")];
+    assert_eq!(seen.len(), expected.len(), "{seen:?}");
+    for ((bench, case), expected) in seen.into_iter().zip(expected) {
+        assert_eq!((bench.as_str(), case.as_str()), (Some(expected.0), Some(expected.1)));
+    }
+    for line in &lines {
+        assert_eq!((&line["peer"], &line["unit"]), (&"std".into(), &"ns".into()), "{line}");
+        // A machine with one processor has no second core, and says so.
+        if line["case"] == "one_core" {
+            assert_eq!(line["samples"], 3, "{line}");
+            assert!(line["value"].as_f64().is_some_and(|ns| ns > 0.0), "{line}");
+        }
+    }
+}
+
+#[test]
+fn what_a_peer_does_not_have_is_said_in_one_line() {
+    let arguments = ["--quick", "--json", "--only", "yield_pair", "--rounds", "1"];
+    let mut command = threads(env!("CARGO_BIN_EXE_raddle-bench"), &arguments);
+    let output = command.env("PATH", "").output().expect("cargo has built the program");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let go = errors.lines().filter(|line| line.starts_with("raddle-bench: go is left out: `go` "));
+    assert_eq!(go.count(), 1, "{errors}");
+    let lines = json_lines(&output);
+    for peer in ["std", "tokio", "may"] {
+        let one = lines.iter().find(|line| line["peer"] == peer).expect("it has been built");
+        assert!(one["value"].is_number() && one["ratio_low"].is_null(), "{one}");
+    }
+    assert!(lines.iter().all(|line| line["peer"] != "go"), "{lines:?}");
+}
+
+#[test]
+fn a_program_that_is_not_there_is_missed_by_name() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("alone");
+    std::fs::create_dir_all(&folder).expect("cargo's own folder for this");
+    let alone = folder.join("raddle-bench");
+    std::fs::copy(env!("CARGO_BIN_EXE_raddle-bench"), &alone).expect("it has been built");
+    let output = threads(alone, &["--quick", "--only", "yield_pair", "--peers", "may"])
+        .output()
+        .expect("a copy runs as well");
+    assert_eq!(output.status.code(), Some(1));
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let what_to_do =
+        "raddle-bench-may is not beside raddle-bench; `cargo build --release -p raddle-bench`";
+    assert!(errors.contains(what_to_do), "{errors}");
+}
+
 #[test]
 fn what_makes_no_sense_is_refused_with_status_2() {
-    for arguments in
-        [&["switch", "--rounds", "5"][..], &["switch", "--bodies", "none"], &["swich"], &[]]
-    {
+    for arguments in [
+        &["switch", "--rounds", "5"][..],
+        &["switch", "--bodies", "none"],
+        &["threads", "--only", "spwan_join"],
+        &["threads", "--peers", "tokyo"],
+        &["threads", "--rounds", "0"],
+        &["swich"],
+        &[],
+    ] {
         let output = raddle_bench(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{arguments:?}");

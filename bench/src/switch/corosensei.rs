@@ -1,10 +1,10 @@
 //! corosensei: asymmetric coroutines, resumed by their parent and yielding to it; TLS is the kernel thread's.
 
-use super::memory::{self, Crowd, Memory};
 use super::peer::{COLD_BATCH, Peer, STACK_BYTES};
 use crate::pairs::{Block, Work};
 use corosensei::Coroutine;
 use corosensei::stack::DefaultStack;
+use raddle_bench::memory::{self, Crowd, Memory};
 use std::hint::black_box;
 use std::io;
 

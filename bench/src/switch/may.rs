@@ -2,10 +2,10 @@
 //!
 //! may recycles a coroutine by giving its ended generator new code, which keeps the stack: that is `body_warm` here.
 
-use super::memory::{self, Crowd, Memory};
 use super::peer::{COLD_BATCH, Peer, STACK_BYTES};
 use crate::pairs::{Block, Work};
 use generator::{Gn, LocalGenerator};
+use raddle_bench::memory::{self, Crowd, Memory};
 use std::hint::black_box;
 use std::io;
 

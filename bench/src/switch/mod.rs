@@ -6,22 +6,19 @@
 //! | `corosensei` | Amanieu d'Antras' coroutines |
 //! | `may` | the coroutines of may, from its crate `generator` |
 //! | `kernel_thread` | `std::thread`, made and joined |
-//! | `floors` | what the processor and the kernel charge for the parts |
 //! | `peer` | what each library has to do for it |
-//! | `memory` | what live bodies take |
 //!
 //! The two coroutine libraries share the worker's TLS among all that run on it, and write no thread pointer; they also leave
 //! MXCSR and the x87 control word as the last one had them. raddle's switch pays for both.
 
 mod corosensei;
-mod floors;
 mod kernel_thread;
 mod may;
-mod memory;
 mod peer;
 mod raddle;
 
 use self::peer::{COLD_BATCH, Peer};
+use crate::floors;
 use crate::pairs::{Estimate, Pairs, Plan, Subject, Work};
 use crate::report::{Record, Report, Unit, progress};
 use std::io;

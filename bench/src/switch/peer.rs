@@ -1,7 +1,7 @@
 //! What a library of contexts has to do to be compared: the same for ours and for the others.
 
-use super::memory::Crowd;
 use crate::pairs::Work;
+use raddle_bench::memory::Crowd;
 use std::io;
 
 /// Stack that the peers' coroutines get, as large as a body's slot is by default. Both round it up and add a guard page.

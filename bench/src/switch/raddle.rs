@@ -2,9 +2,9 @@
 
 #![allow(unsafe_code, reason = "starts bodies and switches between them")]
 
-use super::memory::{Crowd, Memory};
 use super::peer::{COLD_BATCH, Peer};
 use crate::pairs::{Block, Work};
+use raddle_bench::memory::{Crowd, Memory};
 use raddle_context::{
     After, Arena, Body, BodyRef, Cache, Context, Departure, Hooks, KernelThread, Outcome, switch,
 };

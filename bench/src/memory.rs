@@ -1,4 +1,4 @@
-//! What live bodies take: pages, page tables, mappings.
+//! What live bodies and sleeping threads take: pages, page tables, mappings.
 
 #![allow(unsafe_code, reason = "malloc_trim")]
 
@@ -9,16 +9,17 @@ use std::io::{self, Read};
 const PEER_BODIES: usize = 20_000;
 
 /// What a number of live bodies took.
-pub(super) struct Crowd {
-    pub(super) bodies: usize,
+pub struct Crowd {
+    /// How many there were.
+    pub bodies: usize,
     /// Together.
-    pub(super) bytes: u64,
+    pub bytes: u64,
     /// Together, as lines of /proc/self/maps.
-    pub(super) mappings: u64,
+    pub mappings: u64,
 }
 
 /// What the process takes at a moment.
-pub(super) struct Memory {
+pub struct Memory {
     bytes: u64,
     mappings: u64,
 }
@@ -28,8 +29,12 @@ impl Memory {
     ///
     /// Resident pages hold the heap as well: what bodies and their owners allocated is in there, once. Free heap memory is given
     /// back first, so that nobody profits from what the last one freed. Not in there is what the kernel keeps for itself,
-    /// about 200 bytes for each mapping.
-    pub(super) fn now() -> io::Result<Memory> {
+    /// about 200 bytes for each mapping, and all of what it needs for a kernel thread.
+    ///
+    /// # Errors
+    ///
+    /// If /proc does not say.
+    pub fn now() -> io::Result<Memory> {
         // SAFETY: a function of the allocator's without preconditions.
         unsafe { libc::malloc_trim(0) };
         // The rollup walks the page tables and is exact; the counters in `status` lag behind by some pages for each CPU. Kernels
@@ -41,7 +46,8 @@ impl Memory {
         Ok(Memory { bytes, mappings: lines("/proc/self/maps")? })
     }
 
-    pub(super) fn of_crowd_since(&self, before: &Memory, bodies: usize) -> Crowd {
+    /// What `bodies` that live now, and did not live `before`, have taken.
+    pub fn of_crowd_since(&self, before: &Memory, bodies: usize) -> Crowd {
         Crowd {
             bodies,
             bytes: self.bytes.saturating_sub(before.bytes),
@@ -51,7 +57,11 @@ impl Memory {
 }
 
 /// How many of `wanted` stacks of two mappings each this process can have, with some mappings left for others.
-pub(super) fn room_for(wanted: usize) -> io::Result<usize> {
+///
+/// # Errors
+///
+/// If /proc does not say.
+pub fn room_for(wanted: usize) -> io::Result<usize> {
     const LEFT: u64 = 2000;
     const DEFAULT: u64 = 65_530;
     let most = fs::read_to_string("/proc/sys/vm/max_map_count")

@@ -11,7 +11,7 @@ use std::time::Duration;
 const PAGE: usize = 4096;
 
 /// All of them, by the name of their case.
-pub(super) fn all<'a>() -> [(&'static str, Work<'a>); 4] {
+pub(crate) fn all<'a>() -> [(&'static str, Work<'a>); 4] {
     [
         ("wrfsbase", Box::new(wrfsbase)),
         ("rdtsc", Box::new(rdtsc)),

@@ -1,0 +1,71 @@
+//! What a runtime has to offer to be measured: what `std` offers.
+
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// A runtime's calls, as its users would make them.
+pub trait Threads: 'static {
+    /// Joins a thread.
+    type Handle: Send + 'static;
+    /// Protects a number.
+    type Mutex: Send + Sync + 'static;
+    /// Ends of a channel that carries numbers.
+    type Sender: Send + 'static;
+    /// The other end.
+    type Receiver: Send + 'static;
+
+    /// Sets up the runtime for so many cores, if it does not do so by itself. Called once, on the process's first thread.
+    ///
+    /// # Errors
+    ///
+    /// If it can't run here.
+    fn enter(cores: usize) -> Result<(), String>;
+
+    /// Makes a thread.
+    ///
+    /// # Errors
+    ///
+    /// If there can't be one more.
+    fn spawn(work: impl FnOnce() + Send + 'static) -> Result<Self::Handle, String>;
+
+    /// Waits for a thread's end.
+    fn join(thread: Self::Handle);
+
+    /// Lets others run.
+    fn yield_now();
+
+    /// Sleeps.
+    fn sleep(time: Duration);
+
+    /// Waits to be woken by name. It may return early.
+    fn park();
+
+    /// A channel, as one would use it for a conversation.
+    fn channel() -> (Self::Sender, Self::Receiver);
+
+    /// Sends a number.
+    fn send(to: &Self::Sender, number: u64);
+
+    /// Waits for a number.
+    fn receive(from: &Self::Receiver) -> u64;
+
+    /// A mutex around zero.
+    fn mutex() -> Self::Mutex;
+
+    /// Locks, adds one, unlocks.
+    fn add_one(to: &Self::Mutex);
+}
+
+/// Runs `work` on a thread of the runtime, and waits for it on this kernel thread, which is none of the runtime's.
+pub(super) fn inside<T: Threads, R: Send + 'static>(
+    work: impl FnOnce() -> Result<R, String> + Send + 'static,
+) -> Result<R, String> {
+    let (sender, receiver) = mpsc::channel();
+    let thread = T::spawn(move || {
+        // The receiver waits below.
+        _ = sender.send(work());
+    })?;
+    let result = receiver.recv().map_err(|_| "the thread of the case has panicked".to_owned())?;
+    T::join(thread);
+    result
+}

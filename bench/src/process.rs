@@ -1,0 +1,114 @@
+//! What the kernel says of this process, and what it is asked to do with it.
+
+#![allow(unsafe_code, reason = "system calls: affinity, CPU time, alarm, pipe, read, exit")]
+
+use std::io;
+use std::time::Duration;
+
+/// Ends the process now: nothing is run at exit, since threads of a runtime may be in the middle of anything.
+pub fn end(code: i32) -> ! {
+    // SAFETY: ends the process; what was printed went out line by line.
+    unsafe { libc::_exit(code) }
+}
+
+/// Ends the process after so many seconds, by a signal that nobody handles.
+pub fn end_after(seconds: usize) {
+    // SAFETY: sets the process's one alarm clock, which nothing else here uses.
+    unsafe { libc::alarm(seconds.try_into().unwrap_or(u32::MAX)) };
+}
+
+/// Restricts the calling kernel thread, and those that it makes from now on, to `cores` of the processors it may use.
+///
+/// # Errors
+///
+/// If there are not that many, or the kernel refuses.
+pub fn use_cores(cores: usize) -> Result<(), String> {
+    let size = size_of::<libc::cpu_set_t>();
+    // SAFETY: a set of bits, for which all zeroes is the empty set; both calls get it with its true size.
+    let result = unsafe {
+        let mut allowed: libc::cpu_set_t = std::mem::zeroed();
+        if libc::sched_getaffinity(0, size, &raw mut allowed) != 0 {
+            return Err(format!("sched_getaffinity: {}", io::Error::last_os_error()));
+        }
+        let mut chosen: libc::cpu_set_t = std::mem::zeroed();
+        let all = 0..libc::CPU_SETSIZE as usize;
+        let some: Vec<usize> =
+            all.filter(|&cpu| libc::CPU_ISSET(cpu, &allowed)).take(cores).collect();
+        if some.len() < cores {
+            return Err(format!("{cores} cores are wanted, and {} are there", some.len()));
+        }
+        some.iter().for_each(|&cpu| libc::CPU_SET(cpu, &mut chosen));
+        libc::sched_setaffinity(0, size, &raw const chosen)
+    };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(format!("sched_setaffinity: {}", io::Error::last_os_error()))
+    }
+}
+
+/// CPU time that all threads of this process have used, in the kernel too.
+pub fn cpu_time() -> Duration {
+    // SAFETY: the kernel fills in the structure, for which all zeroes is a value.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        libc::getrusage(libc::RUSAGE_SELF, &raw mut usage);
+        usage
+    };
+    let time = |time: libc::timeval| {
+        Duration::from_secs(time.tv_sec as u64) + Duration::from_micros(time.tv_usec as u64)
+    };
+    time(usage.ru_utime) + time(usage.ru_stime)
+}
+
+/// How many kernel threads this process has.
+pub fn kernel_threads() -> usize {
+    std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count)
+}
+
+/// A pipe into which nobody writes.
+#[derive(Clone, Copy)]
+pub struct EmptyPipe {
+    read: libc::c_int,
+}
+
+impl EmptyPipe {
+    /// Makes one; it stays open as long as the process lives.
+    ///
+    /// # Errors
+    ///
+    /// If there are too many files.
+    pub fn new() -> Result<EmptyPipe, String> {
+        let mut ends = [0; 2];
+        // SAFETY: the kernel writes two numbers.
+        if unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) } != 0 {
+            return Err(format!("pipe2: {}", io::Error::last_os_error()));
+        }
+        Ok(EmptyPipe { read: ends[0] })
+    }
+
+    /// Blocks the kernel thread that this runs on. It may return when a signal comes.
+    pub fn block(self) {
+        let mut byte = 0u8;
+        // SAFETY: at most one byte is written.
+        unsafe { libc::read(self.read, (&raw mut byte).cast(), 1) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_knows_this_process() {
+        assert!(kernel_threads() >= 1);
+        let before = cpu_time();
+        crate::work::spin(20_000_000);
+        assert!(cpu_time() > before);
+    }
+
+    #[test]
+    fn more_cores_than_there_are_can_not_be_had() {
+        assert!(use_cores(100_000).is_err_and(|why| why.starts_with("100000 cores are wanted")));
+    }
+}

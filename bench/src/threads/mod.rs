@@ -1,0 +1,175 @@
+//! `raddle-bench threads`: threads, and what one does with them, beside the peers that have something like them.
+//!
+//! Every measurement is a process of its own: a clean state, and none of another runtime's symbols or signals. The programs take
+//! turns, round by round, so that whatever slows the machine down meets all; a round of raddle's and a round of a peer's are a pair.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `cases` | what is measured, of whom, with which settings |
+//! | `rounds` | runs a group of programs in turns and makes records of it |
+//! | `child` | runs one program, for a limited time |
+//! | `programs` | finds the programs and has them built |
+//! | `peer` | the peers |
+
+mod cases;
+mod child;
+mod peer;
+mod programs;
+mod rounds;
+
+use self::cases::{Case, Scale};
+use self::peer::Peer;
+use crate::floors;
+use crate::pairs::{Estimate, Plan, Subject};
+use crate::report::{Record, Report, progress};
+use clap::ValueEnum;
+use std::fs;
+use std::io;
+use std::time::Duration;
+
+/// What the cases are, for whoever asks `--help`.
+pub(crate) const CASES: &str = "\
+Cases, and what they are called in the JSON (bench, and case in brackets):
+  spawn_join        make a thread and join it, one at a time, from a thread of the runtime (one_core, two_cores)
+  spawn_many        100,000 threads that do nothing, made in a row and then joined, ns each; the first time in the process and
+                    again (cold, warm). Floors: a page's first touch, a guard of 16 KiB (page_fault, guard)
+  yield_pair        two threads that yield to each other; ns a yield (one_core)
+  yield_many        1,000 threads that yield on two cores; ns a yield, of all together (two_cores)
+  channel           a number goes there and back over two channels; ns a message, so half a round trip (one_core, two_cores).
+                    The channels: mpsc of raddle's, std's and may's, tokio's unbounded one, Go's without a buffer
+  mutex_contended   8 threads lock, add one, unlock; ns an operation, of all together (two_cores). tokio's own mutex, and so on
+  sleeping          --threads threads asleep: resident pages and page tables, heap included (sleeping_bytes: each), lines of
+                    /proc/self/maps (sleeping_mappings: all), time to make them (sleeping_spawn_s: all). What the kernel needs
+                    for a kernel thread is not in there
+  hog_lateness      a thread sleeps 1 ms again and again beside 4 endless loops on two cores: how much later it wakes
+                    (hog_lateness_p50, _p99, _max: fresh, slept). The loops of `slept` have slept for 1 ms before
+  preempt_cost      work of a fixed size in two threads on one core against the same in one, with slices of 10 ms, 1 ms, 100 us:
+                    by how much longer it takes (preempt_cost_pct), more CPU time of the whole process (preempt_cost_cpu_pct),
+                    for each change of threads (preempt_cost_ns), and how many there were (preempt_cost_switches)
+  share_spread      100 endless loops on two cores for 40 rounds of slices: the largest deviation from an equal share of the
+                    work done (share_spread_pct: equal); raddle's slices are 2 ms, Go's 10 ms, Linux's about 4 ms
+  blocked_recovery  two threads block both cores in read(2) of an empty pipe; the longest that a thread which sleeps 1 ms again
+                    and again was away (blocked_recovery_ms: read)
+  std_mutex_holder  8 threads contend for a std::sync::Mutex that is held for 50 us of work, with slices of 1 ms (throughput,
+                    kernel_threads: how many at most)
+  timers            100,000 threads wake within one second: how late (timers_lateness: mean, p99), and the CPU time of the
+                    process during it (timers_cpu: second)
+  idle              10,000 parked threads: switches and CPU time of all kernel threads in 10 s, 2 s with --quick (idle_wakeups,
+                    idle_cpu)
+
+Peers: raddle; std (kernel threads, restricted to as many processors as there are cores); tokio (the runtime of #[tokio::main];
+on one core the better of current_thread and multi_thread); may (stacks of 32 KiB); go (if `go` is on the path). Each is a program
+of its own, started anew for each round.
+
+A peer that gives no result has no value, and the remark says why: it starves, fails, or takes longer than the case may. A remark also
+says where a peer has fewer threads than the others. In the JSON low and high are the 95 % interval of the median; of fewer than six
+samples they are their range.";
+
+/// What there is to choose.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Print one JSON object a line, as soon as a case is done, in place of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Less of everything: a minute or two in place of about fifteen
+    #[arg(long)]
+    quick: bool,
+
+    /// Rounds of the short cases; 11 by default, 3 with --quick. Those that take seconds have a quarter, `sleeping` and `idle` one
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    rounds: Option<u16>,
+
+    /// Only these cases; all by default
+    #[arg(long, value_name = "CASE,..", value_delimiter = ',', hide_possible_values = true)]
+    only: Vec<Case>,
+
+    /// Only these peers; all that can be had by default
+    #[arg(long, value_name = "PEER,..", value_delimiter = ',')]
+    peers: Vec<Peer>,
+
+    /// Sleeping threads in `sleeping`; 1,000,000 by default, 20,000 with --quick. Peers get fewer where they run out of mappings
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4_000_000))]
+    threads: Option<u32>,
+}
+
+impl Options {
+    fn scale(&self) -> io::Result<Scale> {
+        let pick = |full, quick| if self.quick { quick } else { full };
+        Ok(Scale {
+            is_quick: self.quick,
+            rounds: self.rounds.map_or(pick(11, 3), usize::from),
+            threads: self.threads.map_or(pick(1_000_000, 20_000), |threads| threads as usize),
+            turns_held: raddle_bench::work::turns_for(Duration::from_micros(50)),
+            memory: available_memory()? / 10 * 7,
+        })
+    }
+}
+
+/// Measures what the options say. `each` gets the records of a case when it is done.
+pub(crate) fn run(
+    options: &Options,
+    mut each: impl FnMut(&Report) -> io::Result<()>,
+) -> io::Result<Report> {
+    let peers =
+        if options.peers.is_empty() { Peer::value_variants() } else { options.peers.as_slice() };
+    let programs = programs::find(peers, !options.peers.is_empty())?;
+    for line in &programs.left_out {
+        eprintln!("raddle-bench: {line}");
+    }
+    let scale = options.scale()?;
+    let mut report = Report { records: Vec::new(), notes: programs.left_out };
+    report.notes.extend(method(&scale));
+    for case in Case::value_variants() {
+        if !options.only.is_empty() && !options.only.contains(case) {
+            continue;
+        }
+        for group in cases::groups(*case, &scale) {
+            let mut records = rounds::measure(&group, &programs.found)?;
+            if *case == Case::SpawnMany {
+                records.extend(floors_of_a_thread(&scale)?);
+            }
+            let part = Report { records, notes: Vec::new() };
+            each(&part)?;
+            report.records.extend(part.records);
+        }
+    }
+    Ok(report)
+}
+
+/// What the kernel charges for the parts of a new thread, whoever makes it.
+fn floors_of_a_thread(scale: &Scale) -> io::Result<Vec<Record>> {
+    let plan = Plan { rounds: scale.rounds.max(6), block: Duration::from_millis(5) };
+    let mut records = Vec::new();
+    for (case, work) in floors::all() {
+        if matches!(case, "page_fault" | "guard") {
+            progress(case);
+            let samples = Subject::new("floor", work).measure(&plan)?;
+            records.push(Record::timed("spawn_many", case, "floor", Estimate::of(&samples)));
+        }
+    }
+    Ok(records)
+}
+
+fn method(scale: &Scale) -> Vec<String> {
+    let mut notes = Vec::new();
+    if cfg!(debug_assertions) {
+        notes.push(
+            "Built without optimization: the numbers mean nothing. Use --release.".to_owned(),
+        );
+    }
+    notes.push(format!(
+        "Medians of {} rounds of short cases, fewer of long ones, a process for each, the peers' in turns; below six samples, the \
+         interval is their range. --help says what the cases are.",
+        scale.rounds,
+    ));
+    notes
+}
+
+fn available_memory() -> io::Result<u64> {
+    let text = fs::read_to_string("/proc/meminfo")?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    kib.map(|kib| kib * 1024)
+        .ok_or_else(|| io::Error::other("this kernel does not say MemAvailable in /proc/meminfo"))
+}

@@ -1,0 +1,41 @@
+//! The programs that are measured.
+
+/// Whose threads.
+#[derive(Clone, Copy, Debug, PartialEq, clap::ValueEnum)]
+pub(crate) enum Peer {
+    /// raddle's threads
+    Raddle,
+    /// Kernel threads
+    Std,
+    /// tokio's tasks
+    Tokio,
+    /// may's coroutines
+    May,
+    /// Go's goroutines
+    Go,
+}
+
+impl Peer {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Peer::Raddle => "raddle",
+            Peer::Std => "std",
+            Peer::Tokio => "tokio",
+            Peer::May => "may",
+            Peer::Go => "go",
+        }
+    }
+
+    /// What the program's file is called.
+    pub(super) fn program(self) -> String {
+        format!("raddle-bench-{}", self.name())
+    }
+
+    /// Ways of running that a user would choose between on so many cores. The best is reported.
+    pub(super) fn flavors(self, cores: usize) -> &'static [Option<&'static str>] {
+        match self {
+            Peer::Tokio if cores == 1 => &[Some("current_thread"), Some("multi_thread")],
+            _ => &[None],
+        }
+    }
+}
