@@ -6,9 +6,13 @@ mod carry;
 mod machine;
 mod park;
 mod record;
+pub mod runtime;
 mod sched;
 mod settings;
 mod sleeper;
 mod spin;
 mod sys;
 pub mod thread;
+
+pub use raddle_macros::{main, test};
+pub use runtime::Runtime;

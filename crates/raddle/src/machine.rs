@@ -23,7 +23,7 @@ use crate::record::{Graveyard, Record};
 use crate::sleeper::{Kind, Sleeper};
 use crate::spin::Spin;
 use crate::sys::task::Watch;
-use raddle_context::{Arena, BodyRef, Cache, Config, KernelThread};
+use raddle_context::{Arena, BodyRef, Cache, Config, KernelThread, Prepared};
 use raddle_core::run_queue::{self, RunQueue};
 use raddle_core::slice::{Charge, Priority, Round};
 use raddle_core::wheel::{self, Timer, Wheel};
@@ -33,7 +33,7 @@ use std::io;
 use std::ptr::{self, NonNull};
 use std::sync::OnceLock;
 use std::sync::atomic::{
-    AtomicI32, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+    AtomicBool, AtomicI32, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
 
 /// Settings that a runtime runs by.
@@ -52,6 +52,8 @@ pub(crate) struct Runtime {
     pub(crate) settings: Settings,
     pub(crate) cores: Box<[Core]>,
     pub(crate) arena: Arena,
+    /// Bodies on whose stacks the workers live.
+    pub(crate) workers_arena: Arena,
     /// Arenas of larger bodies, by the binary logarithm of their size; made when they are first asked for.
     pub(crate) large: [OnceLock<Arena>; 31],
     /// Text of libc, the loader and the unwinder: where preemption is put off.
@@ -68,10 +70,13 @@ pub(crate) struct Runtime {
     pub(crate) workers: AtomicPtr<Worker>,
     /// Workers that have lost their core and still carry a thread.
     pub(crate) homeless: AtomicUsize,
+    /// The stock of recruits is to be filled by whoever can wait.
+    pub(crate) recruits_low: AtomicBool,
     pub(crate) monitor: MonitorWord,
 
     // Its lock.
     pub(crate) spares: Spin<Spares>,
+    pub(crate) recruits: Spin<Recruits>,
 }
 
 /// Workers that are parked, ready to take a core.
@@ -85,6 +90,41 @@ pub(crate) struct Spares {
 
 // SAFETY: workers are never freed, and shared by design.
 unsafe impl Send for Spares {}
+
+/// What a new worker needs, made beforehand: a worker must come when libc's locks are held by threads that nobody runs.
+#[derive(Debug)]
+pub(crate) struct Recruit {
+    pub(crate) body: Prepared,
+    pub(crate) orders: &'static mut Orders,
+}
+
+/// Where a new worker finds what it is to do, and the memory for its record.
+pub(crate) struct Orders {
+    pub(crate) runtime: *const Runtime,
+    /// Null for a spare.
+    pub(crate) core: *const Core,
+    pub(crate) worker: std::mem::MaybeUninit<Worker>,
+}
+
+// SAFETY: orders are written by whoever launches the worker, and read by the worker.
+unsafe impl Send for Orders {}
+
+impl fmt::Debug for Orders {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Orders").field("core", &self.core).finish_non_exhaustive()
+    }
+}
+
+/// The stock of recruits.
+#[derive(Debug)]
+pub(crate) struct Recruits {
+    pub(crate) ready: [Option<Recruit>; Recruits::STOCK],
+}
+
+impl Recruits {
+    /// As many workers can follow one another into blocking calls before one of them must have time to call libc.
+    pub(crate) const STOCK: usize = 16;
+}
 
 /// How others reach the monitor.
 #[derive(Debug)]

@@ -76,18 +76,27 @@ pub(crate) fn preempt(place: Place) {
     counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     match verdict {
         Verdict::GoesOn => requeue(&place, Array::Active, End::Front, now),
-        Verdict::Expired => requeue(&place, Array::Expired, End::Back, now),
+        Verdict::Expired => {
+            let slice = slice_of(place.thread);
+            core.queue.lock().round.slice_used(slice);
+            requeue(&place, Array::Expired, End::Back, now);
+        }
     }
+}
+
+/// How long the slices of a thread that has run are.
+fn slice_of(thread: ThreadRef) -> u64 {
+    let block = thread.block();
+    // SAFETY: it has run, so it has a core.
+    let core = unsafe { &*block.core.get() };
+    slice::slice_ns(core.runtime().settings.slice_ns, block.priority.get())
 }
 
 /// Queues the calling thread and runs the first of the queue, which may be the same.
 fn requeue(place: &Place, array: Array, end: End, now: u64) {
     let (core, thread) = (place.core(), place.thread);
     let block = thread.block();
-    let runtime = place.runtime();
-    let priority = block.priority.get();
-    let slice = slice::slice_ns(runtime.settings.slice_ns, priority);
-    let level = block.charge.get().level(priority, slice);
+    let level = block.charge.get().level(block.priority.get(), slice_of(thread));
     let mut queue = core.queue.lock();
     queue.threads.push(&Blocks, thread, level, array, end);
     let popped = queue.threads.pop(&Blocks).expect("a thread was queued a moment ago");
@@ -197,10 +206,7 @@ fn steal(core: &'static Core, now: u64) -> Option<ThreadRef> {
 /// Charges a running thread for the time since it was dispatched.
 fn charge(thread: ThreadRef, now: u64) -> Verdict {
     let block = thread.block();
-    // SAFETY: it runs, so it has a core.
-    let core = unsafe { &*block.core.get() };
-    let runtime = core.runtime();
-    let slice = slice::slice_ns(runtime.settings.slice_ns, block.priority.get());
+    let slice = slice_of(thread);
     let ran = now.saturating_sub(block.since_ns.replace(now));
     let mut charge = block.charge.get();
     let verdict = charge.charge(ran, slice);

@@ -7,6 +7,7 @@
 //! | `dispatch` | picks the next thread, switches to it, and parts with the last one |
 //! | `enter` | the way into the runtime and out of it; the handler that preempts |
 //! | `worker` | a kernel thread's life: works, idles, waits as a spare |
+//! | `recruit` | new workers, without libc's help |
 //! | `monitor` | the kernel thread that watches: slices, deadlines, blocked workers |
 //! | `start` | a runtime's beginning |
 //!
@@ -17,6 +18,7 @@
 pub(crate) mod dispatch;
 pub(crate) mod enter;
 pub(crate) mod monitor;
+pub(crate) mod recruit;
 pub(crate) mod start;
 pub(crate) mod timers;
 pub(crate) mod wake;

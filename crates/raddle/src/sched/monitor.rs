@@ -24,7 +24,7 @@
 #![allow(unsafe_code, reason = "pointers to workers and cores, which are never freed")]
 
 use crate::machine::{Core, Runtime, Worker, flag};
-use crate::sched::{timers, wake, worker};
+use crate::sched::{recruit, timers, wake};
 use crate::sys::{clock, futex, task};
 use raddle_core::slice;
 use std::ptr;
@@ -214,7 +214,8 @@ fn keep_spare(runtime: &'static Runtime) {
         let spares = runtime.spares.lock();
         spares.parked + spares.coming == 0
     };
-    if is_short && worker::start(runtime, None).is_err() {
-        // The kernel has no room for another thread now; the next look tries again.
+    if is_short {
+        // If the kernel has no room for another thread now, the next look tries again.
+        recruit::launch(runtime, None);
     }
 }

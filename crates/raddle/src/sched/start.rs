@@ -3,8 +3,8 @@
 
 #![allow(unsafe_code, reason = "leaked runtime behind a pointer; signal handler; pthread_atfork")]
 
-use crate::machine::{Block, Core, MonitorWord, Runtime, Settings, Spares, ThreadRef};
-use crate::sched::{enter, monitor, worker};
+use crate::machine::{Block, Core, MonitorWord, Recruits, Runtime, Settings, Spares, ThreadRef};
+use crate::sched::{enter, monitor, recruit};
 use crate::spin::Spin;
 use crate::sys::{clock, task};
 use raddle_context::{Arena, overflow};
@@ -13,7 +13,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::{Mutex, OnceLock};
-use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 static RUNTIME: AtomicPtr<Runtime> = AtomicPtr::new(ptr::null_mut());
 static STARTING: Mutex<()> = Mutex::new(());
@@ -62,6 +62,7 @@ fn start(settings: Settings) -> io::Result<&'static Runtime> {
         settings,
         cores,
         arena,
+        workers_arena: Arena::new(raddle_context::Config::default())?,
         large: [const { OnceLock::new() }; 31],
         library_text: library_text(),
         idle_cores: AtomicUsize::new(0),
@@ -69,18 +70,27 @@ fn start(settings: Settings) -> io::Result<&'static Runtime> {
         turn: AtomicUsize::new(0),
         workers: AtomicPtr::new(ptr::null_mut()),
         homeless: AtomicUsize::new(0),
+        recruits_low: AtomicBool::new(false),
         monitor: MonitorWord { poked: AtomicU32::new(0), wakes_at_ns: AtomicU64::new(0) },
         spares: Spin::new(Spares { first: ptr::null(), parked: 0, coming: 0 }),
+        recruits: Spin::new(Recruits { ready: [const { None }; Recruits::STOCK] }),
     }));
     for core in &runtime.cores {
         core.runtime.store(ptr::from_ref(runtime).cast_mut(), Ordering::Release);
     }
     handle_signal(signal)?;
     forget_in_children();
-    for core in &runtime.cores {
-        worker::start(runtime, Some(core))?;
+    for (count, core) in runtime.cores.iter().enumerate() {
+        recruit::refill(runtime)?;
+        if !recruit::launch(runtime, Some(core)) {
+            return Err(io::Error::new(
+                io::ErrorKind::WouldBlock,
+                format!("raddle could make {count} kernel threads and no more; ulimit -u or pids.max limit them"),
+            ));
+        }
     }
-    worker::start(runtime, None)?;
+    recruit::launch(runtime, None);
+    recruit::refill(runtime)?;
     std::thread::Builder::new()
         .name("raddle-monitor".into())
         .stack_size(128 * 1024)
@@ -117,6 +127,9 @@ fn forget_in_children() {
 
 /// One line for a thread that ran out of stack. Runs in a signal handler.
 fn describe_overflow(overflow: &overflow::Overflow, line: &mut dyn Write) -> fmt::Result {
+    if overflow.is_kernel_thread {
+        return write!(line, "raddle: a worker overflowed its own stack; please report this");
+    }
     let thread = ThreadRef::of_body(overflow.body);
     // SAFETY: a running thread has its record, and a reference to it.
     let record = unsafe { thread.block().record.load(Ordering::Relaxed).as_ref() };

@@ -8,48 +8,21 @@
 
 #![allow(unsafe_code, reason = "workers are leaked, and shared by pointers")]
 
-use crate::machine::{Core, Parting, Runtime, ThreadRef, Worker, flag};
-use crate::sched::{dispatch, wake};
+use crate::machine::{Core, Orders, Parting, ThreadRef, Worker, flag};
+use crate::sched::{dispatch, recruit, wake};
 use crate::sys::{clock, futex, task};
 use raddle_context::KernelThread;
 use std::cell::Cell;
-use std::io;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
-/// Makes a kernel thread that works on `core`, or waits as a spare.
-///
-/// # Errors
-///
-/// From `pthread_create(3)`.
-pub(crate) fn start(runtime: &'static Runtime, core: Option<&'static Core>) -> io::Result<()> {
-    if core.is_none() {
-        runtime.spares.lock().coming += 1;
-    }
-    let started = std::thread::Builder::new()
-        .name("raddle-worker".into())
-        .stack_size(256 * 1024)
-        .spawn(move || match KernelThread::enter() {
-            Ok(kernel_thread) => work(worker(runtime, kernel_thread, core)),
-            Err(error) => {
-                eprintln!("raddle: a worker can't run threads: {error}");
-                std::process::abort();
-            }
-        });
-    if started.is_err() && core.is_none() {
-        runtime.spares.lock().coming -= 1;
-    }
-    started.map(|_| ())
-}
-
-/// The calling kernel thread as a worker, known to the runtime.
-pub(crate) fn worker(
-    runtime: &'static Runtime,
-    kernel_thread: KernelThread,
-    core: Option<&'static Core>,
-) -> &'static Worker {
+/// The calling kernel thread as a worker, known to the runtime. `orders` are its own. Neither allocates nor calls libc.
+pub(super) fn report(orders: &'static mut Orders, kernel_thread: KernelThread) -> &'static Worker {
     task::want_exact_timers();
-    let worker: &'static Worker = Box::leak(Box::new(Worker {
+    task::set_name(c"raddle-worker");
+    // SAFETY: runtimes and cores are never freed.
+    let (runtime, core) = unsafe { (&*orders.runtime, orders.core.as_ref()) };
+    let worker: &'static Worker = orders.worker.write(Worker {
         runtime,
         kernel_thread,
         kernel_id: task::id(),
@@ -61,7 +34,7 @@ pub(crate) fn worker(
         woken: AtomicU32::new(0),
         parting: Cell::new(Parting::Nothing),
         put_off: Cell::new(0),
-    }));
+    });
     if let Some(core) = core {
         core.worker.store(ptr::from_ref(worker).cast_mut(), Ordering::Release);
     }
@@ -139,6 +112,8 @@ fn wait_for_core(worker: &'static Worker, was_coming: bool) {
         worker.flags.store(0, Ordering::Relaxed);
         worker.runtime.homeless.fetch_sub(1, Ordering::Relaxed);
     }
+    // Before it is parked: should this wait for a lock of libc's, nobody counts on this worker yet.
+    recruit::refill_if_spare(worker.runtime);
     {
         let mut spares = worker.runtime.spares.lock();
         worker.next_spare.set(spares.first);

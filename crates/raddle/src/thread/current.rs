@@ -2,11 +2,10 @@
 
 #![allow(unsafe_code, reason = "the record of the running thread")]
 
-use super::spawn::record_of;
 use crate::cancel;
 use crate::machine::ThreadRef;
 use crate::park::{self, Wait};
-use crate::record::RecordRef;
+use crate::record::{Record, RecordRef};
 use crate::sched::enter::Here;
 use crate::sleeper::{Foreign, Reason};
 use crate::sys::{clock, task};
@@ -14,6 +13,8 @@ use std::cell::OnceCell;
 use std::fmt;
 use std::io;
 use std::num::{NonZero, NonZeroU64};
+use std::ptr::NonNull;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// A handle to a thread: raddle's, or a plain kernel thread that uses this crate. As `std::thread::Thread`.
@@ -86,6 +87,23 @@ fn own_record() -> RecordRef {
             };
             FOREIGN.try_with(|own| own.get_or_init(make).clone()).unwrap_or_else(|_| make())
         }
+    }
+}
+
+/// The record of the running thread.
+///
+/// # Safety
+///
+/// `thread` is the calling thread.
+unsafe fn record_of(thread: ThreadRef) -> RecordRef {
+    let raw: *mut Record = thread.block().record.load(Ordering::Relaxed);
+    let raw = NonNull::new(raw).expect("a running thread has its record");
+    // SAFETY: the block has a reference of its own as long as the thread runs; it is kept, and a second one returned.
+    unsafe {
+        let own = RecordRef::from_raw(raw);
+        let second = own.clone();
+        let _ = own.into_raw();
+        second
     }
 }
 

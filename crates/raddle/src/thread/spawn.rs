@@ -4,9 +4,9 @@
 
 use crate::carry;
 use crate::machine::{Block, Runtime, ThreadRef};
-use crate::record::{Graveyard, Record, RecordRef};
+use crate::record::{Graveyard, RecordRef};
 use crate::sched::enter::{self, Here};
-use crate::sched::{dispatch, start, wake};
+use crate::sched::{dispatch, recruit, start, wake};
 use crate::settings;
 use raddle_context::{Body, BodyRef, Departure, Hooks, Outcome};
 use raddle_core::slice::{self, Charge, Priority};
@@ -16,7 +16,7 @@ use std::future::Future;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::ptr::{self, NonNull};
+use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
@@ -230,6 +230,9 @@ fn take_body(runtime: &'static Runtime) -> io::Result<Body> {
         own.cache.take_warm()
     });
     drop(dead);
+    if runtime.recruits_low.load(Ordering::Relaxed) {
+        recruit::refill(runtime)?;
+    }
     match warm {
         Some(body) => Ok(body),
         None => runtime.arena.make(),
@@ -261,22 +264,5 @@ unsafe fn depart(body: BodyRef) -> Departure {
         // In a child that was forked by this thread: the thread was all there was of the process.
         // SAFETY: ends the process; nothing of it is left to run.
         None => unsafe { libc::_exit(0) },
-    }
-}
-
-/// The record of the running thread.
-///
-/// # Safety
-///
-/// `thread` is the calling thread.
-pub(super) unsafe fn record_of(thread: ThreadRef) -> RecordRef {
-    let raw: *mut Record = thread.block().record.load(Ordering::Relaxed);
-    let raw = NonNull::new(raw).expect("a running thread has its record");
-    // SAFETY: the block has a reference of its own as long as the thread runs; it is kept, and a second one returned.
-    unsafe {
-        let own = RecordRef::from_raw(raw);
-        let second = own.clone();
-        let _ = own.into_raw();
-        second
     }
 }

@@ -1,0 +1,235 @@
+//! The runtime as a whole: its settings, and programs that run on it from their first line.
+//!
+//! There is one runtime for each process. It starts by itself when the first thread is spawned, with one core for each CPU
+//! that the process may use; or with other settings, by [`Builder::start`] or the environment:
+//!
+//! | setting | variable | default |
+//! |---|---|---|
+//! | [`cores`](Builder::cores) | `RADDLE_CORES=2` | CPUs by affinity and cgroup quota |
+//! | [`slice`](Builder::slice) | `RADDLE_SLICE=4ms`, `off` | 4 ms |
+//! | [`stack_size`](Builder::stack_size) | `RADDLE_STACK=256K` | 256 KiB of address space a thread |
+//! | [`signal`](Builder::signal) | `RADDLE_SIGNAL=SIGURG` | `SIGURG` |
+//!
+//! What a builder is told goes before the environment.
+
+use crate::machine::Settings;
+use crate::sched::start;
+use crate::settings;
+use crate::sys::clock;
+use crate::thread;
+use std::io;
+use std::panic::resume_unwind;
+use std::process::{ExitCode, Termination};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// Settings of the runtime, before it starts.
+///
+/// ```
+/// use raddle::{runtime::Builder, thread};
+/// let runtime = Builder::new().cores(2).start()?;
+/// assert_eq!(runtime.cores(), 2);
+/// assert_eq!(thread::spawn(|| 1).join().unwrap(), 1);
+/// # std::io::Result::Ok(())
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use = "a builder starts nothing before `start`"]
+pub struct Builder {
+    cores: Option<usize>,
+    slice: Option<Duration>,
+    stack_bytes: Option<usize>,
+    signal: Option<i32>,
+    preemption: Option<bool>,
+}
+
+impl Builder {
+    /// What the environment says, and defaults for the rest.
+    pub fn new() -> Builder {
+        Builder::default()
+    }
+
+    /// How many threads run at once: 1 to 1024.
+    pub fn cores(mut self, cores: usize) -> Builder {
+        self.cores = Some(cores);
+        self
+    }
+
+    /// How long a thread of normal priority runs before others that are ready get their turn: 50 us to 1 s.
+    pub fn slice(mut self, slice: Duration) -> Builder {
+        self.slice = Some(slice);
+        self
+    }
+
+    /// Address space of a usual thread, in bytes: a power of two from 64 KiB to 1 GiB. Memory is taken as it is touched.
+    pub fn stack_size(mut self, bytes: usize) -> Builder {
+        self.stack_bytes = Some(bytes);
+        self
+    }
+
+    /// The signal by which threads are preempted. The program must leave it alone.
+    pub fn signal(mut self, signal: i32) -> Builder {
+        self.signal = Some(signal);
+        self
+    }
+
+    /// Without preemption a thread runs until it waits or yields.
+    pub fn preemption(mut self, preemption: bool) -> Builder {
+        self.preemption = Some(preemption);
+        self
+    }
+
+    /// Starts the runtime.
+    ///
+    /// # Errors
+    ///
+    /// `AlreadyExists` if it has started; `InvalidInput` for a setting out of its bounds, here or in the environment; what
+    /// raddle misses on this machine, by name; from making kernel threads.
+    pub fn start(self) -> io::Result<Runtime> {
+        let mut is_new = false;
+        let runtime = start::get_or_start(|| {
+            is_new = true;
+            self.settings()
+        })?;
+        if !is_new {
+            return Err(io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                "the runtime of this process has started already; set it up before the first thread is spawned",
+            ));
+        }
+        Ok(Runtime(runtime))
+    }
+
+    fn settings(self) -> io::Result<Settings> {
+        let mut settings = settings::from_environment()?;
+        if let Some(cores) = self.cores {
+            settings.cores = within("cores", cores as u64, 1..=1024)? as usize;
+        }
+        if let Some(slice) = self.slice {
+            let ns = u64::try_from(slice.as_nanos()).unwrap_or(u64::MAX);
+            settings.slice_ns = within("slice (in ns)", ns, 50_000..=1_000_000_000)?;
+        }
+        if let Some(bytes) = self.stack_bytes {
+            settings.stack_bytes = bytes;
+        }
+        settings.signal = self.signal.unwrap_or(settings.signal);
+        settings.preempts = self.preemption.unwrap_or(settings.preempts);
+        Ok(settings)
+    }
+}
+
+fn within(name: &str, value: u64, bounds: std::ops::RangeInclusive<u64>) -> io::Result<u64> {
+    if bounds.contains(&value) {
+        return Ok(value);
+    }
+    let (low, high) = (bounds.start(), bounds.end());
+    Err(io::Error::new(
+        io::ErrorKind::InvalidInput,
+        format!("{name} is {value}; it must lie between {low} and {high}"),
+    ))
+}
+
+/// The running runtime.
+#[derive(Clone, Copy)]
+pub struct Runtime(&'static crate::machine::Runtime);
+
+impl std::fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Runtime").field("cores", &self.cores()).finish_non_exhaustive()
+    }
+}
+
+/// What happened since the runtime started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counters {
+    /// Threads that have not ended.
+    pub threads: usize,
+    /// Switches to a thread, or to nobody.
+    pub dispatches: u64,
+    /// Threads that had to give way.
+    pub preemptions: u64,
+    /// Threads that an idle core took from another.
+    pub steals: u64,
+    /// Cores that were taken from a blocked worker.
+    pub handovers: u64,
+}
+
+impl Runtime {
+    /// The process's runtime, which starts if need be.
+    ///
+    /// # Errors
+    ///
+    /// As [`Builder::start`], but for `AlreadyExists`.
+    pub fn get() -> io::Result<Runtime> {
+        start::get_or_start(settings::from_environment).map(Runtime)
+    }
+
+    /// How many threads run at once.
+    pub fn cores(self) -> usize {
+        self.0.cores.len()
+    }
+
+    /// What happened so far. The numbers are of about the same moment.
+    pub fn counters(self) -> Counters {
+        let mut counters =
+            Counters { threads: self.0.live.load(Ordering::Relaxed), ..Counters::default() };
+        for core in &self.0.cores {
+            counters.dispatches += core.dispatches.load(Ordering::Relaxed);
+            counters.preemptions += core.counters.preemptions.load(Ordering::Relaxed);
+            counters.steals += core.counters.steals.load(Ordering::Relaxed);
+            counters.handovers += core.counters.handovers.load(Ordering::Relaxed);
+        }
+        counters
+    }
+
+    /// How long the runtime's clock says it is since some fixed moment: `CLOCK_MONOTONIC`.
+    #[doc(hidden)]
+    pub fn now_ns(self) -> u64 {
+        clock::now_ns()
+    }
+}
+
+/// Runs `main` as a raddle thread named `main`, and waits for it.
+///
+/// # Panics
+///
+/// As `main` does; and if the runtime can't start, with what is missing.
+pub fn run<T: Send + 'static>(main: impl FnOnce() -> T + Send + 'static) -> T {
+    let thread = thread::Builder::new().name("main".into()).spawn(main);
+    match thread.unwrap_or_else(|error| panic!("raddle can't start: {error}")).join() {
+        Ok(value) => value,
+        Err(payload) => resume_unwind(payload),
+    }
+}
+
+/// What `#[raddle::main]` becomes.
+#[doc(hidden)]
+pub fn run_main<T: Termination + 'static>(builder: Builder, body: fn() -> T) -> ExitCode {
+    if let Err(error) = builder.start() {
+        eprintln!("raddle can't start: {error}");
+        return ExitCode::FAILURE;
+    }
+    // Reported on the thread itself: what a main returns need not be Send.
+    let main = move || body().report();
+    match thread::Builder::new().name("main".into()).spawn(main).map(thread::JoinHandle::join) {
+        Ok(Ok(code)) => code,
+        // The panic was printed. 101 is what a panicking main gives.
+        Ok(Err(_)) => ExitCode::from(101),
+        Err(error) => {
+            eprintln!("raddle can't start: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What `#[raddle::test]` becomes.
+#[doc(hidden)]
+pub fn run_test<T: Termination + 'static>(builder: Builder, body: fn() -> T) {
+    if let Err(error) = builder.start() {
+        // Another test of this process was first: it shares that one's runtime.
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists, "raddle can't start: {error}");
+    }
+    // An ExitCode tells what it is only in this way.
+    let code = run(move || format!("{:?}", body().report()));
+    assert_eq!(code, format!("{:?}", ExitCode::SUCCESS), "the test returned an error");
+}
