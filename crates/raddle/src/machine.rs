@@ -19,7 +19,7 @@
 
 #![allow(unsafe_code, reason = "control blocks are memory of bodies; cells that a protocol guards")]
 
-use crate::record::{Graveyard, Record};
+use crate::record::{Graveyard, Record, fresh_ids};
 use crate::sleeper::{Kind, Sleeper};
 use crate::spin::Spin;
 use crate::sys::task::Watch;
@@ -62,9 +62,7 @@ pub(crate) struct Runtime {
     // Atomic.
     /// Cores whose worker sleeps, or is about to.
     pub(crate) idle_cores: AtomicUsize,
-    /// Threads that have not ended.
-    pub(crate) live: AtomicUsize,
-    /// Where the next thread from outside goes.
+    /// Where the next thread from outside goes: as many came from outside so far.
     pub(crate) turn: AtomicUsize,
     /// All workers that there ever were, linked through `next_worker`.
     pub(crate) workers: AtomicPtr<Worker>,
@@ -174,6 +172,20 @@ pub(crate) struct Core {
 pub(crate) struct Own {
     pub(crate) cache: Cache,
     pub(crate) graveyard: Graveyard,
+    /// Ids that this core may still give away.
+    ids: std::ops::Range<u64>,
+}
+
+impl Own {
+    /// An id that no other thread has.
+    pub(crate) fn next_id(&mut self) -> u64 {
+        const BATCH: u64 = 64;
+        self.ids.next().unwrap_or_else(|| {
+            let first = fresh_ids(BATCH);
+            self.ids = first + 1..first + BATCH;
+            first
+        })
+    }
 }
 
 /// Threads that are ready.
@@ -191,6 +203,18 @@ pub(crate) struct Counters {
     pub(crate) preemptions: AtomicU64,
     pub(crate) steals: AtomicU64,
     pub(crate) handovers: AtomicU64,
+    /// Threads that ended here.
+    pub(crate) ended: AtomicU64,
+    /// Threads that were made ready for the first time here, by threads that ran here; of others the runtime keeps count.
+    pub(crate) started: AtomicU64,
+}
+
+impl Counters {
+    /// Adds to a counter. The holder only: no exchange.
+    #[inline]
+    pub(crate) fn add(counter: &AtomicU64, count: u64) {
+        counter.store(counter.load(Ordering::Relaxed) + count, Ordering::Relaxed);
+    }
 }
 
 // SAFETY: fields outside locks and atomics are the holder's, and there is one at a time (see `sched::handover`).
@@ -425,6 +449,16 @@ impl Runtime {
         Ok(Some(large.get_or_init(|| arena)))
     }
 
+    /// Threads that have not ended. The sum may lag by those that start and end just now.
+    pub(crate) fn live_threads(&self) -> u64 {
+        let sum = |counter: fn(&Counters) -> &AtomicU64| -> u64 {
+            self.cores.iter().map(|core| counter(&core.counters).load(Ordering::Relaxed)).sum()
+        };
+        let ended = sum(|counters| &counters.ended);
+        let started = sum(|counters| &counters.started) + self.turn.load(Ordering::Relaxed) as u64;
+        started.saturating_sub(ended)
+    }
+
     /// Workers that there are, and were.
     pub(crate) fn workers(&self) -> impl Iterator<Item = &'static Worker> {
         let first = self.workers.load(Ordering::Acquire).cast_const();
@@ -451,7 +485,7 @@ impl Core {
             slice_end_ns: AtomicU64::new(u64::MAX),
             earned_ns: AtomicU64::new(0),
             nice: AtomicI32::new(0),
-            own: UnsafeCell::new(Own { cache, graveyard: Graveyard::new() }),
+            own: UnsafeCell::new(Own { cache, graveyard: Graveyard::new(), ids: 0..0 }),
             counters: Counters::default(),
         }
     }

@@ -12,10 +12,12 @@ use std::ops::Deref;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence};
 
-/// The record of one thread.
+/// The record of one thread: the head of a larger structure, perhaps, which holds the thread's result.
 #[derive(Debug)]
 pub(crate) struct Record {
     references: AtomicUsize,
+    /// Frees the whole that the record is the head of.
+    free: unsafe fn(NonNull<Record>),
     /// In a list of dead records: under whatever guards the list.
     next_dead: Cell<*mut Record>,
 
@@ -120,20 +122,43 @@ unsafe impl Send for RecordRef {}
 // SAFETY: as above.
 unsafe impl Sync for RecordRef {}
 
-impl RecordRef {
-    /// A record of a thread that is about to start, or of a kernel thread that was met.
-    pub(crate) fn new(name: Option<Box<str>>, sleeper: NonNull<Sleeper>) -> RecordRef {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        let record = Record {
-            references: AtomicUsize::new(1),
+impl Record {
+    /// A record with as many references as that, to be taken up by [`RecordRef::from_raw`].
+    pub(crate) fn new(
+        references: usize,
+        id: u64,
+        name: Option<Box<str>>,
+        sleeper: NonNull<Sleeper>,
+        free: unsafe fn(NonNull<Record>),
+    ) -> Record {
+        Record {
+            references: AtomicUsize::new(references),
+            free,
             next_dead: Cell::new(ptr::null_mut()),
-            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            id,
             name,
             sleeper,
             token: AtomicU64::new(EMPTY),
             end: AtomicU64::new(RUNNING),
             joiner: AtomicPtr::new(ptr::null_mut()),
-        };
+        }
+    }
+}
+
+/// `count` ids that no other thread has: the first of them.
+pub(crate) fn fresh_ids(count: u64) -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(count, Ordering::Relaxed)
+}
+
+impl RecordRef {
+    /// The record of a kernel thread that was met.
+    pub(crate) fn of_kernel_thread(name: Option<Box<str>>, sleeper: NonNull<Sleeper>) -> RecordRef {
+        unsafe fn free(record: NonNull<Record>) {
+            // SAFETY: from the Box below, and nobody else's any more.
+            drop(unsafe { Box::from_raw(record.as_ptr()) });
+        }
+        let record = Record::new(1, fresh_ids(1), name, sleeper, free);
         RecordRef(NonNull::from(Box::leak(Box::new(record))))
     }
 
@@ -146,7 +171,7 @@ impl RecordRef {
 
     /// # Safety
     ///
-    /// `raw` is from `into_raw`, and taken up once.
+    /// `raw` is from `into_raw`, or a new record, and each reference is taken up once.
     pub(crate) unsafe fn from_raw(raw: NonNull<Record>) -> RecordRef {
         RecordRef(raw)
     }
@@ -167,10 +192,13 @@ impl RecordRef {
 /// The caller has a reference, and doesn't use it any more.
 unsafe fn release(raw: NonNull<Record>) -> bool {
     // SAFETY: alive, by the caller's reference. Release and acquire as in std's Arc: all uses come before the end.
-    unsafe {
-        if raw.as_ref().references.fetch_sub(1, Ordering::Release) != 1 {
-            return false;
-        }
+    let references = unsafe { &(*raw.as_ptr()).references };
+    // With one reference left it is the caller's, and nobody can make another: no exchange is needed.
+    if references.load(Ordering::Acquire) == 1 {
+        return true;
+    }
+    if references.fetch_sub(1, Ordering::Release) != 1 {
+        return false;
     }
     fence(Ordering::Acquire);
     true
@@ -194,10 +222,10 @@ impl Deref for RecordRef {
 
 impl Drop for RecordRef {
     fn drop(&mut self) {
-        // SAFETY: `self` was a reference, and if it was the last nobody else can reach the record, which came from a Box.
+        // SAFETY: `self` was a reference, and if it was the last nobody else can reach the record.
         unsafe {
             if release(self.0) {
-                drop(Box::from_raw(self.0.as_ptr()));
+                ((*self.0.as_ptr()).free)(self.0);
             }
         }
     }
@@ -234,9 +262,11 @@ impl Graveyard {
 impl Drop for Graveyard {
     fn drop(&mut self) {
         while let Some(first) = NonNull::new(self.0) {
-            // SAFETY: in the list, so nobody else's, and from a Box.
-            let record = unsafe { Box::from_raw(first.as_ptr()) };
-            self.0 = record.next_dead.get();
+            // SAFETY: in the list, so alive as memory, and nobody else's.
+            unsafe {
+                self.0 = first.as_ref().next_dead.get();
+                (first.as_ref().free)(first);
+            }
         }
     }
 }

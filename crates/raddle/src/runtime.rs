@@ -172,7 +172,7 @@ impl Runtime {
     /// What happened so far. The numbers are of about the same moment.
     pub fn counters(self) -> Counters {
         let mut counters =
-            Counters { threads: self.0.live.load(Ordering::Relaxed), ..Counters::default() };
+            Counters { threads: self.0.live_threads() as usize, ..Counters::default() };
         for core in &self.0.cores {
             counters.dispatches += core.dispatches.load(Ordering::Relaxed);
             counters.preemptions += core.counters.preemptions.load(Ordering::Relaxed);

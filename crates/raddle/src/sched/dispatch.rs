@@ -18,7 +18,7 @@
 
 #![allow(unsafe_code, reason = "switches; cells of the threads in hand")]
 
-use crate::machine::{Block, Blocks, Core, Parting, Place, ThreadRef, Worker};
+use crate::machine::{Block, Blocks, Core, Counters, Parting, Place, ThreadRef, Worker};
 use crate::record::RecordRef;
 use crate::sched::{timers, wake};
 use crate::sleeper::{Reason, Sleep};
@@ -72,8 +72,7 @@ pub(crate) fn preempt(place: Place) {
         note_dispatch(core, place.thread, now);
         return;
     }
-    let counter = &core.counters.preemptions;
-    counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    Counters::add(&core.counters.preemptions, 1);
     match verdict {
         Verdict::GoesOn => requeue(&place, Array::Active, End::Front, now),
         Verdict::Expired => {
@@ -127,7 +126,12 @@ pub(crate) fn evict(place: Place) {
 pub(crate) fn departure(place: Place) -> Departure {
     let now = clock::coarse_ns();
     let core = place.core();
-    let next = pick(core, now);
+    // The joiner is woken before the body is given back, so that it can be the one that goes on here. All that the thread will still
+    // touch is its record, of which it has a reference.
+    // SAFETY: a live thread has its record.
+    let record = unsafe { &*place.thread.block().record.load(Ordering::Relaxed) };
+    let joiner = record.ended().and_then(|joiner| wake::wake_to_run(joiner, Reason::READY, core));
+    let next = joiner.or_else(|| pick(core, now));
     place.worker.parting.set(Parting::Ended(place.thread));
     let to = match next {
         Some(next) => {
@@ -195,8 +199,7 @@ fn steal(core: &'static Core, now: u64) -> Option<ThreadRef> {
         }
         core.waiting.store(own.threads.len(), Ordering::Relaxed);
         if let Some(popped) = popped {
-            let counter = &core.counters.steals;
-            counter.store(counter.load(Ordering::Relaxed) + stolen as u64, Ordering::Relaxed);
+            Counters::add(&core.counters.steals, stolen as u64);
             return Some(popped.key);
         }
     }
@@ -310,7 +313,6 @@ fn part_for_ever(worker: &Worker, thread: ThreadRef) {
     let record = NonNull::new(block.record.swap(ptr::null_mut(), Ordering::Relaxed));
     // SAFETY: the block had a reference of its own, which is taken up here once.
     let record = unsafe { RecordRef::from_raw(record.expect("a live thread has its record")) };
-    let joiner = record.ended();
     // SAFETY: this is the holder, with preemption forbidden; the reference ends before anything else is called.
     // The body's last thread is gone, and nobody else owns it.
     unsafe {
@@ -324,8 +326,5 @@ fn part_for_ever(worker: &Worker, thread: ThreadRef) {
             Some(large) => large.give(body),
         }
     }
-    core.runtime().live.fetch_sub(1, Ordering::AcqRel);
-    if let Some(joiner) = joiner {
-        wake::wake(joiner, Reason::READY, Some(core));
-    }
+    Counters::add(&core.counters.ended, 1);
 }

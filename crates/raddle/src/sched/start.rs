@@ -66,7 +66,6 @@ fn start(settings: Settings) -> io::Result<&'static Runtime> {
         large: [const { OnceLock::new() }; 31],
         library_text: library_text(),
         idle_cores: AtomicUsize::new(0),
-        live: AtomicUsize::new(0),
         turn: AtomicUsize::new(0),
         workers: AtomicPtr::new(ptr::null_mut()),
         homeless: AtomicUsize::new(0),

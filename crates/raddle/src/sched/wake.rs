@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code, reason = "cells of a thread that is in the caller's hands")]
 
-use crate::machine::{Blocks, Core, Runtime, ThreadRef, Worker, flag};
+use crate::machine::{Blocks, Core, Counters, Runtime, ThreadRef, Worker, flag};
 use crate::sleeper::{Foreign, Kind, Reason, Sleep};
 use crate::sys::{clock, futex};
 use raddle_core::run_queue::{Array, End};
@@ -36,6 +36,40 @@ fn wake_kernel_thread(foreign: &Foreign) {
     futex::wake(&foreign.word, 1);
 }
 
+/// As [`wake`], but the thread, if it is one of raddle's that nobody else needs to run before, is given to the caller, which runs it
+/// at once: on the core `here`, where no thread waits.
+pub(crate) fn wake_to_run(sleep: Sleep, reason: Reason, here: &'static Core) -> Option<ThreadRef> {
+    match sleep.state().wake(sleep.ticket, reason.0) {
+        Woke::TooLate | Woke::OnItsWay => None,
+        Woke::Asleep if sleep.kind() == Kind::KernelThread => {
+            wake_kernel_thread(Foreign::of(sleep.sleeper));
+            None
+        }
+        Woke::Asleep => {
+            let thread = ThreadRef::of_sleeper(sleep.sleeper);
+            // SAFETY: a thread that sleeps has run, so it has a core.
+            let home = unsafe { &*thread.block().core.get() };
+            let is_free = here.waiting.load(Ordering::Relaxed) == 0;
+            if is_free && std::ptr::eq(home.runtime(), here.runtime()) {
+                credit_sleep(thread, here, here.dispatched_at_ns.load(Ordering::Relaxed));
+                return Some(thread);
+            }
+            ready(thread, Some(here));
+            None
+        }
+    }
+}
+
+/// Gives a thread what it has earned by sleeping until `now_ns`.
+fn credit_sleep(thread: ThreadRef, core: &Core, now_ns: u64) {
+    let block = thread.block();
+    let slice = slice::slice_ns(core.runtime().settings.slice_ns, block.priority.get());
+    let mut charge = block.charge.get();
+    let slept = now_ns.saturating_sub(block.since_ns.get());
+    charge.refill_after_sleep(slept, core.waiting.load(Ordering::Relaxed), slice);
+    block.charge.set(charge);
+}
+
 /// Makes a thread ready that slept until now and is in the caller's hands.
 fn ready(thread: ThreadRef, here: Option<&'static Core>) {
     let block = thread.block();
@@ -48,11 +82,7 @@ fn ready(thread: ThreadRef, here: Option<&'static Core>) {
         Some(core) => (choose(core), core.dispatched_at_ns.load(Ordering::Relaxed)),
         None => (choose_from_outside(home), clock::coarse_ns()),
     };
-    let slice = slice::slice_ns(runtime.settings.slice_ns, block.priority.get());
-    let mut charge = block.charge.get();
-    let slept = now.saturating_sub(block.since_ns.get());
-    charge.refill_after_sleep(slept, target.waiting.load(Ordering::Relaxed), slice);
-    block.charge.set(charge);
+    credit_sleep(thread, target, now);
     submit(target, thread, now, here);
 }
 
@@ -60,7 +90,10 @@ fn ready(thread: ThreadRef, here: Option<&'static Core>) {
 pub(crate) fn ready_new(thread: ThreadRef, runtime: &'static Runtime, here: Option<&'static Core>) {
     let here = here.filter(|core| std::ptr::eq(core.runtime(), runtime));
     let (target, now) = match here {
-        Some(core) => (choose(core), core.dispatched_at_ns.load(Ordering::Relaxed)),
+        Some(core) => {
+            Counters::add(&core.counters.started, 1);
+            (choose(core), core.dispatched_at_ns.load(Ordering::Relaxed))
+        }
         None => {
             let turn = runtime.turn.fetch_add(1, Ordering::Relaxed);
             let home = &runtime.cores[turn % runtime.cores.len()];

@@ -83,7 +83,7 @@ fn own_record() -> RecordRef {
         None => {
             let make = || {
                 let name = std::thread::current().name().map(Box::from);
-                RecordRef::new(name, Foreign::mine().sleeper())
+                RecordRef::of_kernel_thread(name, Foreign::mine().sleeper())
             };
             FOREIGN.try_with(|own| own.get_or_init(make).clone()).unwrap_or_else(|_| make())
         }

@@ -16,13 +16,11 @@ pub use super::spawn::Result;
 #[must_use = "a thread whose handle is dropped can't be joined"]
 pub struct JoinHandle<T> {
     spawned: Spawned<T>,
-    thread: Thread,
 }
 
 impl<T> JoinHandle<T> {
     pub(super) fn new(spawned: Spawned<T>) -> JoinHandle<T> {
-        let thread = Thread { record: spawned.record.clone() };
-        JoinHandle { spawned, thread }
+        JoinHandle { spawned }
     }
 
     /// Waits for the thread's end: its value, or what it panicked with.
@@ -48,7 +46,7 @@ impl<T> JoinHandle<T> {
 
     /// The thread's handle.
     pub fn thread(&self) -> &Thread {
-        &self.thread
+        &self.spawned.thread
     }
 }
 

@@ -23,7 +23,6 @@ pub struct Scope<'scope, 'env: 'scope> {
 #[derive(Debug)]
 pub struct ScopedJoinHandle<'scope, T> {
     spawned: Spawned<T>,
-    thread: Thread,
     scope: PhantomData<&'scope ()>,
 }
 
@@ -133,8 +132,7 @@ impl Builder {
         // SAFETY: `scope` returns, or unwinds, only when every thread of it has dropped its packet, after which nothing of
         // `main` and its value is left.
         let spawned = unsafe { spawn_unchecked(self.into_wishes(), main, data) }?;
-        let thread = Thread { record: spawned.record.clone() };
-        Ok(ScopedJoinHandle { spawned, thread, scope: PhantomData })
+        Ok(ScopedJoinHandle { spawned, scope: PhantomData })
     }
 }
 
@@ -155,6 +153,6 @@ impl<T> ScopedJoinHandle<'_, T> {
 
     /// The thread's handle.
     pub fn thread(&self) -> &Thread {
-        &self.thread
+        &self.spawned.thread
     }
 }

@@ -2,9 +2,10 @@
 
 #![allow(unsafe_code, reason = "starts bodies; a result that two threads hand over")]
 
+use super::Thread;
 use crate::carry;
 use crate::machine::{Block, Runtime, ThreadRef};
-use crate::record::{Graveyard, RecordRef};
+use crate::record::{Graveyard, Record, RecordRef, fresh_ids};
 use crate::sched::enter::{self, Here};
 use crate::sched::{dispatch, recruit, start, wake};
 use crate::settings;
@@ -16,8 +17,8 @@ use std::future::Future;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
@@ -40,39 +41,78 @@ pub(super) struct ScopeData {
     pub(super) main: RecordRef,
 }
 
-/// Between a thread and its joiner.
-struct Packet<T> {
-    /// Written by the thread; read by the joiner when the thread has ended, or when `is_settled`.
+/// What a thread and its handle share, in one piece of memory.
+#[repr(C)]
+struct Shared<T> {
+    /// First: a pointer to it leads here.
+    record: Record,
+    progress: AtomicU8,
+    /// The thread's until it is settled; then the handle's, or, if that is gone, still the thread's.
     result: UnsafeCell<Option<Result<T>>>,
-    is_settled: AtomicBool,
     /// Whoever awaits the handle.
     waker: Mutex<Option<Waker>>,
     scope: Option<Arc<ScopeData>>,
 }
 
-// SAFETY: `result` goes from the thread to the joiner, one after the other: the end of the thread, or `is_settled`, lies between.
-unsafe impl<T: Send> Sync for Packet<T> {}
+/// The thread's function runs.
+const RUNNING: u8 = 0;
+/// It runs, and somebody awaits it: the waker is in place.
+const AWAITED: u8 = 1;
+/// It has returned, and the result is the handle's.
+const SETTLED: u8 = 2;
+/// The handle is gone: the result is the thread's to drop.
+const ABANDONED: u8 = 3;
 
-impl<T> Drop for Packet<T> {
-    fn drop(&mut self) {
-        let has_panicked = matches!(self.result.get_mut(), Some(Err(_)));
-        // A result that nobody took is dropped here; its panic must not leave the scope waiting for ever.
-        if catch_unwind(AssertUnwindSafe(|| *self.result.get_mut() = None)).is_err() {
-            eprintln!("raddle: fatal: a thread's result panicked on being dropped");
-            std::process::abort();
+impl<T> Shared<T> {
+    /// # Safety
+    ///
+    /// `record` is the head of a boxed `Shared<T>` that nobody can reach any more.
+    unsafe fn free(record: NonNull<Record>) {
+        // SAFETY: the caller's.
+        drop(unsafe { Box::from_raw(record.cast::<Shared<T>>().as_ptr()) });
+    }
+
+    /// The thread's function has returned.
+    fn settle(&self, result: Result<T>) {
+        let has_panicked = result.is_err();
+        // SAFETY: the thread's own until the swap.
+        unsafe { *self.result.get() = Some(result) };
+        match self.progress.swap(SETTLED, Ordering::AcqRel) {
+            AWAITED => {
+                let waker = self.waker.lock().unwrap_or_else(|e| e.into_inner()).take();
+                waker.into_iter().for_each(Waker::wake);
+            }
+            ABANDONED => {
+                if let (true, Some(scope)) = (has_panicked, &self.scope) {
+                    scope.a_thread_panicked.store(true, Ordering::Relaxed);
+                }
+                // SAFETY: the handle is gone.
+                unsafe { self.drop_result() };
+            }
+            _ => {}
         }
         if let Some(scope) = &self.scope {
-            scope.one_ended(has_panicked);
+            scope.one_ended();
+        }
+    }
+
+    /// # Safety
+    ///
+    /// The result is the caller's.
+    unsafe fn drop_result(&self) {
+        // SAFETY: the caller's.
+        let result = unsafe { (*self.result.get()).take() };
+        // Its panic would come at a point where nobody expects it.
+        if catch_unwind(AssertUnwindSafe(|| drop(result))).is_err() {
+            eprintln!("raddle: fatal: a thread's result panicked on being dropped");
+            std::process::abort();
         }
     }
 }
 
 impl ScopeData {
-    pub(super) fn one_ended(&self, has_panicked: bool) {
-        if has_panicked {
-            self.a_thread_panicked.store(true, Ordering::Relaxed);
-        }
-        // The scope's data may be gone once the count is 0: the record is read before.
+    fn one_ended(&self) {
+        // The scope may be gone once the count is 0: the record is read before.
         let main = self.main.clone();
         if self.running.fetch_sub(1, Ordering::Release) == 1 {
             super::current::unpark(&main);
@@ -80,33 +120,63 @@ impl ScopeData {
     }
 }
 
-/// A thread that was started, and its end of the packet.
+/// A thread that was started: its handle's end of what they share.
 pub(super) struct Spawned<T> {
-    pub(super) record: RecordRef,
-    packet: Arc<Packet<T>>,
+    pub(super) thread: Thread,
+    shared: NonNull<Shared<T>>,
 }
+
+// SAFETY: the handle takes the result, a `T: Send` by `spawn_unchecked`'s bound, when the thread is done with it; the rest is
+// atomic or locked.
+unsafe impl<T> Send for Spawned<T> {}
+// SAFETY: through a shared reference nothing of the result can be reached.
+unsafe impl<T> Sync for Spawned<T> {}
 
 impl<T> std::fmt::Debug for Spawned<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Spawned").field(&self.record).finish()
+        f.debug_tuple("Spawned").field(&self.thread).finish()
     }
 }
 
 impl<T> Spawned<T> {
+    fn shared(&self) -> &Shared<T> {
+        // SAFETY: alive as long as `thread` has its reference.
+        unsafe { self.shared.as_ref() }
+    }
+
     /// Waits for the thread's end: destructors of its thread-locals have run as well.
     pub(super) fn join(self) -> Result<T> {
-        super::current::wait_for_end(&self.record);
+        super::current::wait_for_end(&self.thread.record);
         self.take().expect("a thread that has ended has left a result")
     }
 
     fn take(&self) -> Option<Result<T>> {
-        // SAFETY: the thread has ended or is settled, and this handle is the only other end.
-        unsafe { (*self.packet.result.get()).take() }
+        // SAFETY: the thread is settled, and this handle is not shared.
+        unsafe { (*self.shared().result.get()).take() }
     }
 
     /// Whether the thread's function has returned.
     pub(super) fn is_finished(&self) -> bool {
-        self.packet.is_settled.load(Ordering::Acquire)
+        self.shared().progress.load(Ordering::Acquire) == SETTLED
+    }
+}
+
+impl<T> Drop for Spawned<T> {
+    fn drop(&mut self) {
+        let shared = self.shared();
+        // Joined: nothing is left, and nobody else looks.
+        // SAFETY: of an ended thread only this handle can reach the result.
+        let is_joined = self.is_finished() && unsafe { (*shared.result.get()).is_none() };
+        if is_joined || shared.progress.swap(ABANDONED, Ordering::AcqRel) != SETTLED {
+            return;
+        }
+        // SAFETY: settled, so the result is the handle's.
+        let has_panicked = unsafe { matches!(*shared.result.get(), Some(Err(_))) };
+        if let (true, Some(scope)) = (has_panicked, &shared.scope) {
+            scope.a_thread_panicked.store(true, Ordering::Relaxed);
+        }
+        // SAFETY: as above.
+        unsafe { shared.drop_result() };
     }
 }
 
@@ -114,8 +184,15 @@ impl<T> Future for Spawned<T> {
     type Output = Result<T>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
+        let shared = self.shared();
         if !self.is_finished() {
-            *self.packet.waker.lock().unwrap_or_else(|e| e.into_inner()) = Some(context.waker().clone());
+            *shared.waker.lock().unwrap_or_else(|e| e.into_inner()) = Some(context.waker().clone());
+            let _ = shared.progress.compare_exchange(
+                RUNNING,
+                AWAITED,
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            );
         }
         // Asked after the waker is in place: a thread that settled before has not seen it.
         if self.is_finished() {
@@ -148,35 +225,34 @@ where
     }
     let runtime = runtime()?;
     let large = runtime.arena_for(wishes.stack_bytes)?;
-    let mut body = match large {
-        Some(arena) => arena.make()?,
+    let (mut body, id) = match large {
+        Some(arena) => (arena.make()?, None),
         None => take_body(runtime)?,
     };
-    let packet = Arc::new(Packet {
-        result: UnsafeCell::new(None),
-        is_settled: AtomicBool::new(false),
-        waker: Mutex::new(None),
-        scope,
-    });
-    if let Some(scope) = &packet.scope {
+    let id = id.unwrap_or_else(|| fresh_ids(1));
+    if let Some(scope) = &scope {
         scope.running.fetch_add(1, Ordering::Relaxed);
     }
-    let record = RecordRef::new(name, ThreadRef::of_body(*body).sleeper());
-    let (own_record, own_packet) = (record.clone(), packet.clone());
+    let sleeper = ThreadRef::of_body(*body).sleeper();
+    // Two references: the thread's and the handle's.
+    let shared = NonNull::from(Box::leak(Box::new(Shared {
+        record: Record::new(2, id, name, sleeper, Shared::<T>::free),
+        progress: AtomicU8::new(RUNNING),
+        result: UnsafeCell::new(None),
+        waker: Mutex::new(None),
+        scope,
+    })));
+    let record = shared.cast::<Record>();
+    // SAFETY: the second of the two references.
+    let thread_handle = Thread { record: unsafe { RecordRef::from_raw(record) } };
     let token = carry::token();
     let work = move || {
         if token.is_some() {
             carry::replace_token(token);
         }
         let result = catch_unwind(AssertUnwindSafe(main));
-        // SAFETY: the joiner reads after `is_settled`, or after the thread's end.
-        unsafe { *own_packet.result.get() = Some(result) };
-        own_packet.is_settled.store(true, Ordering::Release);
-        let waker = own_packet.waker.lock().unwrap_or_else(|e| e.into_inner()).take();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-        drop(own_packet);
+        // SAFETY: the thread has a reference until it is parted with.
+        unsafe { shared.as_ref() }.settle(result);
     };
     let parent = ThreadRef::running();
     let priority = wishes
@@ -195,17 +271,16 @@ where
     // SAFETY: the body is this function's own and nobody runs on it. `main` may run on any kernel thread, as what it
     // captures is Send; what it borrows is the caller's promise.
     let thread = unsafe {
-        let thread = Block::renew(*body, own_record.into_raw(), priority, charge, large);
+        let thread = Block::renew(*body, record.as_ptr(), priority, charge, large);
         body.start(work, Hooks { arrive, settle, depart });
         thread
     };
     let _ = body.into_ref();
-    runtime.live.fetch_add(1, Ordering::Relaxed);
     let here = Here::enter();
     let core = here.as_ref().map(|here| here.place().core());
     wake::ready_new(thread, runtime, core);
     drop(here);
-    Ok(Spawned { record, packet })
+    Ok(Spawned { thread: thread_handle, shared })
 }
 
 /// The calling thread's runtime, or the process's, which starts if need be.
@@ -216,8 +291,8 @@ pub(crate) fn runtime() -> io::Result<&'static Runtime> {
     start::get_or_start(settings::from_environment)
 }
 
-/// A body of the calling thread's core, or a new one. Making one calls libc: never inside the runtime.
-fn take_body(runtime: &'static Runtime) -> io::Result<Body> {
+/// A body of the calling thread's core and an id, or a new body. Making one calls libc: never inside the runtime.
+fn take_body(runtime: &'static Runtime) -> io::Result<(Body, Option<u64>)> {
     let mut dead = Graveyard::new();
     let warm = Here::enter().and_then(|here| {
         let place = here.place();
@@ -227,15 +302,15 @@ fn take_body(runtime: &'static Runtime) -> io::Result<Body> {
         // SAFETY: the references end here, and nothing else is called meanwhile.
         let own = unsafe { place.own() };
         dead = own.graveyard.take();
-        own.cache.take_warm()
+        own.cache.take_warm().map(|body| (body, Some(own.next_id())))
     });
     drop(dead);
     if runtime.recruits_low.load(Ordering::Relaxed) {
         recruit::refill(runtime)?;
     }
     match warm {
-        Some(body) => Ok(body),
-        None => runtime.arena.make(),
+        Some(warm) => Ok(warm),
+        None => Ok((runtime.arena.make()?, None)),
     }
 }
 
