@@ -7,6 +7,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`lifo`] | a lock-free last-in-first-out list of indices, for free lists that several cores share |
+//! | [`lock_word`] | the state word of a mutex: barging, one wake at a time, hand-over to who has waited too long |
 //! | [`run_queue`] | a core's threads that can run: the active and the expired array, constant-time picks |
 //! | [`mod@slice`] | how long a thread may run, what waiting earns it, and which level that puts it on |
 //! | [`wheel`] | the timer wheel: arming, removing and firing in constant time, exact to a tick |
@@ -18,6 +19,7 @@
 
 pub mod lifo;
 mod list;
+pub mod lock_word;
 pub mod pool;
 pub mod random;
 pub mod ring;

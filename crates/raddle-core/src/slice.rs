@@ -90,8 +90,10 @@ impl Priority {
 /// assert_eq!(slice_ns(4_000_000, Priority::new(-1)), 4_988_281);
 /// ```
 pub const fn slice_ns(base_ns: u64, priority: Priority) -> u64 {
-    let slice = base_ns as u128 * priority.weight() as u128 / 1024;
-    if slice == 0 { 1 } else { slice as u64 }
+    // Weights have 14 bits: up to 2^50 ns (13 days) nothing overflows, and beyond nothing is exact.
+    let weight = priority.weight() as u64;
+    let slice = if base_ns < 1 << 50 { base_ns * weight / 1024 } else { base_ns / 1024 * weight };
+    if slice == 0 { 1 } else { slice }
 }
 
 /// What [`Charge::charge`] says.
@@ -133,6 +135,7 @@ impl Charge {
     ///
     /// So a thread for a new connection runs as soon as the acceptor would, and those that a computing thread spawns
     /// stand beside it, not before.
+    #[inline]
     pub const fn child(&self, parent_slice_ns: u64, child_slice_ns: u64) -> Charge {
         let parent = if parent_slice_ns == 0 { 1 } else { parent_slice_ns };
         let share = if self.earned_ns < parent { self.earned_ns } else { parent };
@@ -141,11 +144,13 @@ impl Charge {
     }
 
     /// How long it may still run in this round.
+    #[inline]
     pub const fn left_ns(&self) -> u64 {
         self.left_ns
     }
 
     /// How much of that it has earned by waiting.
+    #[inline]
     pub const fn earned_ns(&self) -> u64 {
         self.earned_ns
     }
@@ -154,6 +159,7 @@ impl Charge {
     ///
     /// What it ran too long (preemption comes late, and to some threads never) shortens the new slice, down to a tenth: so
     /// shares stay fair, and a debt that no round could repay is forgiven.
+    #[inline]
     pub fn charge(&mut self, ran_ns: u64, slice_ns: u64) -> Verdict {
         if ran_ns < self.left_ns {
             self.left_ns -= ran_ns;
@@ -168,13 +174,16 @@ impl Charge {
 
     /// It slept for `slept_ns` beside `runnable` other threads that shared its core: it earns its part of that time, until
     /// it has a whole slice.
+    #[inline]
     pub fn refill_after_sleep(&mut self, slept_ns: u64, runnable: usize, slice_ns: u64) {
-        let entitled = slept_ns / (runnable as u64).saturating_add(1);
+        let entitled =
+            if runnable == 0 { slept_ns } else { slept_ns / (runnable as u64).saturating_add(1) };
         self.left_ns = self.left_ns.saturating_add(entitled).min(slice_ns);
         self.earned_ns = self.earned_ns.saturating_add(entitled).min(self.left_ns);
     }
 
     /// Its level in the run queue: [`level`] of what it has earned.
+    #[inline]
     pub fn level(&self, priority: Priority, slice_ns: u64) -> u8 {
         level(priority, self.earned_ns, slice_ns)
     }
@@ -197,11 +206,12 @@ pub const IDLE_LEVEL: u8 = 63;
 /// let computes = level(Priority::HIGHEST, 0, 4_000_000);
 /// assert!(waits < computes);
 /// ```
+#[inline]
 pub const fn level(priority: Priority, earned_ns: u64, slice_ns: u64) -> u8 {
-    let tripled = earned_ns as u128 * 3;
-    let class = if tripled >= slice_ns as u128 * 2 {
+    let tripled = earned_ns.saturating_mul(3);
+    let class = if tripled >= slice_ns.saturating_mul(2) {
         0
-    } else if tripled >= slice_ns as u128 {
+    } else if tripled >= slice_ns {
         1
     } else {
         2
@@ -213,6 +223,7 @@ pub const fn level(priority: Priority, earned_ns: u64, slice_ns: u64) -> u8 {
 ///
 /// Charge the running one first, or a thread that has computed since it woke keeps its good name. And whom
 /// [`Round::array_for_woken`] puts off preempts nobody.
+#[inline]
 pub const fn may_preempt(woken: u8, running: u8) -> bool {
     woken < running
 }
@@ -258,6 +269,7 @@ impl Round {
     }
 
     /// Whether the round has lasted so long that those at its end starve.
+    #[inline]
     pub fn is_old(&self, now_ns: u64, base_ns: u64) -> bool {
         let longest = slice_ns(base_ns, Priority::HIGHEST);
         let limit = self.used_ns.saturating_add(longest).saturating_mul(Self::STARVATION_LIMIT);
@@ -267,6 +279,7 @@ impl Round {
     /// Where a thread goes that wakes, is new or yields: to the active array, or, if the round is old, to the next one.
     ///
     /// A thread that was preempted stays active: it is of this round.
+    #[inline]
     pub fn array_for_woken(&self, now_ns: u64, base_ns: u64) -> Array {
         if self.is_old(now_ns, base_ns) { Array::Expired } else { Array::Active }
     }
@@ -306,7 +319,7 @@ mod tests {
         }
         assert_eq!(Priority::default(), Priority::NORMAL);
         assert_eq!(slice_ns(1, Priority::LOWEST), 1);
-        assert_eq!(slice_ns(u64::MAX, Priority::NORMAL), u64::MAX);
+        assert_eq!(slice_ns(u64::MAX, Priority::NORMAL), u64::MAX - 1023);
     }
 
     #[test]

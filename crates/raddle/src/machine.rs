@@ -156,6 +156,8 @@ pub(crate) struct Core {
     pub(crate) current: AtomicPtr<Block>,
     /// Counts switches: the same number at two looks is the same run of the same thread.
     pub(crate) dispatches: AtomicU64,
+    /// The core's clock: see `dispatch::clock`. Also set by the monitor.
+    pub(crate) now_ns: AtomicU64,
     pub(crate) dispatched_at_ns: AtomicU64,
     pub(crate) slice_end_ns: AtomicU64,
     /// What the running thread had earned when it was dispatched.
@@ -302,6 +304,8 @@ pub(crate) struct Block {
     // The thread.
     pub(crate) charge: Cell<Charge>,
     pub(crate) priority: Cell<Priority>,
+    /// How long its slices are: the runtime's, by its priority.
+    pub(crate) slice_ns: Cell<u64>,
     /// When it was dispatched, or began to sleep.
     pub(crate) since_ns: Cell<u64>,
     /// Where it ran last.
@@ -374,12 +378,19 @@ impl ThreadRef {
 }
 
 impl Block {
+    /// The level on which the thread is queued if it has this account.
+    #[inline]
+    pub(crate) fn level(&self, charge: &Charge) -> u8 {
+        charge.level(self.priority.get(), self.slice_ns.get())
+    }
+
     /// Makes the block of a body that nobody runs on ready for a new thread.
     ///
     /// # Safety
     ///
     /// The body is the caller's own, and its last thread has been parted with.
-    pub(crate) unsafe fn renew(body: BodyRef, record: *mut Record, priority: Priority, charge: Charge, arena: Option<&Arena>) -> ThreadRef {
+    #[allow(clippy::too_many_arguments, reason = "a field each")]
+    pub(crate) unsafe fn renew(body: BodyRef, record: *mut Record, priority: Priority, slice_ns: u64, charge: Charge, arena: Option<&Arena>) -> ThreadRef {
         let thread = ThreadRef::of_body(body);
         let block = thread.block();
         // Zero bytes are a valid block, and so is what a former thread left: no field is overwritten as a whole, as others
@@ -390,6 +401,7 @@ impl Block {
         block.worker.store(ptr::null_mut(), Ordering::Relaxed);
         block.charge.set(charge);
         block.priority.set(priority);
+        block.slice_ns.set(slice_ns);
         block.since_ns.set(0);
         block.core.set(ptr::null());
         block.arena.set(arena.map_or(ptr::null(), ptr::from_ref));
@@ -481,6 +493,7 @@ impl Core {
             worker: AtomicPtr::new(ptr::null_mut()),
             current: AtomicPtr::new(ptr::null_mut()),
             dispatches: AtomicU64::new(0),
+            now_ns: AtomicU64::new(now_ns),
             dispatched_at_ns: AtomicU64::new(0),
             slice_end_ns: AtomicU64::new(u64::MAX),
             earned_ns: AtomicU64::new(0),

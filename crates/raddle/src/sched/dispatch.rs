@@ -25,13 +25,36 @@ use crate::sleeper::{Reason, Sleep};
 use crate::sys::clock;
 use raddle_context::{After, Body, Context, Departure};
 use raddle_core::run_queue::{Array, End};
-use raddle_core::slice::{self, Verdict};
+use raddle_core::slice::{Charge, Verdict};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::Ordering;
 
+/// Reads the clock for `core`.
+pub(crate) fn read_clock(core: &Core) -> u64 {
+    let now = clock::coarse_ns();
+    core.now_ns.store(now, Ordering::Relaxed);
+    now
+}
+
+/// What time it is, about, for a thread that leaves `core` by itself.
+///
+/// Reading the clock takes as long as the rest of a short switch. While no timer runs on this core nobody needs the exact time: the
+/// monitor sets the core's clock every millisecond while threads run, and some switches read it. Which thread is charged
+/// for a millisecond is then a matter of chance, as with any clock that ticks, and evens out; threads that are preempted are
+/// charged exactly.
+fn glance(core: &Core) -> u64 {
+    const EVERY: u64 = 32;
+    let is_due = core.dispatches.load(Ordering::Relaxed).is_multiple_of(EVERY);
+    if is_due || core.next_deadline_ns.load(Ordering::Relaxed) != u64::MAX {
+        read_clock(core)
+    } else {
+        core.now_ns.load(Ordering::Relaxed)
+    }
+}
+
 /// Puts the calling thread, whose sleep is prepared, to sleep. Returns when the sleep is over; at once if it is over already.
 pub(crate) fn sleep(place: Place, sleep: Sleep) {
-    let now = clock::coarse_ns();
+    let now = glance(place.core());
     let block = place.thread.block();
     let _ = charge(place.thread, now);
     block.since_ns.set(now);
@@ -46,27 +69,27 @@ pub(crate) fn sleep(place: Place, sleep: Sleep) {
 
 /// Lets every other thread of this round run before the calling one.
 pub(crate) fn give_way(place: Place) {
-    let now = clock::coarse_ns();
     let core = place.core();
+    let now = glance(core);
     if now >= core.next_deadline_ns.load(Ordering::Relaxed) {
         timers::expire(core, Some(core));
     }
     if core.waiting.load(Ordering::Relaxed) == 0 {
         return;
     }
-    let _ = charge(place.thread, now);
-    requeue(&place, Array::Expired, End::Back, now);
+    let (_, charged) = charge(place.thread, now);
+    requeue(&place, charged, Array::Expired, End::Back, now);
 }
 
 /// Another thread is to run in place of the calling one, which has not asked for it: its slice is over, or somebody who waited
 /// long has woken.
 pub(crate) fn preempt(place: Place) {
-    let now = clock::coarse_ns();
     let core = place.core();
+    let now = read_clock(core);
     if now >= core.next_deadline_ns.load(Ordering::Relaxed) {
         timers::expire(core, Some(core));
     }
-    let verdict = charge(place.thread, now);
+    let (verdict, charged) = charge(place.thread, now);
     if core.waiting.load(Ordering::Relaxed) == 0 {
         // Nobody waits: it starts another slice.
         note_dispatch(core, place.thread, now);
@@ -74,28 +97,20 @@ pub(crate) fn preempt(place: Place) {
     }
     Counters::add(&core.counters.preemptions, 1);
     match verdict {
-        Verdict::GoesOn => requeue(&place, Array::Active, End::Front, now),
+        Verdict::GoesOn => requeue(&place, charged, Array::Active, End::Front, now),
         Verdict::Expired => {
-            let slice = slice_of(place.thread);
-            core.queue.lock().round.slice_used(slice);
-            requeue(&place, Array::Expired, End::Back, now);
+            core.queue.lock().round.slice_used(place.thread.block().slice_ns.get());
+            requeue(&place, charged, Array::Expired, End::Back, now);
         }
     }
 }
 
-/// How long the slices of a thread that has run are.
-fn slice_of(thread: ThreadRef) -> u64 {
-    let block = thread.block();
-    // SAFETY: it has run, so it has a core.
-    let core = unsafe { &*block.core.get() };
-    slice::slice_ns(core.runtime().settings.slice_ns, block.priority.get())
-}
-
 /// Queues the calling thread and runs the first of the queue, which may be the same.
-fn requeue(place: &Place, array: Array, end: End, now: u64) {
+#[inline]
+fn requeue(place: &Place, charged: Charge, array: Array, end: End, now: u64) {
     let (core, thread) = (place.core(), place.thread);
     let block = thread.block();
-    let level = block.charge.get().level(block.priority.get(), slice_of(thread));
+    let level = block.level(&charged);
     let mut queue = core.queue.lock();
     queue.threads.push(&Blocks, thread, level, array, end);
     let popped = queue.threads.pop(&Blocks).expect("a thread was queued a moment ago");
@@ -124,8 +139,8 @@ pub(crate) fn evict(place: Place) {
 
 /// Where a thread that has ended goes: the last thing that it says.
 pub(crate) fn departure(place: Place) -> Departure {
-    let now = clock::coarse_ns();
     let core = place.core();
+    let now = glance(core);
     // The joiner is woken before the body is given back, so that it can be the one that goes on here. All that the thread will still
     // touch is its record, of which it has a reference.
     // SAFETY: a live thread has its record.
@@ -149,7 +164,7 @@ pub(crate) fn departure(place: Place) -> Departure {
 
 /// From the worker's own context to a thread.
 pub(crate) fn run(worker: &'static Worker, core: &'static Core, next: ThreadRef) {
-    note_dispatch(core, next, clock::coarse_ns());
+    note_dispatch(core, next, core.now_ns.load(Ordering::Relaxed));
     next.block().worker.store(ptr::from_ref(worker).cast_mut(), Ordering::Relaxed);
     worker.parting.set(Parting::Nothing);
     // SAFETY: `next` came from a queue, so it is saved and nobody else's; this is the worker's own context.
@@ -206,18 +221,19 @@ fn steal(core: &'static Core, now: u64) -> Option<ThreadRef> {
     None
 }
 
-/// Charges a running thread for the time since it was dispatched.
-fn charge(thread: ThreadRef, now: u64) -> Verdict {
+/// Charges a running thread for the time since it was dispatched. Says whether its slice is over, and what it has now.
+#[inline]
+fn charge(thread: ThreadRef, now: u64) -> (Verdict, Charge) {
     let block = thread.block();
-    let slice = slice_of(thread);
     let ran = now.saturating_sub(block.since_ns.replace(now));
     let mut charge = block.charge.get();
-    let verdict = charge.charge(ran, slice);
+    let verdict = charge.charge(ran, block.slice_ns.get());
     block.charge.set(charge);
-    verdict
+    (verdict, charge)
 }
 
 /// `thread` runs on `core` from now on.
+#[inline]
 fn note_dispatch(core: &'static Core, thread: ThreadRef, now: u64) {
     let block = thread.block();
     let charge = block.charge.get();
@@ -251,6 +267,7 @@ fn note_idle(core: &Core) {
 /// # Safety
 ///
 /// As [`raddle_context::switch`]; `parting` tells what becomes of the calling thread.
+#[inline]
 unsafe fn leave(place: &Place, next: Option<ThreadRef>, parting: Parting, now: u64) {
     let (core, worker) = (place.core(), place.worker);
     worker.parting.set(parting);
@@ -272,6 +289,7 @@ unsafe fn leave(place: &Place, next: Option<ThreadRef>, parting: Parting, now: u
 /// # Safety
 ///
 /// As [`raddle_context::switch`].
+#[inline(always)]
 unsafe fn switch(from: *mut Context, to: *const Context, worker: &'static Worker) {
     let after = After::run(part, ptr::from_ref(worker).cast_mut().cast());
     // SAFETY: the caller's; workers are never freed.

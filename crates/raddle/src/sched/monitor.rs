@@ -72,6 +72,7 @@ pub(crate) fn watch(runtime: &'static Runtime) -> ! {
                 continue;
             }
             is_busy = true;
+            core.now_ns.store(now, Ordering::Relaxed);
             has_moved |= look.dispatches != core.dispatches.load(Ordering::Relaxed);
             next = next.min(examine(core, look, now));
         }

@@ -63,10 +63,9 @@ pub(crate) fn wake_to_run(sleep: Sleep, reason: Reason, here: &'static Core) -> 
 /// Gives a thread what it has earned by sleeping until `now_ns`.
 fn credit_sleep(thread: ThreadRef, core: &Core, now_ns: u64) {
     let block = thread.block();
-    let slice = slice::slice_ns(core.runtime().settings.slice_ns, block.priority.get());
     let mut charge = block.charge.get();
     let slept = now_ns.saturating_sub(block.since_ns.get());
-    charge.refill_after_sleep(slept, core.waiting.load(Ordering::Relaxed), slice);
+    charge.refill_after_sleep(slept, core.waiting.load(Ordering::Relaxed), block.slice_ns.get());
     block.charge.set(charge);
 }
 
@@ -136,9 +135,7 @@ fn idle_core(runtime: &'static Runtime) -> Option<&'static Core> {
 fn submit(target: &'static Core, thread: ThreadRef, now_ns: u64, here: Option<&'static Core>) {
     let block = thread.block();
     let runtime = target.runtime();
-    let priority = block.priority.get();
-    let slice = slice::slice_ns(runtime.settings.slice_ns, priority);
-    let level = block.charge.get().level(priority, slice);
+    let level = block.level(&block.charge.get());
     let mut queue = target.queue.lock();
     let array = queue.round.array_for_woken(now_ns, runtime.settings.slice_ns);
     queue.threads.push(&Blocks, thread, level, array, End::Back);
@@ -232,10 +229,7 @@ fn poke_monitor(runtime: &Runtime) {
 /// Queues a thread that was running and is in the caller's hands: on `core`, before its equals.
 pub(crate) fn ready_preempted(core: &'static Core, thread: ThreadRef, array: Array) {
     let block = thread.block();
-    let runtime = core.runtime();
-    let priority = block.priority.get();
-    let slice = slice::slice_ns(runtime.settings.slice_ns, priority);
-    let level = block.charge.get().level(priority, slice);
+    let level = block.level(&block.charge.get());
     let mut queue = core.queue.lock();
     queue.threads.push(&Blocks, thread, level, array, End::Front);
     core.waiting.store(queue.threads.len(), Ordering::Relaxed);

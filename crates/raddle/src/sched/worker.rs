@@ -70,7 +70,7 @@ pub(crate) fn work(worker: &'static Worker) -> ! {
 fn find_work(worker: &'static Worker, core: &'static Core) -> ThreadRef {
     let runtime = core.runtime();
     loop {
-        if let Some(next) = dispatch::pick(core, clock::coarse_ns()) {
+        if let Some(next) = dispatch::pick(core, dispatch::read_clock(core)) {
             return next;
         }
         worker.woken.store(0, Ordering::Relaxed);

@@ -1,6 +1,7 @@
 //! Priorities: shares of the processor among threads that compute.
 
 use crate::sched::enter::Here;
+use raddle_core::slice::slice_ns;
 
 pub use raddle_core::slice::Priority;
 
@@ -22,6 +23,9 @@ pub fn priority() -> Priority {
 /// ```
 pub fn set_priority(priority: Priority) {
     if let Some(here) = Here::enter() {
-        here.thread().block().priority.set(priority);
+        let block = here.thread().block();
+        let base = here.place().runtime().settings.slice_ns;
+        block.priority.set(priority);
+        block.slice_ns.set(slice_ns(base, priority));
     }
 }

@@ -262,16 +262,13 @@ where
     let base = runtime.settings.slice_ns;
     let own_slice = slice::slice_ns(base, priority);
     let charge = match parent.map(ThreadRef::block_of) {
-        Some(parent) => parent
-            .charge
-            .get()
-            .child(slice::slice_ns(base, parent.priority.get()), own_slice),
+        Some(parent) => parent.charge.get().child(parent.slice_ns.get(), own_slice),
         None => Charge::new(own_slice),
     };
     // SAFETY: the body is this function's own and nobody runs on it. `main` may run on any kernel thread, as what it
     // captures is Send; what it borrows is the caller's promise.
     let thread = unsafe {
-        let thread = Block::renew(*body, record.as_ptr(), priority, charge, large);
+        let thread = Block::renew(*body, record.as_ptr(), priority, own_slice, charge, large);
         body.start(work, Hooks { arrive, settle, depart });
         thread
     };
