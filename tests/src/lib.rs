@@ -3,6 +3,8 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`house`] | the check of this repository's own rules: arrows, assembly, unsafe code, documentation |
-#![forbid(unsafe_code)]
+//! | [`torture`] | everything that threads may do, at random, with what must hold checked |
+#![deny(unsafe_code)]
 
 pub mod house;
+pub mod torture;

@@ -3,6 +3,10 @@
 
 pub mod cancel;
 mod carry;
+mod futex;
+pub mod future;
+mod inspect;
+mod interpose;
 mod machine;
 mod park;
 mod record;
@@ -11,8 +15,12 @@ mod sched;
 mod settings;
 mod sleeper;
 mod spin;
+pub mod sync;
 mod sys;
 pub mod thread;
+pub mod time;
 
+#[doc(hidden)]
+pub use inspect::{debug_dump, debug_preemption_count};
 pub use raddle_macros::{main, test};
 pub use runtime::Runtime;

@@ -54,6 +54,11 @@ impl<T> Spin<T> {
         was_free.then(|| Locked { lock: self })
     }
 
+    /// For those who only look.
+    pub(crate) fn is_locked(&self) -> bool {
+        self.locked.load(Ordering::Relaxed)
+    }
+
     #[cold]
     fn contend(&self) {
         let mut turns = 0;

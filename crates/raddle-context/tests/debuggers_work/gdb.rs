@@ -158,7 +158,7 @@ fn in_an_action_on_a_resumed_body() -> Result<(), Failed> {
 
 fn in_an_action_on_a_fresh_body() -> Result<(), Failed> {
     let text = at_stop("after_on_fresh", &["backtrace"])?;
-    let wanted = ["raddle_test_stop", "raddle_test_action", "switch", "first_entry"];
+    let wanted = ["raddle_test_stop", "raddle_test_action", "switch_body", "first_entry"];
     if functions(&text) != wanted {
         return Err(format!("not a backtrace of {wanted:?}:\n{text}").into());
     }
@@ -173,7 +173,7 @@ fn in_a_signal_handler() -> Result<(), Failed> {
 
 fn in_a_handler_that_was_away() -> Result<(), Failed> {
     let text = at_stop("handler_resumed", &["backtrace"])?;
-    let action = ["raddle_test_stop", "raddle_test_action", "switch", "raddle_test_preempt"];
+    let action = ["raddle_test_stop", "raddle_test_action", "switch_body", "raddle_test_preempt"];
     let handler = ["<signal handler called>", "raddle_test_spin"];
     expect(&text, &[&action[..], &handler, &CHAIN, &["first_entry"]].concat())
 }

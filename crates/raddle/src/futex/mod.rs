@@ -29,6 +29,7 @@
 
 mod queue;
 
+use crate::carry;
 use crate::park::{self, Wait};
 use crate::sched::enter::Here;
 use crate::sleeper::{Reason, Sleep};
@@ -80,15 +81,14 @@ pub(crate) struct Request {
     pub(crate) tag: usize,
     pub(crate) end: End,
     pub(crate) deadline_ns: Option<u64>,
-    /// Whether a cancellation ends the wait.
+    /// Whether a cancellation may end the wait.
     pub(crate) heeds_cancel: bool,
 }
 
 impl Request {
-    /// At the end of the line, as long as it takes; cancelled like every wait, but not while it unwinds already.
+    /// At the end of the line, as long as it takes, cancelled like every wait.
     pub(crate) fn at(address: usize) -> Request {
-        let heeds_cancel = !std::thread::panicking();
-        Request { address, tag: 0, end: End::Back, deadline_ns: None, heeds_cancel }
+        Request { address, tag: 0, end: End::Back, deadline_ns: None, heeds_cancel: true }
     }
 }
 
@@ -125,12 +125,13 @@ pub(crate) fn wait_with(
         return Ended::LookAgain;
     }
     before_sleep();
+    let _shield = (!request.heeds_cancel).then(carry::raise_shield);
     loop {
         let reason = wait.park(request.deadline_ns);
         let ended = match reason {
             Reason::TIMED_OUT => Ended::TimedOut,
-            Reason::CANCELLED if request.heeds_cancel => Ended::Cancelled,
-            Reason::CANCELLED | Reason::SIGNALLED => {
+            Reason::CANCELLED => Ended::Cancelled,
+            Reason::SIGNALLED => {
                 wait = Wait::begin();
                 if stays(&node, wait.sleep()) {
                     continue;
@@ -250,11 +251,11 @@ fn take_first(
 /// How many are taken from a queue at a time.
 const BATCH: usize = 16;
 
-/// Wakes those who wait at `address`, from the first on, as long as `takes` says so of their tags, under the bucket's lock. Who turns
-/// out to be gone is given back.
+/// Wakes those who wait at `address`, from the first on, as long as `takes` says so: it gets the tag and whether others wait
+/// behind, under the bucket's lock. Who turns out to be gone is given back.
 pub(crate) fn wake_while(
     address: usize,
-    mut takes: impl FnMut(usize) -> bool,
+    mut takes: impl FnMut(usize, bool) -> bool,
     mut give_back: impl FnMut(usize),
 ) -> usize {
     let bucket = bucket_of(address);
@@ -268,7 +269,7 @@ pub(crate) fn wake_while(
         before = before.min(queue.came());
         for place in &mut batch {
             *place = take_first(bucket, &mut queue, address, |first| {
-                first.number.get() < before && takes(first.tag)
+                first.number.get() < before && takes(first.tag, Queue::has_next(first))
             });
             if place.is_none() {
                 break;
@@ -304,7 +305,7 @@ pub(crate) fn wake(address: usize, at_most: usize) -> usize {
 #[cold]
 fn wake_some(address: usize, at_most: usize) -> usize {
     let left = std::cell::Cell::new(at_most);
-    let takes = |_| {
+    let takes = |_, _| {
         let some_left = left.get() > 0;
         left.set(left.get() - usize::from(some_left));
         some_left
@@ -331,11 +332,19 @@ pub(crate) enum MovedOne {
     Moved,
 }
 
-/// Moves the first who waits at `from` to the end of the line at the address that is its tag, if `moves` agrees; else wakes it.
+/// How many have come to the bucket of `address` so far: those who come later have higher numbers.
+pub(crate) fn came(address: usize) -> u64 {
+    let _here = Here::enter();
+    bucket_of(address).queue.lock().came()
+}
+
+/// Moves the first who waits at `from` to the end of the line at the address that is its tag, if `moves` agrees; else wakes it. Only
+/// one who was among the first `before` that [came].
 ///
 /// `moves` gets the tag, and `left` whether others wait at `from`; both run under the locks.
 pub(crate) fn move_one(
     from: usize,
+    before: u64,
     mut moves: impl FnMut(usize) -> bool,
     mut left: impl FnMut(bool),
 ) -> MovedOne {
@@ -347,6 +356,9 @@ pub(crate) fn move_one(
             left(false);
             return MovedOne::Nobody;
         };
+        if first.number.get() >= before {
+            return MovedOne::Nobody;
+        }
         let (first, to): (*const Node, usize) = (first, first.tag);
         // SAFETY: linked, so alive as long as the bucket's lock is held; after that, as it is linked again.
         let first = unsafe { &*first };

@@ -11,7 +11,7 @@ use crate::cancel;
 use crate::futex::{self, End, Ended, Request};
 use crate::sched::enter::Here;
 use crate::sleeper::Reason;
-use crate::sync::spinning;
+use super::spinning;
 use crate::sys::clock;
 use raddle_core::lock_word::{LockWord, Release, Role};
 
@@ -39,7 +39,7 @@ impl RawMutex {
     /// Takes the lock. Unwinds if the calling thread is cancelled while it waits, then without the lock.
     #[inline]
     pub(crate) fn lock(&self) {
-        if !self.word.try_lock() && !self.lock_slowly(Role::Fresh, !std::thread::panicking()) {
+        if !self.word.try_lock() && !self.lock_slowly(Role::Fresh, true) {
             cancel::unwind();
         }
     }

@@ -7,7 +7,7 @@ use std::fmt;
 use std::mem::MaybeUninit;
 
 /// A channel with `capacity` places, at least one.
-pub(super) fn channel<T: Send>(capacity: usize) -> Buffer<T, Ring<T>> {
+pub(super) fn channel<T>(capacity: usize) -> Buffer<T, Ring<T>> {
     Buffer::new(Ring { places: Box::new_uninit_slice(capacity), first: 0, len: 0 })
 }
 

@@ -113,7 +113,7 @@ impl<T, S: Store<T>> State<T, S> {
             return Offer::Gone;
         }
         while let Some(waiter) = self.receivers.first() {
-            if let Some(place) = waiter.place() {
+            if let Some(place) = waiter.place::<T>() {
                 // SAFETY: the place is free, and its owner waits; the message is the caller's. A copy that is not claimed is
                 // forgotten.
                 unsafe { from.copy_to_nonoverlapping(place, 1) };
@@ -179,7 +179,7 @@ impl<T, S: Store<T>> State<T, S> {
             if self.available() > 0
                 && let Some(waiter) = self.receivers.first()
             {
-                match waiter.place() {
+                match waiter.place::<T>() {
                     Some(place) => {
                         // SAFETY: there is a message; the place is free, and its owner waits.
                         unsafe { self.store.head().copy_to_nonoverlapping(place, 1) };
@@ -192,7 +192,7 @@ impl<T, S: Store<T>> State<T, S> {
             } else if self.has_room()
                 && let Some(waiter) = self.senders.first()
             {
-                match waiter.place() {
+                match waiter.place::<T>() {
                     Some(place) => {
                         // SAFETY: a sender waits with its message in place, and there is room; only channels whose buffer needs
                         // no spares have senders that wait.
@@ -221,7 +221,7 @@ impl<T, S: Store<T>> Drop for State<T, S> {
     }
 }
 
-impl<T: Send, S: Store<T> + Send> Buffer<T, S> {
+impl<T, S: Store<T>> Buffer<T, S> {
     pub(super) fn new(store: S) -> Buffer<T, S> {
         Buffer {
             state: Spin::new(State {
@@ -378,7 +378,7 @@ impl<T: Send, S: Store<T> + Send> Buffer<T, S> {
 }
 
 /// For selects.
-impl<T: Send, S: Store<T> + Send> Buffer<T, S> {
+impl<T, S: Store<T>> Buffer<T, S> {
     pub(super) fn claim_receive(&self, mut select: Option<Enlisting<'_>>) -> Attempt {
         let mut state = Inside::enter(&self.state);
         let claim = match (state.available(), state.senders_gone) {

@@ -14,7 +14,7 @@ use std::mem::MaybeUninit;
 use std::ptr;
 
 /// A channel without a limit.
-pub(super) fn channel<T: Send>() -> Buffer<T, Chain<T>> {
+pub(super) fn channel<T>() -> Buffer<T, Chain<T>> {
     Buffer::new(Chain {
         first: ptr::null_mut(),
         first_at: 0,

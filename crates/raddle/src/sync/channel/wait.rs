@@ -301,7 +301,7 @@ impl Waiters {
     }
 
     /// Wakes all who wait, as the other side is gone for ever. One at a time, with the lock free in between: there may be many.
-    pub(super) fn wake_all<S: Send>(lock: &Spin<S>, waiters: impl Fn(&mut S) -> &mut Waiters) {
+    pub(super) fn wake_all<S>(lock: &Spin<S>, waiters: impl Fn(&mut S) -> &mut Waiters) {
         loop {
             let mut state = Inside::enter(lock);
             let waiters = waiters(&mut state);

@@ -77,7 +77,7 @@ impl<T> State<T> {
             return Meeting::Gone;
         }
         while let Some(waiter) = self.receivers.first() {
-            if let Some(place) = waiter.place() {
+            if let Some(place) = waiter.place::<T>() {
                 // SAFETY: the place is free, and its owner waits. A copy that is not claimed is forgotten.
                 unsafe { from.copy_to_nonoverlapping(place, 1) };
                 if self.receivers.take(waiter).claim_done() {
@@ -117,7 +117,7 @@ impl<T> State<T> {
     }
 }
 
-impl<T: Send> Zero<T> {
+impl<T> Zero<T> {
     pub(super) fn new() -> Zero<T> {
         Zero {
             state: Spin::new(State {
@@ -284,7 +284,7 @@ impl<T: Send> Zero<T> {
 }
 
 /// For selects.
-impl<T: Send> Zero<T> {
+impl<T> Zero<T> {
     pub(super) fn claim_receive(&self, mut select: Option<Enlisting<'_>>) -> Attempt {
         let own_sleep = select.as_ref().map(|select| select.commitment.sleep());
         let mut state = loop {
