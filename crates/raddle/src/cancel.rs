@@ -22,7 +22,7 @@
 //! ```
 
 use crate::carry::{self, TokenState};
-use crate::sys::clock;
+use crate::host;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
@@ -114,7 +114,7 @@ pub fn checkpoint() {
     if carry::is_cancelled() {
         unwind();
     }
-    if carry::deadline_ns().is_some_and(|at| clock::now_ns() >= at) {
+    if carry::deadline_ns().is_some_and(|at| host::now_ns() >= at) {
         unwind();
     }
 }

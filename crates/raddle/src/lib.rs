@@ -5,6 +5,8 @@ pub mod cancel;
 mod carry;
 mod futex;
 pub mod future;
+pub mod host;
+mod host_contract;
 mod inspect;
 mod interpose;
 mod machine;

@@ -19,9 +19,11 @@
 
 #![allow(unsafe_code, reason = "control blocks are memory of bodies; cells that a protocol guards")]
 
+use crate::host_contract::Host;
 use crate::record::{Graveyard, Record, fresh_ids};
 use crate::sleeper::{Kind, Sleeper};
 use crate::spin::Spin;
+use crate::sys::clock;
 use crate::sys::task::Watch;
 use raddle_context::{Arena, BodyRef, Cache, Config, KernelThread, Prepared};
 use raddle_core::run_queue::{self, RunQueue};
@@ -50,6 +52,8 @@ pub(crate) struct Settings {
 pub(crate) struct Runtime {
     // Constant.
     pub(crate) settings: Settings,
+    /// Who is asked in place of the kernel, if this is a simulation.
+    pub(crate) host: Option<Box<dyn Host>>,
     pub(crate) cores: Box<[Core]>,
     pub(crate) arena: Arena,
     /// Bodies on whose stacks the workers live.
@@ -60,6 +64,8 @@ pub(crate) struct Runtime {
     pub(crate) library_text: Vec<std::ops::Range<usize>>,
 
     // Atomic.
+    /// Threads that a simulation has had: ids are the process's, and depend on what else runs in it.
+    pub(crate) simulated: AtomicU64,
     /// Cores whose worker sleeps, or is about to.
     pub(crate) idle_cores: AtomicUsize,
     /// Where the next thread from outside goes: as many came from outside so far.
@@ -308,6 +314,8 @@ pub(crate) struct Block {
     pub(crate) slice_ns: Cell<u64>,
     /// When it was dispatched, or began to sleep.
     pub(crate) since_ns: Cell<u64>,
+    /// Its number in a simulation, from 1.
+    pub(crate) number: Cell<u64>,
     /// Where it ran last.
     pub(crate) core: Cell<*const Core>,
     /// Whose the body is, if not the usual arena's.
@@ -459,6 +467,24 @@ impl Runtime {
         let config = Config { slot_bytes, control_bytes: size_of::<Block>(), ..Config::default() };
         let arena = Arena::new(config)?;
         Ok(Some(large.get_or_init(|| arena)))
+    }
+
+    /// What time it is for this runtime's threads.
+    #[inline]
+    pub(crate) fn now_ns(&self) -> u64 {
+        match &self.host {
+            None => clock::now_ns(),
+            Some(host) => host.now_ns(),
+        }
+    }
+
+    /// The same, perhaps less exactly: for the scheduler's accounts.
+    #[inline]
+    pub(crate) fn coarse_ns(&self) -> u64 {
+        match &self.host {
+            None => clock::coarse_ns(),
+            Some(host) => host.now_ns(),
+        }
     }
 
     /// Threads that have not ended. The sum may lag by those that start and end just now.

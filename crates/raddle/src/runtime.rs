@@ -13,10 +13,12 @@
 //! What a builder is told goes before the environment.
 
 use crate::machine::Settings;
-use crate::sched::start;
+use crate::host::Host;
+use crate::sched::{simulate, start};
 use crate::settings;
 use crate::sys::clock;
 use crate::thread;
+use crate::thread::spawn::{Wishes, spawn_unchecked};
 use std::io;
 use std::panic::resume_unwind;
 use std::process::{ExitCode, Termination};
@@ -232,4 +234,41 @@ pub fn run_test<T: Termination + 'static>(builder: Builder, body: fn() -> T) {
     // An ExitCode tells what it is only in this way.
     let code = run(move || format!("{:?}", body().report()));
     assert_eq!(code, format!("{:?}", ExitCode::SUCCESS), "the test returned an error");
+}
+
+/// Runs `main` on a simulated host, on the calling kernel thread: as the first thread of a runtime of its own with one core. Returns
+/// when `main` has ended; threads that are left are abandoned where they wait.
+///
+/// # Errors
+///
+/// `Deadlock` if every thread waits for something that will never happen; as [`Builder::start`]; `InvalidInput` on a raddle thread.
+///
+/// # Panics
+///
+/// As `main` does.
+#[allow(unsafe_code, reason = "'static is what the contract asks for")]
+pub fn simulate<T: Send + 'static>(
+    host: Box<dyn Host>,
+    main: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<T> {
+    if crate::machine::ThreadRef::running().is_some() {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "a simulation is driven by a kernel thread of its own, not by a raddle thread",
+        ));
+    }
+    let runtime = simulate::runtime(host, 256 * 1024)?;
+    let wishes = Wishes { name: Some("main".into()), ..Wishes::default() };
+    // SAFETY: what is 'static outlives every thread.
+    let spawned = unsafe { spawn_unchecked(runtime, wishes, main, None) }?;
+    match simulate::drive(runtime, || spawned.thread.record.has_ended())? {
+        Ok(()) => match spawned.take().expect("a thread that has ended has left a result") {
+            Ok(value) => Ok(value),
+            Err(payload) => resume_unwind(payload),
+        },
+        Err(stuck) => Err(io::Error::new(
+            io::ErrorKind::Deadlock,
+            format!("the simulated program is stuck: all of its {} threads wait", stuck.threads),
+        )),
+    }
 }

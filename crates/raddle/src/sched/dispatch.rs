@@ -18,7 +18,8 @@
 
 #![allow(unsafe_code, reason = "switches; cells of the threads in hand")]
 
-use crate::machine::{Block, Blocks, Core, Counters, Parting, Place, ThreadRef, Worker};
+use crate::host_contract::Host;
+use crate::machine::{Block, Blocks, Core, Counters, Parting, Place, Queue, ThreadRef, Worker};
 use crate::record::RecordRef;
 use crate::sched::{timers, wake};
 use crate::sleeper::{Reason, Sleep};
@@ -31,7 +32,7 @@ use std::sync::atomic::Ordering;
 
 /// Reads the clock for `core`.
 pub(crate) fn read_clock(core: &Core) -> u64 {
-    let now = clock::coarse_ns();
+    let now = core.runtime().coarse_ns();
     core.now_ns.store(now, Ordering::Relaxed);
     now
 }
@@ -113,6 +114,15 @@ fn requeue(place: &Place, charged: Charge, array: Array, end: End, now: u64) {
     let level = block.level(&charged);
     let mut queue = core.queue.lock();
     queue.threads.push(&Blocks, thread, level, array, end);
+    if let Some(host) = &place.runtime().host {
+        let next = choose(core, &mut queue, host.as_ref()).expect("a thread was queued a moment ago");
+        if next == thread {
+            return;
+        }
+        queue.keep();
+        // SAFETY: as below.
+        return unsafe { leave(place, Some(next), Parting::Queued, now) };
+    }
     let popped = queue.threads.pop(&Blocks).expect("a thread was queued a moment ago");
     if popped.new_round {
         queue.round.begin(now);
@@ -184,12 +194,25 @@ fn pick_own(core: &'static Core, now: u64) -> Option<ThreadRef> {
         return None;
     }
     let mut queue = core.queue.lock();
+    if let Some(host) = &core.runtime().host {
+        return choose(core, &mut queue, host.as_ref());
+    }
     let popped = queue.threads.pop(&Blocks)?;
     if popped.new_round {
         queue.round.begin(now);
     }
     core.waiting.store(queue.threads.len(), Ordering::Relaxed);
     Some(popped.key)
+}
+
+/// The thread that a simulated host chooses.
+#[cold]
+fn choose(core: &Core, queue: &mut Queue, host: &dyn Host) -> Option<ThreadRef> {
+    let ready = queue.threads.len();
+    let chosen = queue.threads.iter(&Blocks).nth(host.choose(ready))?.key;
+    queue.threads.remove(&Blocks, chosen);
+    core.waiting.store(queue.threads.len(), Ordering::Relaxed);
+    Some(chosen)
 }
 
 /// Takes half of what waits on another core: the first to run, the others to this core's queue.
@@ -247,6 +270,9 @@ fn note_dispatch(core: &'static Core, thread: ThreadRef, now: u64) {
     let number = core.dispatches.load(Ordering::Relaxed) + 1;
     core.dispatches.store(number, Ordering::Release);
     let runtime = core.runtime();
+    if let Some(host) = &runtime.host {
+        host.dispatched(block.number.get());
+    }
     let deadline = core.next_deadline_ns.load(Ordering::Relaxed);
     let someone_waits = core.waiting.load(Ordering::Relaxed) > 0;
     let look_at = if someone_waits { deadline.min(now + charge.left_ns()) } else { deadline };

@@ -191,17 +191,25 @@ pub(crate) extern "C" fn on_signal(_signal: c_int, _info: *mut libc::siginfo_t, 
         return;
     }
     count_up(thread);
+    // Asked again: before this line another signal may have come, whose handler moved the thread.
+    let worker = place_of(thread).worker;
     // SAFETY: the kernel's argument, used while the handler runs.
     let mut frame = unsafe { SignalFrame::from_handler(context) };
-    if !frame.may_switch(&worker.kernel_thread) || puts_off(worker, &frame) {
+    if !frame.may_switch(&worker.kernel_thread) {
         count_down(thread);
         return;
     }
     // SAFETY: the thread's own errno, which the interrupted code may be about to read.
     let errno = unsafe { *libc::__errno_location() };
-    worker.flags.fetch_or(flag::PREEMPT, Ordering::Relaxed);
-    act_on_notes(thread);
-    // SAFETY: on return the frame goes to the worker that runs this now, perhaps another one; nothing switches before.
+    if !puts_off(worker, &frame) {
+        worker.flags.fetch_or(flag::PREEMPT, Ordering::Relaxed);
+        act_on_notes(thread);
+    }
+    // Until the kernel has taken the frame back: a handler that came in between would move the thread, and the frame would give
+    // its new kernel thread the alternate stack of this one.
+    task::block_signals();
+    // SAFETY: on return the frame goes to the worker that runs this now, perhaps another one; nothing switches before. The mask
+    // returns with the frame.
     unsafe {
         frame.resume_on(&place_of(thread).worker.kernel_thread);
         *libc::__errno_location() = errno;

@@ -10,6 +10,7 @@
 //! | `recruit` | new workers, without libc's help |
 //! | `monitor` | the kernel thread that watches: slices, deadlines, blocked workers |
 //! | `start` | a runtime's beginning |
+//! | `simulate` | a runtime on a simulated host, driven by the calling kernel thread |
 //!
 //! Arrows go up the table: `enter` uses `dispatch`, which uses `wake`, and never the other way round.
 //! Everything here runs with preemption forbidden ([`Place`](crate::machine::Place) proves it) or on a kernel thread's own stack. It never allocates and
@@ -19,6 +20,7 @@ pub(crate) mod dispatch;
 pub(crate) mod enter;
 pub(crate) mod monitor;
 pub(crate) mod recruit;
+pub(crate) mod simulate;
 pub(crate) mod start;
 pub(crate) mod timers;
 pub(crate) mod wake;

@@ -9,6 +9,7 @@
 
 use crate::machine::{Core, Orders, Recruit, Recruits, Runtime};
 use crate::sched::worker;
+use crate::sys::task;
 use raddle_context::KernelThread;
 use std::io;
 use std::mem::MaybeUninit;
@@ -87,6 +88,8 @@ pub(crate) fn launch(runtime: &'static Runtime, core: Option<&'static Core>) -> 
 unsafe fn main_of_worker(orders: *mut u8) {
     // SAFETY: the caller's.
     let orders: &'static mut Orders = unsafe { &mut *orders.cast::<Orders>() };
+    task::want_exact_timers();
+    task::set_name(c"raddle-worker");
     match KernelThread::enter() {
         Ok(kernel_thread) => worker::work(worker::report(orders, kernel_thread)),
         Err(error) => {

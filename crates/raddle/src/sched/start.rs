@@ -3,6 +3,7 @@
 
 #![allow(unsafe_code, reason = "leaked runtime behind a pointer; signal handler; pthread_atfork")]
 
+use crate::host_contract::Host;
 use crate::machine::{Block, Core, MonitorWord, Recruits, Runtime, Settings, Spares, ThreadRef};
 use crate::sched::{enter, monitor, recruit};
 use crate::spin::Spin;
@@ -41,25 +42,45 @@ pub(crate) fn get_or_start(settings: impl FnOnce() -> io::Result<Settings>) -> i
 }
 
 fn start(settings: Settings) -> io::Result<&'static Runtime> {
-    raddle_context::check()?;
+    let signal = settings.signal;
+    let runtime = build(settings, None)?;
     task::register_barrier().map_err(|error| {
         io::Error::new(
             error.kind(),
             format!("raddle needs membarrier(2), which this kernel or sandbox refuses: {error}"),
         )
     })?;
+    handle_signal(signal)?;
+    recruit_workers(runtime)?;
+    std::thread::Builder::new()
+        .name("raddle-monitor".into())
+        .stack_size(128 * 1024)
+        .spawn(move || monitor::watch(runtime))?;
+    RUNTIME.store(ptr::from_ref(runtime).cast_mut(), Ordering::Release);
+    Ok(runtime)
+}
+
+/// A runtime without workers.
+///
+/// # Errors
+///
+/// What is missing to run threads here; settings that no arena can be made with.
+pub(crate) fn build(settings: Settings, host: Option<Box<dyn Host>>) -> io::Result<&'static Runtime> {
+    raddle_context::check()?;
     clock::calibrate();
+    forget_in_children();
     overflow::install(describe_overflow)?;
     let arena = Arena::new(raddle_context::Config {
         slot_bytes: settings.stack_bytes,
         control_bytes: size_of::<Block>(),
         ..Default::default()
     })?;
-    let now = clock::now_ns();
+    let now = host.as_ref().map_or_else(clock::now_ns, |host| host.now_ns());
     let cores = (0..settings.cores).map(|index| Core::new(index, arena.cache(), now)).collect();
-    let signal = settings.signal;
     let runtime: &'static Runtime = Box::leak(Box::new(Runtime {
         settings,
+        host,
+        simulated: AtomicU64::new(0),
         cores,
         arena,
         workers_arena: Arena::new(raddle_context::Config::default())?,
@@ -77,8 +98,11 @@ fn start(settings: Settings) -> io::Result<&'static Runtime> {
     for core in &runtime.cores {
         core.runtime.store(ptr::from_ref(runtime).cast_mut(), Ordering::Release);
     }
-    handle_signal(signal)?;
-    forget_in_children();
+    Ok(runtime)
+}
+
+/// A worker for each core, and a spare.
+fn recruit_workers(runtime: &'static Runtime) -> io::Result<()> {
     for (count, core) in runtime.cores.iter().enumerate() {
         recruit::refill(runtime)?;
         if !recruit::launch(runtime, Some(core)) {
@@ -89,13 +113,7 @@ fn start(settings: Settings) -> io::Result<&'static Runtime> {
         }
     }
     recruit::launch(runtime, None);
-    recruit::refill(runtime)?;
-    std::thread::Builder::new()
-        .name("raddle-monitor".into())
-        .stack_size(128 * 1024)
-        .spawn(move || monitor::watch(runtime))?;
-    RUNTIME.store(ptr::from_ref(runtime).cast_mut(), Ordering::Release);
-    Ok(runtime)
+    recruit::refill(runtime)
 }
 
 fn handle_signal(signal: i32) -> io::Result<()> {

@@ -6,7 +6,6 @@
 use crate::machine::{Blocks, Core, Place, ThreadRef};
 use crate::sched::wake::wake;
 use crate::sleeper::{Reason, Sleep};
-use crate::sys::clock;
 use raddle_core::state::Ticket;
 use std::sync::atomic::Ordering;
 
@@ -32,7 +31,7 @@ pub(crate) fn disarm(thread: ThreadRef) {
 
 /// Ends the sleeps of `core` whose time has come. `here` as for [`wake`]. Says when to look again.
 pub(crate) fn expire(core: &'static Core, here: Option<&'static Core>) -> u64 {
-    let now = clock::now_ns();
+    let now = core.runtime().now_ns();
     let mut wheel = core.timers.lock();
     wheel.expire(&Blocks, now, &mut |thread: ThreadRef| {
         let ticket = Ticket::from_bits(thread.block().timer_ticket.get());

@@ -4,7 +4,7 @@
 
 use crate::machine::{Blocks, Core, Counters, Runtime, ThreadRef, Worker, flag};
 use crate::sleeper::{Foreign, Kind, Reason, Sleep};
-use crate::sys::{clock, futex};
+use crate::sys::futex;
 use raddle_core::run_queue::{Array, End};
 use raddle_core::slice::{self, may_preempt};
 use raddle_core::state::Woke;
@@ -79,7 +79,7 @@ fn ready(thread: ThreadRef, here: Option<&'static Core>) {
     let (target, now) = match here {
         // The time of the last dispatch will do: what is asked is how long the thread slept.
         Some(core) => (choose(core), core.dispatched_at_ns.load(Ordering::Relaxed)),
-        None => (choose_from_outside(home), clock::coarse_ns()),
+        None => (choose_from_outside(home), runtime.coarse_ns()),
     };
     credit_sleep(thread, target, now);
     submit(target, thread, now, here);
@@ -87,6 +87,10 @@ fn ready(thread: ThreadRef, here: Option<&'static Core>) {
 
 /// Makes a new thread ready, on the creator's core or, from outside, on any.
 pub(crate) fn ready_new(thread: ThreadRef, runtime: &'static Runtime, here: Option<&'static Core>) {
+    if runtime.host.is_some() {
+        let number = runtime.simulated.fetch_add(1, Ordering::Relaxed) + 1;
+        thread.block().number.set(number);
+    }
     let here = here.filter(|core| std::ptr::eq(core.runtime(), runtime));
     let (target, now) = match here {
         Some(core) => {
@@ -96,7 +100,7 @@ pub(crate) fn ready_new(thread: ThreadRef, runtime: &'static Runtime, here: Opti
         None => {
             let turn = runtime.turn.fetch_add(1, Ordering::Relaxed);
             let home = &runtime.cores[turn % runtime.cores.len()];
-            (choose_from_outside(home), clock::coarse_ns())
+            (choose_from_outside(home), runtime.coarse_ns())
         }
     };
     submit(target, thread, now, here);
@@ -149,7 +153,8 @@ fn submit(target: &'static Core, thread: ThreadRef, now_ns: u64, here: Option<&'
     }
     match here {
         Some(core) if std::ptr::eq(core, target) => {
-            if array == Array::Active && may_preempt(level, level_at_dispatch(core)) {
+            let preempts = runtime.settings.preempts && array == Array::Active;
+            if preempts && may_preempt(level, level_at_dispatch(core)) {
                 // The caller itself is the one to give way, when it leaves the runtime.
                 // SAFETY: the core has a worker: the caller's.
                 let worker = unsafe { &*core.worker.load(Ordering::Relaxed) };

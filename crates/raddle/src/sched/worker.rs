@@ -18,8 +18,6 @@ use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 /// The calling kernel thread as a worker, known to the runtime. `orders` are its own. Neither allocates nor calls libc.
 pub(super) fn report(orders: &'static mut Orders, kernel_thread: KernelThread) -> &'static Worker {
-    task::want_exact_timers();
-    task::set_name(c"raddle-worker");
     // SAFETY: runtimes and cores are never freed.
     let (runtime, core) = unsafe { (&*orders.runtime, orders.core.as_ref()) };
     let worker: &'static Worker = orders.worker.write(Worker {

@@ -24,6 +24,18 @@ pub(crate) fn send_signal(id: i32, signal: c_int) {
     };
 }
 
+/// Blocks every signal for the calling kernel thread, until its mask is set again: by a handler's return, for one.
+pub(crate) fn block_signals() {
+    let all = u64::MAX;
+    // SAFETY: the kernel reads 8 bytes of a local.
+    unsafe {
+        system_call(
+            libc::SYS_rt_sigprocmask,
+            [libc::SIG_BLOCK as usize, (&raw const all).expose_provenance(), 0, size_of::<u64>(), 0, 0],
+        );
+    }
+}
+
 /// Lets the kernel run another kernel thread here.
 pub(crate) fn yield_processor() {
     // SAFETY: no arguments.

@@ -3,12 +3,13 @@
 #![allow(unsafe_code, reason = "the record of the running thread")]
 
 use crate::cancel;
+use crate::host;
 use crate::machine::ThreadRef;
 use crate::park::{self, Wait};
 use crate::record::{Record, RecordRef};
 use crate::sched::enter::Here;
 use crate::sleeper::{Foreign, Reason};
-use crate::sys::{clock, task};
+use crate::sys::task;
 use std::cell::OnceCell;
 use std::fmt;
 use std::io;
@@ -20,7 +21,7 @@ use std::time::{Duration, Instant};
 /// A handle to a thread: raddle's, or a plain kernel thread that uses this crate. As `std::thread::Thread`.
 #[derive(Clone)]
 pub struct Thread {
-    pub(super) record: RecordRef,
+    pub(crate) record: RecordRef,
 }
 
 /// Tells threads apart: no two that this process ever has share one.
@@ -144,7 +145,7 @@ pub fn sleep(duration: Duration) {
     sleep_until_ns(deadline_in(duration));
 }
 
-/// Waits until `deadline`; not at all if it has passed.
+/// Waits until `deadline`; not at all if it has passed. In a simulation use `time::sleep_until`: `std`'s clock is the kernel's.
 pub fn sleep_until(deadline: Instant) {
     sleep(deadline.saturating_duration_since(Instant::now()));
 }
@@ -163,7 +164,7 @@ fn sleep_until_ns(deadline_ns: u64) {
 /// `duration` from now, on the clock that timers run by.
 fn deadline_in(duration: Duration) -> u64 {
     let ns = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-    clock::now_ns().saturating_add(ns)
+    host::now_ns().saturating_add(ns)
 }
 
 /// Lets every other thread that is ready on this core run first.

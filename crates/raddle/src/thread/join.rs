@@ -1,6 +1,6 @@
 //! `spawn` and the handle that joins.
 
-use super::spawn::{Spawned, Wishes, spawn_unchecked};
+use super::spawn::{Spawned, Wishes, runtime, spawn_unchecked};
 use super::{Builder, Thread};
 use std::future::Future;
 use std::pin::Pin;
@@ -94,5 +94,5 @@ where
     T: Send + 'static,
 {
     // SAFETY: what is 'static outlives every thread.
-    unsafe { spawn_unchecked(wishes, main, None) }.map(JoinHandle::new)
+    unsafe { spawn_unchecked(runtime()?, wishes, main, None) }.map(JoinHandle::new)
 }

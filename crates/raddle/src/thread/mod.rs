@@ -5,7 +5,7 @@ mod current;
 mod join;
 mod priority;
 mod scope;
-mod spawn;
+pub(crate) mod spawn;
 
 pub use builder::Builder;
 pub use current::{

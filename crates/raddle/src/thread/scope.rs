@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code, reason = "threads that borrow")]
 
-use super::spawn::{ScopeData, Spawned, spawn_unchecked};
+use super::spawn::{ScopeData, Spawned, runtime, spawn_unchecked};
 use super::{Builder, Result, Thread, current, park};
 use crate::cancel;
 use std::marker::PhantomData;
@@ -131,7 +131,7 @@ impl Builder {
         let data = Some(scope.data.clone());
         // SAFETY: `scope` returns, or unwinds, only when every thread of it has dropped its packet, after which nothing of
         // `main` and its value is left.
-        let spawned = unsafe { spawn_unchecked(self.into_wishes(), main, data) }?;
+        let spawned = unsafe { spawn_unchecked(runtime()?, self.into_wishes(), main, data) }?;
         Ok(ScopedJoinHandle { spawned, scope: PhantomData })
     }
 }

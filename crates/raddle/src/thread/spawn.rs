@@ -27,15 +27,15 @@ pub type Result<T> = std::result::Result<T, Box<dyn Any + Send + 'static>>;
 
 /// What a builder asks for.
 #[derive(Debug, Default)]
-pub(super) struct Wishes {
-    pub(super) name: Option<String>,
-    pub(super) stack_bytes: Option<usize>,
-    pub(super) priority: Option<Priority>,
+pub(crate) struct Wishes {
+    pub(crate) name: Option<String>,
+    pub(crate) stack_bytes: Option<usize>,
+    pub(crate) priority: Option<Priority>,
 }
 
 /// What the threads of a scope have in common.
 #[derive(Debug)]
-pub(super) struct ScopeData {
+pub(crate) struct ScopeData {
     pub(super) running: AtomicUsize,
     pub(super) a_thread_panicked: AtomicBool,
     pub(super) main: RecordRef,
@@ -121,8 +121,8 @@ impl ScopeData {
 }
 
 /// A thread that was started: its handle's end of what they share.
-pub(super) struct Spawned<T> {
-    pub(super) thread: Thread,
+pub(crate) struct Spawned<T> {
+    pub(crate) thread: Thread,
     shared: NonNull<Shared<T>>,
 }
 
@@ -150,13 +150,13 @@ impl<T> Spawned<T> {
         self.take().expect("a thread that has ended has left a result")
     }
 
-    fn take(&self) -> Option<Result<T>> {
+    pub(crate) fn take(&self) -> Option<Result<T>> {
         // SAFETY: the thread is settled, and this handle is not shared.
         unsafe { (*self.shared().result.get()).take() }
     }
 
     /// Whether the thread's function has returned.
-    pub(super) fn is_finished(&self) -> bool {
+    pub(crate) fn is_finished(&self) -> bool {
         self.shared().progress.load(Ordering::Acquire) == SETTLED
     }
 }
@@ -207,7 +207,8 @@ impl<T> Future for Spawned<T> {
 /// # Safety
 ///
 /// What `main` and its value borrow outlives the thread.
-pub(super) unsafe fn spawn_unchecked<F, T>(
+pub(crate) unsafe fn spawn_unchecked<F, T>(
+    runtime: &'static Runtime,
     wishes: Wishes,
     main: F,
     scope: Option<Arc<ScopeData>>,
@@ -223,7 +224,6 @@ where
             "a thread's name must not contain a NUL byte",
         ));
     }
-    let runtime = runtime()?;
     let large = runtime.arena_for(wishes.stack_bytes)?;
     let (mut body, id) = match large {
         Some(arena) => (arena.make()?, None),
