@@ -82,6 +82,20 @@ pub(crate) fn give_way(place: Place) {
     requeue(&place, charged, Array::Expired, End::Back, now);
 }
 
+/// The calling thread has spawned one more. If many wait by now it lets them run first: their bodies come back, warm, for those that
+/// it spawns next. Otherwise a burst of a hundred thousand short threads would touch as many stacks, most of them cold.
+pub(crate) fn after_spawn(place: Place) {
+    /// About what the caches of bodies hold.
+    const BACKLOG: usize = 96;
+    let core = place.core();
+    if core.waiting.load(Ordering::Relaxed) < BACKLOG || !place.runtime().settings.preempts {
+        return;
+    }
+    let now = read_clock(core);
+    let (_, charged) = charge(place.thread, now);
+    requeue(&place, charged, Array::Active, End::Back, now);
+}
+
 /// Another thread is to run in place of the calling one, which has not asked for it: its slice is over, or somebody who waited
 /// long has woken.
 pub(crate) fn preempt(place: Place) {

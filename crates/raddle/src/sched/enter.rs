@@ -62,6 +62,12 @@ impl Here {
         dispatch::sleep(self.place(), sleep);
     }
 
+    /// Has spawned a thread, and lets others run if too many wait.
+    #[inline]
+    pub(crate) fn after_spawn(&self) {
+        dispatch::after_spawn(self.place());
+    }
+
     /// Lets others run.
     #[inline]
     pub(crate) fn give_way(&self) {

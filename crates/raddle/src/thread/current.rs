@@ -10,11 +10,11 @@ use crate::record::{Record, RecordRef};
 use crate::sched::enter::Here;
 use crate::sleeper::{Foreign, Reason};
 use crate::sys::task;
-use std::cell::OnceCell;
+use std::cell::Cell;
 use std::fmt;
 use std::io;
 use std::num::{NonZero, NonZeroU64};
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -73,22 +73,39 @@ pub(crate) fn unpark(record: &RecordRef) {
 }
 
 thread_local! {
-    /// Of a kernel thread that is no worker's.
-    static FOREIGN: OnceCell<RecordRef> = const { OnceCell::new() };
+    /// Of a kernel thread that is no worker's; null before it is asked for. Without a destructor, so that it can be asked to the
+    /// very end: whoever parks in the last destructors is unparked through the record that it gave away there.
+    static FOREIGN: Cell<*mut Record> = const { Cell::new(ptr::null_mut()) };
+    static FORGETS: Forgets = const { Forgets };
+}
+
+struct Forgets;
+
+impl Drop for Forgets {
+    fn drop(&mut self) {
+        if let Some(own) = NonNull::new(FOREIGN.replace(ptr::null_mut())) {
+            // SAFETY: the cell's own reference, taken out a moment ago.
+            drop(unsafe { RecordRef::from_raw(own) });
+        }
+    }
 }
 
 fn own_record() -> RecordRef {
-    match ThreadRef::running() {
+    if let Some(thread) = ThreadRef::running() {
         // SAFETY: the calling thread.
-        Some(thread) => unsafe { record_of(thread) },
-        None => {
-            let make = || {
-                let name = std::thread::current().name().map(Box::from);
-                RecordRef::of_kernel_thread(name, Foreign::mine().sleeper())
-            };
-            FOREIGN.try_with(|own| own.get_or_init(make).clone()).unwrap_or_else(|_| make())
-        }
+        return unsafe { record_of(thread) };
     }
+    let own = NonNull::new(FOREIGN.get()).unwrap_or_else(|| {
+        let name = std::thread::current().name().map(Box::from);
+        let new = RecordRef::of_kernel_thread(name, Foreign::mine().sleeper()).into_raw();
+        FOREIGN.set(new);
+        // The first access registers the destructor.
+        let _ = FORGETS.try_with(|_| ());
+        // SAFETY: a reference is not null.
+        unsafe { NonNull::new_unchecked(new) }
+    });
+    // SAFETY: the cell's own reference, which it keeps.
+    unsafe { second_of(own) }
 }
 
 /// The record of the running thread.
@@ -99,7 +116,17 @@ fn own_record() -> RecordRef {
 unsafe fn record_of(thread: ThreadRef) -> RecordRef {
     let raw: *mut Record = thread.block().record.load(Ordering::Relaxed);
     let raw = NonNull::new(raw).expect("a running thread has its record");
-    // SAFETY: the block has a reference of its own as long as the thread runs; it is kept, and a second one returned.
+    // SAFETY: the block has a reference of its own as long as the thread runs.
+    unsafe { second_of(raw) }
+}
+
+/// A second reference.
+///
+/// # Safety
+///
+/// `raw` is a reference that somebody keeps.
+unsafe fn second_of(raw: NonNull<Record>) -> RecordRef {
+    // SAFETY: taken up for a moment, and kept.
     unsafe {
         let own = RecordRef::from_raw(raw);
         let second = own.clone();

@@ -276,7 +276,9 @@ where
     let here = Here::enter();
     let core = here.as_ref().map(|here| here.place().core());
     wake::ready_new(thread, runtime, core);
-    drop(here);
+    if let Some(here) = here {
+        here.after_spawn();
+    }
     Ok(Spawned { thread: thread_handle, shared })
 }
 
