@@ -57,6 +57,9 @@ const ARRAY_SHIFT: u32 = 6;
 const LEVEL_MASK: u8 = LEVELS as u8 - 1;
 
 impl<K: Copy> Link<K> {
+    /// Where in a link the byte stands that is 0 in no queue: for debuggers.
+    pub const PLACE_OFFSET: usize = std::mem::offset_of!(Link<K>, place);
+
     /// A link of a member that is in no queue.
     pub const fn new() -> Link<K> {
         Link { node: Node::new(), place: Cell::new(0) }

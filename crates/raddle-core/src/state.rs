@@ -11,8 +11,8 @@
 //!     ▲                                   │     │
 //!     │                           wake ①  │     │ fall_asleep ② (whoever runs after it on its core)
 //!     │                                   ▼     ▼
-//!     └──── prepare, later ──────────── WOKEN ◀─ ASLEEP
-//!                                           wake ③
+//!     └──── prepare, later ──────────── WOKEN ◀─ ASLEEP ── hold ──▶ HELD
+//!                                           wake ③   ◀── dropped ──
 //! ```
 //!
 //! A *sleep* has a number. Whoever is to wake the thread holds a [`Ticket`] with that number: a timer, a queue of a mutex, a
@@ -23,6 +23,9 @@
 //! ① finds the thread still on its way to sleep: nothing is to be done, as the thread, or ② on its behalf, sees it.
 //! ② says that the thread is off its stack, wholly saved. ③ is therefore the one that may make it runnable.
 //!
+//! HELD is asleep with somebody's finger on it: who prints backtraces *holds* a sleeping thread while it looks at the stack. A waker
+//! that comes meanwhile spins, so a hold is short and its holder waits for nobody.
+//!
 //! The memory of the word must stay valid as long as anybody has a ticket, so words are never freed, only used again by a
 //! later thread, which goes on counting where the former stopped. 2^40 sleeps of 50 ns pass in 15 hours; for a false match the
 //! ticket must be as old, to the number.
@@ -30,7 +33,7 @@
 //! Rejected: a flag that every waker sets and the sleeper clears (a late time-out then wakes the next sleep); a lock around
 //! sleeper and wakers (timers and queues have locks of their own, in opposite orders).
 
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering, spin_loop};
 
 /// Nobody may wake it: it runs, or is ready to.
 const AWAKE: u64 = 0;
@@ -40,6 +43,8 @@ const PREPARING: u64 = 1;
 const ASLEEP: u64 = 2;
 /// Somebody has woken it; the reason stands beside it.
 const WOKEN: u64 = 3;
+/// Asleep, and somebody looks at its stack: whoever would wake it waits a moment.
+const HELD: u64 = 4;
 
 const PHASE: u64 = 0xff;
 const REASON_SHIFT: u32 = 8;
@@ -150,6 +155,11 @@ impl State {
                 _ if now & NUMBER != ticket.0 => return Woke::TooLate,
                 PREPARING => Woke::OnItsWay,
                 ASLEEP => Woke::Asleep,
+                HELD => {
+                    spin_loop();
+                    now = self.0.load(Ordering::Relaxed);
+                    continue;
+                }
                 _ => return Woke::TooLate,
             };
             let woken = ticket.0 | u64::from(reason) << REASON_SHIFT | WOKEN;
@@ -169,7 +179,48 @@ impl State {
 
     /// Whether the thread is off its stack at this moment: for those who print lists of threads.
     pub fn is_asleep(&self) -> bool {
-        self.0.load(Ordering::Relaxed) & PHASE == ASLEEP
+        matches!(self.0.load(Ordering::Relaxed) & PHASE, ASLEEP | HELD)
+    }
+
+    /// Keeps a sleeping thread asleep as long as the value lives, so that its stack can be looked at; `None` if it does not sleep, or
+    /// somebody else holds it.
+    ///
+    /// Wakers spin meanwhile: the caller keeps it short, and waits for nobody.
+    ///
+    /// ```
+    /// use raddle_core::state::{State, Woke};
+    /// let state = State::new();
+    /// assert!(state.hold().is_none());
+    /// let ticket = state.prepare();
+    /// assert_eq!(state.fall_asleep(ticket), Ok(()));
+    /// drop(state.hold().expect("it sleeps"));
+    /// assert_eq!(state.wake(ticket, 0), Woke::Asleep);
+    /// ```
+    pub fn hold(&self) -> Option<Held<'_>> {
+        let now = self.0.load(Ordering::Relaxed);
+        if now & PHASE != ASLEEP {
+            return None;
+        }
+        // Acquire: what was saved before the thread fell asleep is about to be read.
+        self.0
+            .compare_exchange(now, now & !PHASE | HELD, Ordering::Acquire, Ordering::Relaxed)
+            .ok()?;
+        Some(Held { state: self, asleep: now })
+    }
+}
+
+/// A sleeping thread that nobody can wake while this lives: see [`State::hold`].
+#[derive(Debug)]
+#[must_use = "dropped, the thread can be woken again"]
+pub struct Held<'a> {
+    state: &'a State,
+    asleep: u64,
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        // No exchange: while the word says HELD nobody else changes it. Release: whoever wakes the thread next comes after the look.
+        self.state.0.store(self.asleep, Ordering::Release);
     }
 }
 
@@ -210,6 +261,20 @@ mod tests {
         assert_eq!(state.fall_asleep(ticket), Err(3));
         assert_eq!(state.retract(ticket), Err(3));
         assert_eq!(state.wake(ticket, 4), Woke::TooLate);
+    }
+
+    #[test]
+    fn a_thread_is_held_by_one_at_a_time_and_only_asleep() {
+        let state = State::new();
+        let ticket = state.prepare();
+        assert!(state.hold().is_none());
+        assert_eq!(state.fall_asleep(ticket), Ok(()));
+        let held = state.hold();
+        assert!(held.is_some() && state.is_asleep() && state.hold().is_none());
+        assert_eq!(state.reason(ticket), None);
+        drop(held);
+        assert_eq!(state.wake(ticket, 5), Woke::Asleep);
+        assert!(state.hold().is_none());
     }
 
     #[test]

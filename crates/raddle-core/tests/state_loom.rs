@@ -82,3 +82,41 @@ fn a_wake_publishes_what_came_before_it() {
         waker.join().unwrap();
     });
 }
+
+/// While somebody holds the sleeper, its waker waits; no wake is lost, and what the holder reads nobody writes meanwhile.
+#[test]
+fn a_held_sleeper_is_woken_after_the_look() {
+    loom::model(|| {
+        let state = Arc::new(State::new());
+        // Stands for the stack: written before the sleep, and by whoever runs the thread after it.
+        let stack = Arc::new(loom::cell::UnsafeCell::new(0));
+        let ticket = state.prepare();
+        stack.with_mut(|stack| unsafe { *stack = 1 });
+        let looker = {
+            let (state, stack) = (state.clone(), stack.clone());
+            loom::thread::spawn(move || {
+                if let Some(_held) = state.hold() {
+                    stack.with(|stack| assert_eq!(unsafe { *stack }, 1));
+                }
+            })
+        };
+        let waker = {
+            let (state, stack) = (state.clone(), stack.clone());
+            loom::thread::spawn(move || {
+                let woke = state.wake(ticket, 7);
+                if woke == Woke::Asleep {
+                    stack.with_mut(|stack| unsafe { *stack = 2 });
+                }
+                woke
+            })
+        };
+        let slept = state.fall_asleep(ticket);
+        match waker.join().unwrap() {
+            Woke::Asleep => assert_eq!(slept, Ok(())),
+            Woke::OnItsWay => assert_eq!(slept, Err(7)),
+            Woke::TooLate => panic!("the only waker was told that it is too late"),
+        }
+        looker.join().unwrap();
+        assert_eq!(state.reason(ticket), Some(7));
+    });
+}

@@ -98,8 +98,9 @@ impl Wait {
                 let _ = self.sleep.state().wake(self.sleep.ticket, Reason::TIMED_OUT.0);
                 continue;
             }
-            // A late waker of an earlier sleep may have left a 1.
-            foreign.word.store(0, std::sync::atomic::Ordering::Relaxed);
+            // A waker, perhaps a late one of an earlier sleep, may have left a 1. An exchange, not a store: a store that the
+            // processor still holds back would overwrite the 1 of a waker that comes now, after the look below.
+            foreign.word.swap(0, std::sync::atomic::Ordering::Acquire);
             if self.sleep.reason().is_none() {
                 futex::wait(&foreign.word, 0, deadline_ns);
             }

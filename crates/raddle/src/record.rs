@@ -24,11 +24,11 @@ pub(crate) struct Record {
     // Constant.
     pub(crate) id: u64,
     pub(crate) name: Option<Box<str>>,
-    /// The thread's own: to wake it from `park`.
-    pub(crate) sleeper: NonNull<Sleeper>,
-
     /// `park`'s token: EMPTY, NOTIFIED, or the bits of the ticket under which the thread is parked.
     token: AtomicU64,
+    /// With which sleeper it parks: written by the thread before it puts a ticket into `token`. Not constant: in a child that it
+    /// forked, a raddle thread sleeps as a kernel thread does.
+    parker: AtomicPtr<Sleeper>,
 
     /// RUNNING, ENDED, or the bits of the ticket under which the joiner sleeps.
     end: AtomicU64,
@@ -58,6 +58,7 @@ impl Record {
     /// Says that the thread parks under `sleep`. False if a token came first, which is taken.
     pub(crate) fn parks(&self, sleep: &Sleep) -> bool {
         let bits = sleep.ticket.to_bits();
+        self.parker.store(sleep.sleeper.as_ptr(), Ordering::Relaxed);
         match self.token.compare_exchange(EMPTY, bits, Ordering::Release, Ordering::Acquire) {
             Ok(_) => true,
             Err(_) => {
@@ -76,7 +77,8 @@ impl Record {
     pub(crate) fn put_token(&self) -> Option<Sleep> {
         match self.token.swap(NOTIFIED, Ordering::AcqRel) {
             EMPTY | NOTIFIED => None,
-            bits => Some(Sleep { sleeper: self.sleeper, ticket: Ticket::from_bits(bits) }),
+            bits => NonNull::new(self.parker.load(Ordering::Relaxed))
+                .map(|sleeper| Sleep { sleeper, ticket: Ticket::from_bits(bits) }),
         }
     }
 
@@ -137,8 +139,8 @@ impl Record {
             next_dead: Cell::new(ptr::null_mut()),
             id,
             name,
-            sleeper,
             token: AtomicU64::new(EMPTY),
+            parker: AtomicPtr::new(sleeper.as_ptr()),
             end: AtomicU64::new(RUNNING),
             joiner: AtomicPtr::new(ptr::null_mut()),
         }

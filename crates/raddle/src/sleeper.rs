@@ -8,6 +8,7 @@
 
 use crate::spin::Spin;
 use raddle_core::state::{State, Ticket};
+use std::cell::Cell;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -128,38 +129,38 @@ pub(crate) struct Foreign {
 static FREE: Spin<Vec<&'static Foreign>> = Spin::new(Vec::new());
 
 thread_local! {
-    static MINE: Borrowed = Borrowed::new();
+    /// Without a destructor, so that it can be asked to the very end.
+    static MINE: Cell<Option<&'static Foreign>> = const { Cell::new(None) };
+    static GIVES_BACK: GivesBack = const { GivesBack };
 }
 
-struct Borrowed(&'static Foreign);
+struct GivesBack;
 
-impl Borrowed {
-    fn new() -> Borrowed {
-        let free = FREE.lock().pop();
-        Borrowed(free.unwrap_or_else(|| {
-            Box::leak(Box::new(Foreign {
-                sleeper: Sleeper::new(Kind::KernelThread),
-                word: AtomicU32::new(0),
-            }))
-        }))
-    }
-}
-
-impl Drop for Borrowed {
+impl Drop for GivesBack {
     fn drop(&mut self) {
-        FREE.lock().push(self.0);
+        if let Some(mine) = MINE.take() {
+            FREE.lock().push(mine);
+        }
     }
 }
 
 impl Foreign {
-    /// The calling kernel thread's. In its last destructors, when its own is gone, one that is never given back.
+    /// The calling kernel thread's: the same until its last destructors. There it may be a second one, which is never given back.
     pub(crate) fn mine() -> &'static Foreign {
-        MINE.try_with(|mine| mine.0).unwrap_or_else(|_| {
-            let borrowed = Borrowed::new();
-            let foreign = borrowed.0;
-            std::mem::forget(borrowed);
-            foreign
-        })
+        if let Some(mine) = MINE.get() {
+            return mine;
+        }
+        let free = FREE.lock().pop();
+        let mine = free.unwrap_or_else(|| {
+            Box::leak(Box::new(Foreign {
+                sleeper: Sleeper::new(Kind::KernelThread),
+                word: AtomicU32::new(0),
+            }))
+        });
+        MINE.set(Some(mine));
+        // The first access registers the destructor.
+        let _ = GIVES_BACK.try_with(|_| ());
+        mine
     }
 
     pub(crate) fn sleeper(&'static self) -> NonNull<Sleeper> {

@@ -64,7 +64,8 @@ impl Bucket {
 #[inline]
 fn index_of(address: usize) -> usize {
     // Fibonacci hashing: the upper bits depend on all lower ones.
-    ((address as u64 >> 2).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - BUCKETS.trailing_zeros())) as usize
+    ((address as u64 >> 2).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - BUCKETS.trailing_zeros()))
+        as usize
 }
 
 #[inline]

@@ -119,7 +119,9 @@ fn examine(core: &'static Core, look: &mut Look, now: u64) -> u64 {
     let slice_end = core.slice_end_ns.load(Ordering::Relaxed);
     again = again.min(slice_end.max(now + SECOND_LOOK_NS / 4));
     let shall_preempt = core.runtime().settings.preempts && (now >= slice_end || better_waits(core, now));
-    if !shall_preempt && !(is_same && now >= core.dispatched_at_ns.load(Ordering::Relaxed) + wake::STEP_NS) {
+    let ran_ns = now.saturating_sub(core.dispatched_at_ns.load(Ordering::Relaxed));
+    let may_be_blocked = is_same && ran_ns >= wake::STEP_NS;
+    if !shall_preempt && !may_be_blocked {
         return again;
     }
     // SAFETY: workers are never freed; a core has one.

@@ -7,11 +7,11 @@
 //! The release looks at the word once more after it has let go (to wake somebody). In safe code the lock lives until then: whoever
 //! releases it has borrowed it.
 
+use super::spinning;
 use crate::cancel;
 use crate::futex::{self, End, Ended, Request};
 use crate::sched::enter::Here;
 use crate::sleeper::Reason;
-use super::spinning;
 use crate::sys::clock;
 use raddle_core::lock_word::{LockWord, Release, Role};
 
@@ -65,7 +65,8 @@ impl RawMutex {
                 return true;
             }
             let is_owed = role == Role::Woken
-                && since_ns.is_some_and(|since| clock::coarse_ns().saturating_sub(since) > PATIENCE_NS);
+                && since_ns
+                    .is_some_and(|since| clock::coarse_ns().saturating_sub(since) > PATIENCE_NS);
             if !self.word.announce(role, is_owed) {
                 continue;
             }
@@ -73,7 +74,8 @@ impl RawMutex {
             // Whoever has waited goes before those who have not.
             let end = if since_ns.is_some() { End::Front } else { End::Back };
             since_ns.get_or_insert_with(clock::coarse_ns);
-            let request = Request { address: self.address(), tag: 0, end, deadline_ns: None, heeds_cancel };
+            let request =
+                Request { address: self.address(), tag: 0, end, deadline_ns: None, heeds_cancel };
             let left = |_, others| self.word.taken(others);
             match futex::wait_with(request, || self.word.may_sleep(), || (), left) {
                 Ended::Woken(reason) if reason.chosen() == Some(HANDED_OVER) => return true,

@@ -6,7 +6,7 @@
 //! Rejected: conversion from and to `std::time::Instant`. What that holds can't be read, only compared with another reading,
 //! so every conversion would be wrong by the time between two readings; and under virtual time it would mean nothing.
 
-use crate::sys::clock;
+use crate::host;
 use std::fmt;
 use std::ops::{Add, AddAssign, Sub, SubAssign};
 use std::time::Duration;
@@ -22,7 +22,7 @@ use std::time::Duration;
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instant {
-    /// Nanoseconds on `CLOCK_MONOTONIC`.
+    /// Nanoseconds on the host's clock: `CLOCK_MONOTONIC`, or a simulated one.
     ns: u64,
 }
 
@@ -30,7 +30,7 @@ impl Instant {
     /// This moment.
     #[must_use]
     pub fn now() -> Instant {
-        Instant { ns: clock::now_ns() }
+        Instant { ns: host::now_ns() }
     }
 
     /// How long ago this was. Zero if it is still to come.

@@ -5,7 +5,8 @@
 //! - while receivers wait, there is no message for them (all that are there are promised to selects);
 //! - while senders wait, there is no place for them (all that are free are promised to selects).
 //!
-//! So a message goes straight to a waiting receiver without touching the buffer, and a receiver that makes room lets the
+//! So a message goes straight to a waiting receiver without touching the buffer (unless promised ones are in it: then the
+//! receiver gets the oldest, and the new one takes its place, as messages leave in the order of their coming), and a receiver that makes room lets the
 //! first waiting sender's message in at once: nobody who comes later overtakes one who waits.
 //!
 //! The lock is held for one exchange. Its holder never allocates (`Unprepared` sends the caller out to do that), never frees, and never
@@ -114,6 +115,22 @@ impl<T, S: Store<T>> State<T, S> {
         }
         while let Some(waiter) = self.receivers.first() {
             if let Some(place) = waiter.place::<T>() {
+                if self.store.len() > 0 {
+                    // They are promised.
+                    if self.store.wants_spare() {
+                        return Offer::Unprepared;
+                    }
+                    // SAFETY: as below; the new message takes the place of the one that leaves.
+                    unsafe {
+                        self.store.head().copy_to_nonoverlapping(place, 1);
+                        if self.receivers.take(waiter).claim_done() {
+                            self.store.popped();
+                            self.push(from);
+                            return Offer::Taken;
+                        }
+                    }
+                    continue;
+                }
                 // SAFETY: the place is free, and its owner waits; the message is the caller's. A copy that is not claimed is
                 // forgotten.
                 unsafe { from.copy_to_nonoverlapping(place, 1) };
@@ -250,6 +267,8 @@ impl<T, S: Store<T>> Buffer<T, S> {
                 Offer::Gone => Refusal::Gone,
                 Offer::Unprepared => {
                     drop(state);
+                    // An allocator may wait, in its way, and a thread begins one sleep at a time.
+                    drop(early);
                     self.stock();
                     continue;
                 }
@@ -382,7 +401,7 @@ impl<T, S: Store<T>> Buffer<T, S> {
     pub(super) fn claim_receive(&self, mut select: Option<Enlisting<'_>>) -> Attempt {
         let mut state = Inside::enter(&self.state);
         let claim = match (state.available(), state.senders_gone) {
-            (1.., _) => Claim::Promise,
+            (1.., _) => Claim::Promise(0),
             (0, true) => Claim::Gone,
             (0, false) => {
                 if let Some(Enlisting { node, .. }) = select {
@@ -395,7 +414,7 @@ impl<T, S: Store<T>> Buffer<T, S> {
         if !commits(&mut select) {
             return Attempt::Over;
         }
-        state.promised += usize::from(claim == Claim::Promise);
+        state.promised += usize::from(claim == Claim::Promise(0));
         Attempt::Claimed(claim)
     }
 
@@ -403,7 +422,7 @@ impl<T, S: Store<T>> Buffer<T, S> {
         let mut state = Inside::enter(&self.state);
         let claim = match (state.receivers_gone, state.has_room()) {
             (true, _) => Claim::Gone,
-            (false, true) => Claim::Promise,
+            (false, true) => Claim::Promise(0),
             (false, false) => {
                 if let Some(Enlisting { node, .. }) = select {
                     // SAFETY: the select withdraws it before its arms go.
@@ -415,7 +434,7 @@ impl<T, S: Store<T>> Buffer<T, S> {
         if !commits(&mut select) {
             return Attempt::Over;
         }
-        state.reserved += usize::from(claim == Claim::Promise);
+        state.reserved += usize::from(claim == Claim::Promise(0));
         Attempt::Claimed(claim)
     }
 

@@ -3,7 +3,7 @@
 //! A select learns which operation it was, and only then does its caller say what is to be sent, or take what was received. So
 //! a claim does not move a message. It sets one aside: a channel with a buffer counts how many messages are promised to
 //! receivers and how many free places to senders, and no others see those. Which message it will be is decided when the
-//! operation is completed, so claims need no places of their own and can't get in each other's way.
+//! operation is completed: so messages leave in the order of their coming, and claims need no places of their own.
 //!
 //! ```text
 //!   try each ── one can be claimed ─────────────────────────────────────────────▶ claimed
@@ -26,8 +26,8 @@ use crate::sleeper::{Reason, Sleep};
 /// An operation that was claimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Claim {
-    /// A message, or a place for one, is set aside.
-    Promise,
+    /// A message, or a place for one, is set aside. The number says which, where that matters.
+    Promise(u64),
     /// The other side is gone.
     Gone,
     /// A clock's channel: the moment itself, in nanoseconds.
@@ -104,7 +104,7 @@ pub(super) trait Operation {
     fn withdraw(&self, node: &Node);
 
     /// Takes a promise back that will not be kept.
-    fn abandon(&self);
+    fn abandon(&self, promise: u64);
 
     /// When it can be claimed, if that is a matter of time.
     fn deadline_ns(&self) -> Option<u64> {

@@ -52,8 +52,14 @@ impl<T> Clock<T> {
                 return None;
             }
             // A tick that nobody took is not made up for: the next one is a period from now.
-            let after = if self.period_ns == 0 { NEVER } else { now.saturating_add(self.period_ns) };
-            match self.next_ns.compare_exchange_weak(next, after, Ordering::Relaxed, Ordering::Relaxed) {
+            let after =
+                if self.period_ns == 0 { NEVER } else { now.saturating_add(self.period_ns) };
+            match self.next_ns.compare_exchange_weak(
+                next,
+                after,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            ) {
                 Ok(_) => return Some(next),
                 Err(changed) => next = changed,
             }

@@ -148,7 +148,11 @@ impl<T> fmt::Debug for SendTimeoutError<T> {
 
 impl<T> fmt::Display for SendTimeoutError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.is_timeout() { "timed out waiting on send operation" } else { NO_RECEIVERS })
+        f.write_str(if self.is_timeout() {
+            "timed out waiting on send operation"
+        } else {
+            NO_RECEIVERS
+        })
     }
 }
 
@@ -208,7 +212,11 @@ impl RecvTimeoutError {
 
 impl fmt::Display for RecvTimeoutError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.is_timeout() { "timed out waiting on receive operation" } else { NO_SENDERS })
+        f.write_str(if self.is_timeout() {
+            "timed out waiting on receive operation"
+        } else {
+            NO_SENDERS
+        })
     }
 }
 

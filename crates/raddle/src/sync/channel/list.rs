@@ -123,7 +123,8 @@ unsafe impl<T> Store<T> for Chain<T> {
     #[inline]
     fn tail(&mut self) -> *mut T {
         if self.last.is_null() || self.last_at == PLACES {
-            let block = self.take_spare().expect("a spare is stocked before the last block is full");
+            let block =
+                self.take_spare().expect("a spare is stocked before the last block is full");
             // SAFETY: blocks of the chain are its own.
             unsafe {
                 (*block).next = ptr::null_mut();

@@ -120,23 +120,35 @@ impl<T> Shared<T> {
         }
     }
 
-    pub(super) fn abandon_send(&self) {
-        each!(self, channel => channel.abandon_send());
+    pub(super) fn abandon_send(&self, promise: u64) {
+        match &self.flavour {
+            Flavour::Array(buffer) => buffer.abandon_send(),
+            Flavour::List(buffer) => buffer.abandon_send(),
+            Flavour::Zero(zero) => zero.abandon_send(promise),
+        }
     }
 
-    pub(super) fn abandon_receive(&self) {
-        each!(self, channel => channel.abandon_receive());
+    pub(super) fn abandon_receive(&self, promise: u64) {
+        match &self.flavour {
+            Flavour::Array(buffer) => buffer.abandon_receive(),
+            Flavour::List(buffer) => buffer.abandon_receive(),
+            Flavour::Zero(zero) => zero.abandon_receive(promise),
+        }
     }
 
-    pub(super) fn complete_send(&self, message: T) -> Result<(), T> {
-        each!(self, channel => channel.complete_send(message))
+    pub(super) fn complete_send(&self, promise: u64, message: T) -> Result<(), T> {
+        match &self.flavour {
+            Flavour::Array(buffer) => buffer.complete_send(message),
+            Flavour::List(buffer) => buffer.complete_send(message),
+            Flavour::Zero(zero) => zero.complete_send(promise, message),
+        }
     }
 
-    pub(super) fn complete_receive(&self) -> Option<T> {
+    pub(super) fn complete_receive(&self, promise: u64) -> Option<T> {
         match &self.flavour {
             Flavour::Array(buffer) => Some(buffer.complete_receive()),
             Flavour::List(buffer) => Some(buffer.complete_receive()),
-            Flavour::Zero(zero) => zero.complete_receive(),
+            Flavour::Zero(zero) => zero.complete_receive(promise),
         }
     }
 }

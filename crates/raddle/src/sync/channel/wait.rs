@@ -124,6 +124,8 @@ pub(super) struct Node {
     arm: Cell<u16>,
     /// Where the message is, or is to go; null for an operation of a select, which sees to the message later.
     place: Cell<*mut ()>,
+    /// Which meeting its owner was claimed for, where messages are kept by meetings.
+    pub(super) meeting: Cell<u64>,
     pub(super) debt: Cell<Debt>,
 }
 
@@ -137,6 +139,7 @@ impl Node {
             sleep: Cell::new(None),
             arm: Cell::new(0),
             place: Cell::new(place.cast()),
+            meeting: Cell::new(0),
             debt: Cell::new(Debt::None),
         }
     }
@@ -292,6 +295,19 @@ impl Waiters {
         None
     }
 
+    /// The one who is here for `meeting`.
+    pub(super) fn of_meeting(&self, meeting: u64) -> Option<Waiter> {
+        let mut at = self.first;
+        // SAFETY: linked nodes are alive.
+        while let Some(node) = unsafe { at.as_ref() } {
+            if node.meeting.get() == meeting {
+                return Some(Waiter(node));
+            }
+            at = node.next.get();
+        }
+        None
+    }
+
     /// Unlinks `waiter`, whom the caller is about to claim.
     #[inline]
     pub(super) fn take(&mut self, waiter: Waiter) -> Taken {
@@ -352,6 +368,13 @@ impl Taken {
         // SAFETY: alive: its owner looks at the debt under the lock, or after a claim.
         unsafe { (*self.0).debt.set(debt) };
         let _ = self.claim_done();
+    }
+
+    /// Before it is claimed: for which meeting.
+    pub(super) fn bound_for(self, meeting: u64) -> Taken {
+        // SAFETY: alive, see the type.
+        unsafe { (*self.0).meeting.set(meeting) };
+        self
     }
 
     /// Where its message is to go.

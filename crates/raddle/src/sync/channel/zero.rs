@@ -10,8 +10,8 @@
 //! | select | plain | the receiver becomes a *creditor* and waits until the select, which has promised, brings it |
 //! | select | select | whoever completes first: a sender leaves it in transit, a receiver becomes a creditor |
 //!
-//! Promises balance: claimed receives + creditors = messages in transit + claimed sends. So it does not matter
-//! which message meets which claim, and no pair needs a packet of its own.
+//! Each meeting that was agreed on has a number. Both know it: whoever claimed, and by its node whoever was claimed. Without it, a
+//! select could fetch an older message than one that its thread has received already.
 //!
 //! A creditor waits without a deadline and behind a shield: its operation has happened, only the message isn't there yet. That takes
 //! as long as the other thread takes from `select()` to `send(..)` of the selected operation.
@@ -42,20 +42,27 @@ struct State<T> {
     receivers: Waiters,
     /// Receivers to whom a select is bound to bring a message.
     creditors: Waiters,
-    /// Messages for selects that are bound to fetch them. It grows only outside the lock.
-    transit: VecDeque<T>,
-    /// Claimed receives that were abandoned before the message was there.
-    unwanted: usize,
-    /// Claimed sends that were abandoned before anybody waited for the message.
-    broken: usize,
+    /// What one side of a meeting has left for the other. It grows only outside the lock.
+    transit: VecDeque<(u64, Left<T>)>,
+    /// The number of the next meeting.
+    next_meeting: u64,
     senders_gone: bool,
     receivers_gone: bool,
+}
+
+/// What one side of a meeting leaves for the other.
+enum Left<T> {
+    Message(T),
+    /// The receiver has abandoned it.
+    Unwanted,
+    /// The sender has.
+    Broken,
 }
 
 enum Meeting {
     Done,
     /// With a select that has yet to bring the message.
-    Promised,
+    Promised(u64),
     Nobody,
     Gone,
     /// The transit must grow first.
@@ -65,6 +72,17 @@ enum Meeting {
 impl<T> State<T> {
     fn transit_is_full(&self) -> bool {
         self.transit.len() == self.transit.capacity()
+    }
+
+    fn new_meeting(&mut self) -> u64 {
+        self.next_meeting += 1;
+        self.next_meeting
+    }
+
+    /// Takes what the other side has left.
+    fn find(&mut self, meeting: u64) -> Option<Left<T>> {
+        let at = self.transit.iter().position(|(one, _)| *one == meeting)?;
+        self.transit.remove(at).map(|(_, left)| left)
     }
 
     /// Moves the message at `from` to a waiting receiver, or on its way to one.
@@ -85,10 +103,13 @@ impl<T> State<T> {
                 }
             } else if self.transit_is_full() {
                 return Meeting::Unprepared;
-            } else if self.receivers.take(waiter).claim_done() {
-                // SAFETY: the message leaves its place.
-                self.transit.push_back(unsafe { from.read() });
-                return Meeting::Done;
+            } else {
+                let meeting = self.new_meeting();
+                if self.receivers.take(waiter).bound_for(meeting).claim_done() {
+                    // SAFETY: the message leaves its place.
+                    self.transit.push_back((meeting, Left::Message(unsafe { from.read() })));
+                    return Meeting::Done;
+                }
             }
         }
         Meeting::Nobody
@@ -102,8 +123,9 @@ impl<T> State<T> {
     unsafe fn take(&mut self, to: *mut T) -> Meeting {
         while let Some(waiter) = self.senders.first() {
             let Some(place) = waiter.place::<T>() else {
-                if self.senders.take(waiter).claim_done() {
-                    return Meeting::Promised;
+                let meeting = self.new_meeting();
+                if self.senders.take(waiter).bound_for(meeting).claim_done() {
+                    return Meeting::Promised(meeting);
                 }
                 continue;
             };
@@ -125,8 +147,7 @@ impl<T> Zero<T> {
                 receivers: Waiters::new(),
                 creditors: Waiters::new(),
                 transit: VecDeque::new(),
-                unwanted: 0,
-                broken: 0,
+                next_meeting: 0,
                 senders_gone: false,
                 receivers_gone: false,
             }),
@@ -140,8 +161,8 @@ impl<T> Zero<T> {
         let mut larger = VecDeque::with_capacity(len * 2 + 4);
         let mut state = Inside::enter(&self.state);
         if state.transit_is_full() && larger.capacity() > state.transit.len() {
-            while let Some(message) = state.transit.pop_front() {
-                larger.push_back(message);
+            while let Some(left) = state.transit.pop_front() {
+                larger.push_back(left);
             }
             swap(&mut state.transit, &mut larger);
         }
@@ -158,10 +179,12 @@ impl<T> Zero<T> {
             // SAFETY: the message is in its place.
             let meeting = unsafe { state.offer(place) };
             let refusal = match (meeting, patience) {
-                (Meeting::Done | Meeting::Promised, _) => return Ok(()),
+                (Meeting::Done | Meeting::Promised(_), _) => return Ok(()),
                 (Meeting::Gone, _) => Refusal::Gone,
                 (Meeting::Unprepared, _) => {
                     drop(state);
+                    // An allocator may wait, in its way, and a thread begins one sleep at a time.
+                    drop(early);
                     self.grow_transit();
                     continue;
                 }
@@ -200,7 +223,8 @@ impl<T> Zero<T> {
         let message = UnsafeCell::new(MaybeUninit::<T>::uninit());
         let place: *mut T = message.get().cast();
         // SAFETY: for each use below: called when a message was written to the place.
-        let received = |message: UnsafeCell<MaybeUninit<T>>| unsafe { message.into_inner().assume_init() };
+        let received =
+            |message: UnsafeCell<MaybeUninit<T>>| unsafe { message.into_inner().assume_init() };
         loop {
             let (mut state, early) = Inside::enter_to_wait(&self.state);
             // SAFETY: the place is this frame's.
@@ -208,15 +232,10 @@ impl<T> Zero<T> {
             let deadline_ns = match (meeting, patience) {
                 (Meeting::Done, _) => return Ok(received(message)),
                 (Meeting::Gone, _) => return Err(Dearth::Gone),
-                (Meeting::Promised, _) => {
+                (Meeting::Promised(meeting), _) => {
                     let wait = early.begin();
-                    let node = Node::new(place);
-                    node.prepare(wait.sleep(), 0);
-                    node.debt.set(Debt::Owed);
-                    // SAFETY: the node stays in this frame until the debt is settled.
-                    unsafe { state.creditors.push(&node) };
-                    drop(state);
-                    if self.wait_for_debt(&node, wait) {
+                    // SAFETY: the place is this frame's.
+                    if unsafe { self.wait_as_creditor(state, wait, place, meeting) } {
                         return Ok(received(message));
                     }
                     continue;
@@ -248,6 +267,28 @@ impl<T> Zero<T> {
                 return Ok(received(message));
             }
         }
+    }
+
+    /// Waits until the other side of `meeting` has brought its message to `place`. False if it will not.
+    ///
+    /// # Safety
+    ///
+    /// A message may be written to `place` while this waits.
+    unsafe fn wait_as_creditor(
+        &self,
+        mut state: Inside<'_, State<T>>,
+        wait: Wait,
+        place: *mut T,
+        meeting: u64,
+    ) -> bool {
+        let node = Node::new(place);
+        node.prepare(wait.sleep(), 0);
+        node.meeting.set(meeting);
+        node.debt.set(Debt::Owed);
+        // SAFETY: the node stays in this frame until the debt is settled.
+        unsafe { state.creditors.push(&node) };
+        drop(state);
+        self.wait_for_debt(&node, wait)
     }
 
     /// Waits until the message that the node's owner is owed is in its place. False if the promise was broken.
@@ -291,22 +332,25 @@ impl<T> Zero<T> {
             let mut state = Inside::enter(&self.state);
             let Some(waiter) = state.senders.first_other(own_sleep) else { break state };
             let place = waiter.place::<T>();
+            if !commits(&mut select) {
+                return Attempt::Over;
+            }
             if place.is_some() && state.transit_is_full() {
+                // Committed, so no sleep is begun any more, and an allocator may wait in its way.
                 drop(state);
                 self.grow_transit();
                 continue;
             }
-            if !commits(&mut select) {
-                return Attempt::Over;
-            }
             // SAFETY: a sender waits with its message in place. A copy that is not claimed is forgotten.
             let message = place.map(|place| unsafe { place.cast::<MaybeUninit<T>>().read() });
-            if state.senders.take(waiter).claim_done() {
-                // SAFETY: claimed, so the copy is the message now.
-                if let Some(message) = message.map(|message| unsafe { message.assume_init() }) {
-                    state.transit.push_back(message);
+            let meeting = state.new_meeting();
+            if state.senders.take(waiter).bound_for(meeting).claim_done() {
+                if let Some(message) = message {
+                    // SAFETY: claimed, so the copy is the message now.
+                    let message = unsafe { message.assume_init() };
+                    state.transit.push_back((meeting, Left::Message(message)));
                 }
-                return Attempt::Claimed(Claim::Promise);
+                return Attempt::Claimed(Claim::Promise(meeting));
             }
         };
         let is_gone = state.senders_gone;
@@ -324,13 +368,14 @@ impl<T> Zero<T> {
                     return Attempt::Over;
                 }
                 let is_plain = waiter.place::<T>().is_some();
-                let taken = state.receivers.take(waiter);
+                let meeting = state.new_meeting();
+                let taken = state.receivers.take(waiter).bound_for(meeting);
                 if is_plain {
                     taken.becomes_creditor(&mut state.creditors);
-                    return Attempt::Claimed(Claim::Promise);
+                    return Attempt::Claimed(Claim::Promise(meeting));
                 }
                 if taken.claim_done() {
-                    return Attempt::Claimed(Claim::Promise);
+                    return Attempt::Claimed(Claim::Promise(meeting));
                 }
             }
         }
@@ -340,66 +385,68 @@ impl<T> Zero<T> {
     }
 
     /// Fetches the message of a claimed receive. `None` if the select at the other end has broken its promise.
-    pub(super) fn complete_receive(&self) -> Option<T> {
+    pub(super) fn complete_receive(&self, meeting: u64) -> Option<T> {
         let message = UnsafeCell::new(MaybeUninit::<T>::uninit());
         let (mut state, early) = Inside::enter_to_wait(&self.state);
-        if let Some(message) = state.transit.pop_front() {
-            return Some(message);
-        }
-        if state.broken > 0 {
-            state.broken -= 1;
-            return None;
+        match state.find(meeting) {
+            Some(Left::Message(message)) => return Some(message),
+            Some(Left::Broken | Left::Unwanted) => return None,
+            None => {}
         }
         let wait = early.begin();
-        let node = Node::new(message.get().cast::<T>());
-        node.prepare(wait.sleep(), 0);
-        node.debt.set(Debt::Owed);
-        // SAFETY: the node stays in this frame until the debt is settled.
-        unsafe { state.creditors.push(&node) };
-        drop(state);
-        // SAFETY: a debt that was paid has written the message.
-        self.wait_for_debt(&node, wait).then(|| unsafe { message.into_inner().assume_init() })
+        // SAFETY: the place is this frame's; a creditor that was paid has its message there.
+        unsafe {
+            let is_paid = self.wait_as_creditor(state, wait, message.get().cast(), meeting);
+            is_paid.then(|| message.into_inner().assume_init())
+        }
     }
 
     /// Brings the message of a claimed send. It comes back if the select at the other end does not want it any more.
-    pub(super) fn complete_send(&self, message: T) -> Result<(), T> {
-        loop {
-            let mut inside = Inside::enter(&self.state);
-            let state = &mut *inside;
-            if state.unwanted > 0 {
-                state.unwanted -= 1;
-                return Err(message);
-            }
-            if let Some(waiter) = state.creditors.first() {
-                let creditor = state.creditors.take(waiter);
-                let place = creditor.place::<T>().expect("a creditor has a place for the message");
-                // SAFETY: its owner waits for the message.
-                unsafe { place.write(message) };
-                creditor.settle(Debt::Paid);
-                return Ok(());
-            }
-            if !state.transit_is_full() {
-                state.transit.push_back(message);
-                return Ok(());
-            }
-            drop(inside);
-            self.grow_transit();
+    pub(super) fn complete_send(&self, meeting: u64, message: T) -> Result<(), T> {
+        let mut state = self.enter_with_room();
+        if let Some(waiter) = state.creditors.of_meeting(meeting) {
+            let creditor = state.creditors.take(waiter);
+            let place = creditor.place::<T>().expect("a creditor has a place for the message");
+            // SAFETY: its owner waits for the message.
+            unsafe { place.write(message) };
+            creditor.settle(Debt::Paid);
+            return Ok(());
+        }
+        if state.find(meeting).is_some() {
+            return Err(message);
+        }
+        state.transit.push_back((meeting, Left::Message(message)));
+        Ok(())
+    }
+
+    pub(super) fn abandon_receive(&self, meeting: u64) {
+        let mut state = self.enter_with_room();
+        let left = state.find(meeting);
+        if left.is_none() {
+            state.transit.push_back((meeting, Left::Unwanted));
+        }
+        drop(state);
+        drop(left);
+    }
+
+    pub(super) fn abandon_send(&self, meeting: u64) {
+        let mut state = self.enter_with_room();
+        match state.creditors.of_meeting(meeting) {
+            Some(waiter) => state.creditors.take(waiter).settle(Debt::Broken),
+            None if state.find(meeting).is_some() => {}
+            None => state.transit.push_back((meeting, Left::Broken)),
         }
     }
 
-    pub(super) fn abandon_receive(&self) {
-        let mut state = Inside::enter(&self.state);
-        let message = state.transit.pop_front();
-        state.unwanted += usize::from(message.is_none());
-        drop(state);
-        drop(message);
-    }
-
-    pub(super) fn abandon_send(&self) {
-        let mut state = Inside::enter(&self.state);
-        match state.creditors.first() {
-            Some(waiter) => state.creditors.take(waiter).settle(Debt::Broken),
-            None => state.broken += 1,
+    /// Locks, with room for one more in transit.
+    fn enter_with_room(&self) -> Inside<'_, State<T>> {
+        loop {
+            let state = Inside::enter(&self.state);
+            if !state.transit_is_full() {
+                return state;
+            }
+            drop(state);
+            self.grow_transit();
         }
     }
 
@@ -428,7 +475,11 @@ impl<T> Zero<T> {
 }
 
 /// Nobody is there to meet.
-fn settle_for_less(mut select: Option<Enlisting<'_>>, is_gone: bool, link: impl FnOnce(&Node)) -> Attempt {
+fn settle_for_less(
+    mut select: Option<Enlisting<'_>>,
+    is_gone: bool,
+    link: impl FnOnce(&Node),
+) -> Attempt {
     if is_gone {
         return if commits(&mut select) { Attempt::Claimed(Claim::Gone) } else { Attempt::Over };
     }

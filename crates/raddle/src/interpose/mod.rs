@@ -1,0 +1,12 @@
+//! Functions of libc's that raddle defines in its place.
+//!
+//! | module | function | why |
+//! |---|---|---|
+//! | `syscall` | `syscall` | std's and parking_lot's locks wait through it: they park threads of raddle's |
+//!
+//! A definition in the program goes before libc's for the program itself and for every library that the linker saw
+//! use the name. A library that is opened later binds to it only if the program exports it
+//! (`-Wl,--export-dynamic-symbol=syscall`); what makes its system calls itself is not reached, and then the worker that blocks loses its
+//! core to a spare, as with any blocking call.
+
+mod syscall;
