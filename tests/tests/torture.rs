@@ -9,7 +9,8 @@ static ALLOCATOR: Guarded = Guarded;
 #[test]
 fn nothing_breaks_under_torture() {
     let seconds = std::env::var("RADDLE_TORTURE_SECONDS").ok().map_or(5, |text| {
-        text.parse().unwrap_or_else(|_| panic!("RADDLE_TORTURE_SECONDS={text}: give a number of seconds"))
+        text.parse()
+            .unwrap_or_else(|_| panic!("RADDLE_TORTURE_SECONDS={text}: give a number of seconds"))
     });
     if std::env::var_os("RADDLE_SLICE").is_none() {
         torture::set_runtime(None, Some("500us"));

@@ -42,7 +42,11 @@ fn main() -> ExitCode {
     for thread in threads {
         thread.join().unwrap();
     }
-    println!("all {} woke, counted and ended after {:.2?}", *total.lock().unwrap(), start.elapsed());
+    println!(
+        "all {} woke, counted and ended after {:.2?}",
+        *total.lock().unwrap(),
+        start.elapsed()
+    );
     ExitCode::SUCCESS
 }
 

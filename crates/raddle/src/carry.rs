@@ -204,7 +204,8 @@ fn heeds() -> bool {
 pub(crate) fn with_token_told(sleep: Sleep, park: impl FnOnce() -> Reason) -> Reason {
     let token = if heeds() { token() } else { None };
     let Some(token) = token else { return park() };
-    let mut node = Node { sleep, next: ptr::null_mut(), previous: ptr::null_mut(), is_linked: false };
+    let mut node =
+        Node { sleep, next: ptr::null_mut(), previous: ptr::null_mut(), is_linked: false };
     let node = NonNull::from(&mut node);
     // SAFETY: the node stays in this frame until it is taken back; `park` returns.
     unsafe {

@@ -42,7 +42,10 @@ pub fn debug_dump(line: &mut dyn FnMut(&str)) {
 fn core_line(text: &mut Text, core: &Core) -> fmt::Result {
     // SAFETY: workers and blocks are never freed.
     let (worker, current) = unsafe {
-        (core.worker.load(Ordering::Acquire).as_ref(), core.current.load(Ordering::Relaxed).as_ref())
+        (
+            core.worker.load(Ordering::Acquire).as_ref(),
+            core.current.load(Ordering::Relaxed).as_ref(),
+        )
     };
     write!(
         text,
@@ -69,7 +72,12 @@ fn worker_line(text: &mut Text, worker: &Worker) -> fmt::Result {
     let core = worker.core.load(Ordering::Relaxed);
     write!(text, "worker {}: flags {}, ", worker.kernel_id, worker.flags.load(Ordering::Relaxed))?;
     write!(text, "woken {}, ", worker.woken.load(Ordering::Relaxed))?;
-    write!(text, "{}, {:?}", if core.is_null() { "no core" } else { "has a core" }, worker.watch.look())
+    write!(
+        text,
+        "{}, {:?}",
+        if core.is_null() { "no core" } else { "has a core" },
+        worker.watch.look()
+    )
 }
 
 /// A line of limited length.

@@ -1,6 +1,7 @@
 //! M user-level threads on N kernel threads: preemptive, with native TLS, and `std`'s API.
 #![deny(unsafe_code)]
 
+mod blocking;
 pub mod cancel;
 mod carry;
 mod futex;
@@ -22,6 +23,7 @@ mod sys;
 pub mod thread;
 pub mod time;
 
+pub use blocking::blocking;
 #[doc(hidden)]
 pub use inspect::{debug_dump, debug_preemption_count};
 pub use raddle_macros::{main, test};

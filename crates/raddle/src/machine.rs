@@ -398,7 +398,14 @@ impl Block {
     ///
     /// The body is the caller's own, and its last thread has been parted with.
     #[allow(clippy::too_many_arguments, reason = "a field each")]
-    pub(crate) unsafe fn renew(body: BodyRef, record: *mut Record, priority: Priority, slice_ns: u64, charge: Charge, arena: Option<&Arena>) -> ThreadRef {
+    pub(crate) unsafe fn renew(
+        body: BodyRef,
+        record: *mut Record,
+        priority: Priority,
+        slice_ns: u64,
+        charge: Charge,
+        arena: Option<&Arena>,
+    ) -> ThreadRef {
         let thread = ThreadRef::of_body(body);
         let block = thread.block();
         // Zero bytes are a valid block, and so is what a former thread left: no field is overwritten as a whole, as others
@@ -512,7 +519,11 @@ impl Core {
         Core {
             index,
             runtime: AtomicPtr::new(ptr::null_mut()),
-            queue: Spin::new(Queue { threads: RunQueue::new(), round: Round::new(now_ns), is_idle: false }),
+            queue: Spin::new(Queue {
+                threads: RunQueue::new(),
+                round: Round::new(now_ns),
+                is_idle: false,
+            }),
             waiting: AtomicUsize::new(0),
             timers: Spin::new(Wheel::new(now_ns)),
             next_deadline_ns: AtomicU64::new(u64::MAX),

@@ -50,7 +50,11 @@ impl Wait {
     /// Sleeps until somebody ends it, or until `deadline_ns`. Says why it ended.
     #[inline]
     pub(crate) fn park(self, deadline_ns: Option<u64>) -> Reason {
-        if carry::carries() { self.park_carrying(deadline_ns) } else { self.park_plain(deadline_ns) }
+        if carry::carries() {
+            self.park_carrying(deadline_ns)
+        } else {
+            self.park_plain(deadline_ns)
+        }
     }
 
     /// [`Reason::CANCELLED`] also stands for a carried deadline that has come before the wait's own.

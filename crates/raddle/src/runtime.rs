@@ -12,8 +12,8 @@
 //!
 //! What a builder is told goes before the environment.
 
-use crate::machine::Settings;
 use crate::host::Host;
+use crate::machine::Settings;
 use crate::sched::{simulate, start};
 use crate::settings;
 use crate::sys::clock;

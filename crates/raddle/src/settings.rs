@@ -30,10 +30,9 @@ fn variable<T>(
     let text = text.to_string_lossy();
     match parse(text.trim()) {
         Ok(value) => Ok(Some(value)),
-        Err(expected) => Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            format!("{name}={text}: {expected}"),
-        )),
+        Err(expected) => {
+            Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{name}={text}: {expected}")))
+        }
     }
 }
 

@@ -54,8 +54,9 @@ fn the_same_seed_gives_the_same_trace_and_another_seed_another() {
 fn an_hour_of_virtual_time_takes_no_time() {
     let start = Instant::now();
     let (slept, trace) = run(1, || {
-        let sleepers: Vec<_> =
-            (1..=60).map(|minutes| thread::spawn(move || thread::sleep(Duration::from_secs(60 * minutes)))).collect();
+        let sleepers: Vec<_> = (1..=60)
+            .map(|minutes| thread::spawn(move || thread::sleep(Duration::from_secs(60 * minutes))))
+            .collect();
         sleepers.into_iter().for_each(|sleeper| sleeper.join().unwrap());
     });
     slept.unwrap();

@@ -42,7 +42,11 @@ pub(super) fn end_failed() -> ! {
 pub(super) fn backtrace() {
     unsafe extern "C" {
         fn backtrace(buffer: *mut *mut libc::c_void, size: libc::c_int) -> libc::c_int;
-        fn backtrace_symbols_fd(buffer: *const *mut libc::c_void, size: libc::c_int, fd: libc::c_int);
+        fn backtrace_symbols_fd(
+            buffer: *const *mut libc::c_void,
+            size: libc::c_int,
+            fd: libc::c_int,
+        );
     }
     let mut frames = [ptr::null_mut(); 64];
     // SAFETY: glibc's functions, with a live buffer of that size.
@@ -71,7 +75,9 @@ pub(super) fn kernel_threads() -> usize {
     // "id (name) S ...": the name may hold anything, and the count is the eighteenth after it.
     let text = &text[..read.max(0) as usize];
     let after = text.iter().rposition(|&byte| byte == b')').map_or(0, |at| at + 1);
-    let field = std::str::from_utf8(&text[after..]).ok().and_then(|text| text.split_ascii_whitespace().nth(17));
+    let field = std::str::from_utf8(&text[after..])
+        .ok()
+        .and_then(|text| text.split_ascii_whitespace().nth(17));
     field.and_then(|field| field.parse().ok()).unwrap_or(0)
 }
 
@@ -155,7 +161,11 @@ pub(super) fn usleep(us: u32) {
 
 /// How many modules the loader knows: asked under the loader's lock, which each call of the callback is made under.
 pub(super) fn modules() -> usize {
-    unsafe extern "C" fn count(_: *mut libc::dl_phdr_info, _: usize, data: *mut libc::c_void) -> libc::c_int {
+    unsafe extern "C" fn count(
+        _: *mut libc::dl_phdr_info,
+        _: usize,
+        data: *mut libc::c_void,
+    ) -> libc::c_int {
         // SAFETY: `data` is the counter below.
         unsafe { *data.cast::<usize>() += 1 };
         0
@@ -196,7 +206,11 @@ pub(super) fn fork(child: impl FnOnce() -> i32) -> Result<i32, i32> {
         let mut status = 0;
         // SAFETY: a live integer.
         if unsafe { libc::waitpid(id, &raw mut status, 0) } == id {
-            return if libc::WIFEXITED(status) { Ok(libc::WEXITSTATUS(status)) } else { Err(status) };
+            return if libc::WIFEXITED(status) {
+                Ok(libc::WEXITSTATUS(status))
+            } else {
+                Err(status)
+            };
         }
         if errno() != libc::EINTR {
             return Err(-errno());
@@ -242,7 +256,9 @@ impl Filled {
 
     pub(super) fn is_whole(&self) -> bool {
         // SAFETY: its own memory.
-        unsafe { std::slice::from_raw_parts(self.at, self.size) }.iter().all(|&byte| byte == self.pattern)
+        unsafe { std::slice::from_raw_parts(self.at, self.size) }
+            .iter()
+            .all(|&byte| byte == self.pattern)
     }
 }
 

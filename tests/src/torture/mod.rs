@@ -77,7 +77,11 @@ impl Display for Summary {
         writeln!(
             f,
             "dispatches {}, preemptions {}, steals {}, handovers {}, threads left {}",
-            runtime.dispatches, runtime.preemptions, runtime.steals, runtime.handovers, runtime.threads
+            runtime.dispatches,
+            runtime.preemptions,
+            runtime.steals,
+            runtime.handovers,
+            runtime.threads
         )?;
         write!(f, "kernel threads {}, latest sleep {:?}", self.kernel_threads, self.latest)
     }
@@ -114,11 +118,17 @@ pub fn run(settings: Settings) -> io::Result<Summary> {
         })
         .collect();
     for (index, thread) in on_raddle.into_iter().enumerate() {
-        world.check(matches!(thread.join(), Ok(value) if value == index), "an actor came back wrong");
+        world.check(
+            matches!(thread.join(), Ok(value) if value == index),
+            "an actor came back wrong",
+        );
     }
     for (index, thread) in on_kernel.into_iter().enumerate() {
         let expected = settings.threads + index;
-        world.check(matches!(thread.join(), Ok(value) if value == expected), "an actor came back wrong");
+        world.check(
+            matches!(thread.join(), Ok(value) if value == expected),
+            "an actor came back wrong",
+        );
     }
     world.settle();
     world.is_over.store(true, Ordering::Relaxed);

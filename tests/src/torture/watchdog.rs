@@ -46,7 +46,9 @@ fn watch(world: &'static World, shows_progress: bool) {
         if moved_at.elapsed() > PATIENCE {
             let stuck = world.print_stuck(Duration::ZERO);
             print_scheduler();
-            world.fail(format_args!("nothing moved for {PATIENCE:?}; {stuck} operations are under way"));
+            world.fail(format_args!(
+                "nothing moved for {PATIENCE:?}; {stuck} operations are under way"
+            ));
         }
     }
 }

@@ -43,7 +43,11 @@ pub(super) const KERNEL_THREADS_MAX: usize = 400;
 impl World {
     pub(super) fn begin(settings: &Settings) -> &'static World {
         let actors = settings.threads + 8;
-        let slot = || Slot { op: AtomicUsize::new(0), since_ms: AtomicU64::new(0), step: AtomicU64::new(0) };
+        let slot = || Slot {
+            op: AtomicUsize::new(0),
+            since_ms: AtomicU64::new(0),
+            step: AtomicU64::new(0),
+        };
         Box::leak(Box::new(World {
             begun: Instant::now(),
             time: settings.time,
@@ -64,7 +68,10 @@ impl World {
     }
 
     pub(super) fn counts(&self) -> Vec<(&'static str, u64)> {
-        ops::names().zip(&self.counts).map(|(name, count)| (name, count.load(Ordering::Relaxed))).collect()
+        ops::names()
+            .zip(&self.counts)
+            .map(|(name, count)| (name, count.load(Ordering::Relaxed)))
+            .collect()
     }
 
     /// How many operations and steps of operations there were: while something moves, this grows.
@@ -81,7 +88,8 @@ impl World {
             let waiting = Instant::now();
             while begun.load(Ordering::Acquire) != ended.load(Ordering::Acquire) {
                 if waiting.elapsed() > Duration::from_secs(20) {
-                    let (begun, ended) = (begun.load(Ordering::Relaxed), ended.load(Ordering::Relaxed));
+                    let (begun, ended) =
+                        (begun.load(Ordering::Relaxed), ended.load(Ordering::Relaxed));
                     self.fail(format_args!("{what}: {begun} began and {ended} ended"));
                 }
                 std::thread::sleep(Duration::from_millis(1));
@@ -175,7 +183,12 @@ pub(super) struct Actor {
 }
 
 impl Actor {
-    pub(super) fn new(world: &'static World, index: usize, random: Random, is_raddle: bool) -> Actor {
+    pub(super) fn new(
+        world: &'static World,
+        index: usize,
+        random: Random,
+        is_raddle: bool,
+    ) -> Actor {
         Actor { world, index, random, is_raddle }
     }
 

@@ -27,6 +27,7 @@
 #![allow(unsafe_code, reason = "defines a libc function; reads its caller's pointers")]
 
 use crate::futex::{self, Ended, Request};
+use crate::host;
 use crate::machine::ThreadRef;
 use crate::sys::clock;
 use std::ffi::{c_int, c_long};
@@ -173,17 +174,15 @@ unsafe fn wait(address: usize, expected: u32, time: usize, limit: Limit) -> Opti
     };
     // SAFETY: the caller's; the word changes by atomic operations, as a futex's must.
     let word = unsafe { &*ptr::with_exposed_provenance::<AtomicU32>(address) };
-    let now = clock::now_ns();
-    let relative = time.filter(|_| limit.is_relative);
     loop {
-        let deadline_ns = match (relative, time) {
-            (Some(relative), _) => Some(now.saturating_add(relative)),
-            (None, Some(real)) if limit.is_real => {
-                // Turned into the other clock. That one may be set meanwhile: backwards is noticed below, forwards when the time is over.
-                Some(clock::now_ns().saturating_add(real.saturating_sub(real_ns())))
-            }
-            (None, time) => time,
-        };
+        // Waits end by the clock of the thread's host. The real one may be set meanwhile: backwards is noticed below, forwards when
+        // the time is over.
+        let rest = time.map(|time| match limit {
+            Limit { is_relative: true, .. } => time,
+            Limit { is_real: true, .. } => time.saturating_sub(real_ns()),
+            _ => time.saturating_sub(clock::now_ns()),
+        });
+        let deadline_ns = rest.map(|rest| host::now_ns().saturating_add(rest));
         let request = Request { deadline_ns, heeds_cancel: false, ..Request::at(address) };
         let mut was_expected = false;
         let is_needed = || {

@@ -129,7 +129,8 @@ fn requeue(place: &Place, charged: Charge, array: Array, end: End, now: u64) {
     let mut queue = core.queue.lock();
     queue.threads.push(&Blocks, thread, level, array, end);
     if let Some(host) = &place.runtime().host {
-        let next = choose(core, &mut queue, host.as_ref()).expect("a thread was queued a moment ago");
+        let next =
+            choose(core, &mut queue, host.as_ref()).expect("a thread was queued a moment ago");
         if next == thread {
             return;
         }
@@ -158,7 +159,9 @@ pub(crate) fn evict(place: Place) {
     let _ = charge(place.thread, now);
     place.worker.parting.set(Parting::Evicted(place.thread));
     // SAFETY: the worker's own context is suspended: a thread runs in its place.
-    unsafe { switch(place.thread.body().context(), place.worker.kernel_thread.context(), place.worker) };
+    unsafe {
+        switch(place.thread.body().context(), place.worker.kernel_thread.context(), place.worker)
+    };
 }
 
 /// Where a thread that has ended goes: the last thing that it says.

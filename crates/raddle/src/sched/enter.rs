@@ -12,7 +12,7 @@
 #![allow(unsafe_code, reason = "a signal handler")]
 
 use crate::machine::{Place, ThreadRef, Worker, flag};
-use crate::sched::{dispatch, wake};
+use crate::sched::{dispatch, handover, wake};
 use crate::sleeper::{Reason, Sleep};
 use crate::sys::{clock, task};
 use raddle_context::SignalFrame;
@@ -33,7 +33,8 @@ impl Here {
         let thread = ThreadRef::running()?;
         let depth = count_up(thread);
         // SAFETY: workers are never freed.
-        let Some(worker) = (unsafe { thread.block().worker.load(Ordering::Relaxed).as_ref() }) else {
+        let Some(worker) = (unsafe { thread.block().worker.load(Ordering::Relaxed).as_ref() })
+        else {
             count_down(thread);
             return None;
         };
@@ -60,6 +61,18 @@ impl Here {
     pub(crate) fn sleep(&self, sleep: Sleep) {
         debug_assert_eq!(self.thread.block().count.load(Ordering::Relaxed), 1);
         dispatch::sleep(self.place(), sleep);
+    }
+
+    /// Goes out without the core, if others want it: what follows may block in the kernel.
+    pub(crate) fn leave_to_block(self) {
+        let thread = self.thread;
+        std::mem::forget(self);
+        if handover::hand_over(&place_of(thread)) {
+            // Not `leave`: that would attend to the loss at once.
+            count_down(thread);
+        } else {
+            leave(thread);
+        }
     }
 
     /// Has spawned a thread, and lets others run if too many wait.
@@ -187,7 +200,11 @@ pub(crate) fn enter_for_ever(thread: ThreadRef) -> Option<Place> {
 ///
 /// It does nothing on a kernel thread that is no worker's, on a worker's own stack, inside the runtime (it leaves a note),
 /// on an alternate stack, inside another signal's handler. It does not allocate, lock or panic.
-pub(crate) extern "C" fn on_signal(_signal: c_int, _info: *mut libc::siginfo_t, context: *mut c_void) {
+pub(crate) extern "C" fn on_signal(
+    _signal: c_int,
+    _info: *mut libc::siginfo_t,
+    context: *mut c_void,
+) {
     let Some(thread) = ThreadRef::running() else { return };
     let block = thread.block();
     // SAFETY: workers are never freed.

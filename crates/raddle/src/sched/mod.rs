@@ -6,6 +6,7 @@
 //! | `timers` | deadlines of sleeping threads, a wheel for each core |
 //! | `dispatch` | picks the next thread, switches to it, and parts with the last one |
 //! | `enter` | the way into the runtime and out of it; the handler that preempts |
+//! | `handover` | a core goes from one worker to another |
 //! | `worker` | a kernel thread's life: works, idles, waits as a spare |
 //! | `recruit` | new workers, without libc's help |
 //! | `monitor` | the kernel thread that watches: slices, deadlines, blocked workers |
@@ -18,6 +19,7 @@
 
 pub(crate) mod dispatch;
 pub(crate) mod enter;
+pub(crate) mod handover;
 pub(crate) mod monitor;
 pub(crate) mod recruit;
 pub(crate) mod simulate;

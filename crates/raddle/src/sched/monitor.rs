@@ -24,7 +24,7 @@
 #![allow(unsafe_code, reason = "pointers to workers and cores, which are never freed")]
 
 use crate::machine::{Core, Runtime, Worker, flag};
-use crate::sched::{recruit, timers, wake};
+use crate::sched::{handover, recruit, timers, wake};
 use crate::sys::{clock, futex, task};
 use raddle_core::slice;
 use std::ptr;
@@ -81,7 +81,11 @@ pub(crate) fn watch(runtime: &'static Runtime) -> ! {
         if is_busy {
             busy_at = now;
             calm = if has_moved { 0 } else { calm + 1 };
-            let step = if calm < CALM { wake::STEP_NS } else { (wake::STEP_NS << (calm - CALM).min(8)).min(LONGEST_NS) };
+            let step = if calm < CALM {
+                wake::STEP_NS
+            } else {
+                (wake::STEP_NS << (calm - CALM).min(8)).min(LONGEST_NS)
+            };
             next = next.min(now + step);
         } else if now < busy_at + DROWSY_NS {
             next = next.min(busy_at + DROWSY_NS);
@@ -92,7 +96,8 @@ pub(crate) fn watch(runtime: &'static Runtime) -> ! {
         // A core that became busy before this line is seen by the second look; one that becomes so after it sees when
         // the monitor wakes.
         fence(Ordering::SeqCst);
-        let woke_up = !is_busy && runtime.cores.iter().any(|core| !core.current.load(Ordering::Relaxed).is_null());
+        let woke_up = !is_busy
+            && runtime.cores.iter().any(|core| !core.current.load(Ordering::Relaxed).is_null());
         if !woke_up {
             futex::wait(&runtime.monitor.poked, 0, (next != u64::MAX).then_some(next));
         }
@@ -118,14 +123,17 @@ fn examine(core: &'static Core, look: &mut Look, now: u64) -> u64 {
     }
     let slice_end = core.slice_end_ns.load(Ordering::Relaxed);
     again = again.min(slice_end.max(now + SECOND_LOOK_NS / 4));
-    let shall_preempt = core.runtime().settings.preempts && (now >= slice_end || better_waits(core, now));
+    let shall_preempt =
+        core.runtime().settings.preempts && (now >= slice_end || better_waits(core, now));
     let ran_ns = now.saturating_sub(core.dispatched_at_ns.load(Ordering::Relaxed));
     let may_be_blocked = is_same && ran_ns >= wake::STEP_NS;
     if !shall_preempt && !may_be_blocked {
         return again;
     }
     // SAFETY: workers are never freed; a core has one.
-    let Some(worker) = (unsafe { core.worker.load(Ordering::Acquire).as_ref() }) else { return again };
+    let Some(worker) = (unsafe { core.worker.load(Ordering::Acquire).as_ref() }) else {
+        return again;
+    };
     if worker.watch.look() == task::Seen::Blocked {
         // A signal would only cut its system call short.
         if was_blocked && take_core(core, worker, dispatches) {
@@ -155,47 +163,22 @@ fn better_waits(core: &Core, now: u64) -> bool {
 /// Gives the core of a blocked worker to a spare. False if it turned out otherwise, or there is no spare yet.
 fn take_core(core: &'static Core, worker: &'static Worker, dispatches: u64) -> bool {
     let runtime = core.runtime();
-    let Some(spare) = take_spare(runtime) else { return false };
+    let Some(spare) = handover::take_spare(runtime) else { return false };
     worker.flags.fetch_or(flag::DOUBT, Ordering::SeqCst);
     task::barrier();
     let current = core.current.load(Ordering::Relaxed);
     // SAFETY: blocks are never freed.
-    let is_outside = unsafe { current.as_ref() }
-        .is_some_and(|block| block.count.load(Ordering::Relaxed) == 0);
+    let is_outside =
+        unsafe { current.as_ref() }.is_some_and(|block| block.count.load(Ordering::Relaxed) == 0);
     let is_same = core.dispatches.load(Ordering::Relaxed) == dispatches
         && ptr::eq(core.worker.load(Ordering::Relaxed), worker);
     if !(is_outside && is_same) {
         worker.flags.fetch_and(!flag::DOUBT, Ordering::Release);
-        give_spare(runtime, spare);
+        handover::give_spare(runtime, spare);
         return false;
     }
-    runtime.homeless.fetch_add(1, Ordering::Relaxed);
-    core.counters.handovers.fetch_add(1, Ordering::Relaxed);
-    worker.core.store(ptr::null_mut(), Ordering::Relaxed);
-    core.current.store(ptr::null_mut(), Ordering::Relaxed);
-    core.dispatches.store(dispatches + 1, Ordering::Relaxed);
-    core.worker.store(ptr::from_ref(spare).cast_mut(), Ordering::Release);
-    spare.core.store(ptr::from_ref(core).cast_mut(), Ordering::Release);
-    // From here on the worker's thread may go on.
-    worker.flags.fetch_xor(flag::DOUBT | flag::LOST, Ordering::Release);
-    wake::wake_worker(spare);
+    handover::transfer(core, worker, spare, flag::DOUBT | flag::LOST);
     true
-}
-
-fn take_spare(runtime: &'static Runtime) -> Option<&'static Worker> {
-    let mut spares = runtime.spares.lock();
-    // SAFETY: workers are never freed.
-    let spare = unsafe { spares.first.as_ref() }?;
-    spares.first = spare.next_spare.get();
-    spares.parked -= 1;
-    Some(spare)
-}
-
-fn give_spare(runtime: &'static Runtime, spare: &'static Worker) {
-    let mut spares = runtime.spares.lock();
-    spare.next_spare.set(spares.first);
-    spares.first = spare;
-    spares.parked += 1;
 }
 
 /// Workers that lost their core and run again, outside the runtime, are to make room: a signal sends their thread to a queue.

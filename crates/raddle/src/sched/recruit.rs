@@ -101,8 +101,7 @@ unsafe fn main_of_worker(orders: *mut u8) {
 
 /// What a worker without a core does before it parks, if another spare is parked already.
 pub(crate) fn refill_if_spare(runtime: &'static Runtime) {
-    let is_needed =
-        runtime.spares.lock().parked > 0 && is_low(runtime, Recruits::STOCK / 2);
+    let is_needed = runtime.spares.lock().parked > 0 && is_low(runtime, Recruits::STOCK / 2);
     if is_needed {
         // Without memory for it the stock stays low; the next one tries again.
         let _ = refill(runtime);

@@ -13,8 +13,8 @@ use std::fmt::{self, Write};
 use std::io;
 use std::mem::MaybeUninit;
 use std::ptr;
-use std::sync::{Mutex, OnceLock};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 static RUNTIME: AtomicPtr<Runtime> = AtomicPtr::new(ptr::null_mut());
 static STARTING: Mutex<()> = Mutex::new(());
@@ -30,7 +30,9 @@ pub(crate) fn started() -> Option<&'static Runtime> {
 /// # Errors
 ///
 /// What is missing to run threads here; from creating kernel threads.
-pub(crate) fn get_or_start(settings: impl FnOnce() -> io::Result<Settings>) -> io::Result<&'static Runtime> {
+pub(crate) fn get_or_start(
+    settings: impl FnOnce() -> io::Result<Settings>,
+) -> io::Result<&'static Runtime> {
     if let Some(runtime) = started() {
         return Ok(runtime);
     }
@@ -65,7 +67,10 @@ fn start(settings: Settings) -> io::Result<&'static Runtime> {
 /// # Errors
 ///
 /// What is missing to run threads here; settings that no arena can be made with.
-pub(crate) fn build(settings: Settings, host: Option<Box<dyn Host>>) -> io::Result<&'static Runtime> {
+pub(crate) fn build(
+    settings: Settings,
+    host: Option<Box<dyn Host>>,
+) -> io::Result<&'static Runtime> {
     raddle_context::check()?;
     clock::calibrate();
     forget_in_children();
@@ -108,7 +113,9 @@ fn recruit_workers(runtime: &'static Runtime) -> io::Result<()> {
         if !recruit::launch(runtime, Some(core)) {
             return Err(io::Error::new(
                 io::ErrorKind::WouldBlock,
-                format!("raddle could make {count} kernel threads and no more; ulimit -u or pids.max limit them"),
+                format!(
+                    "raddle could make {count} kernel threads and no more; ulimit -u or pids.max limit them"
+                ),
             ));
         }
     }

@@ -189,8 +189,8 @@ fn offer_work(core: &'static Core, waiting: usize) {
 pub(crate) fn wake_idle_core(runtime: &'static Runtime) -> bool {
     runtime.cores.iter().any(|core| {
         let seems_idle = core.current.load(Ordering::Relaxed).is_null();
-        let was_idle =
-            seems_idle && core.queue.try_lock().is_some_and(|mut queue| std::mem::take(&mut queue.is_idle));
+        let was_idle = seems_idle
+            && core.queue.try_lock().is_some_and(|mut queue| std::mem::take(&mut queue.is_idle));
         if was_idle {
             wake_core(core);
         }

@@ -40,7 +40,12 @@ pub(super) fn report(orders: &'static mut Orders, kernel_thread: KernelThread) -
     let mut first = runtime.workers.load(Ordering::Relaxed);
     loop {
         worker.next_worker.set(first);
-        match runtime.workers.compare_exchange_weak(first, this, Ordering::Release, Ordering::Relaxed) {
+        match runtime.workers.compare_exchange_weak(
+            first,
+            this,
+            Ordering::Release,
+            Ordering::Relaxed,
+        ) {
             Ok(_) => return worker,
             Err(now) => first = now,
         }

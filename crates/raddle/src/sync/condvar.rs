@@ -22,10 +22,10 @@ use super::poison::{LockResult, map};
 use super::raw::RawMutex;
 use crate::cancel;
 use crate::futex::{self, Ended, MovedOne, Request};
-use crate::sys::clock;
+use crate::host;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Lets threads wait for what a [`Mutex`] guards to change. As `std::sync::Condvar`.
 ///
@@ -135,15 +135,21 @@ impl Condvar {
         timeout: Duration,
         mut condition: impl FnMut(&mut T) -> bool,
     ) -> LockResult<(MutexGuard<'a, T>, WaitTimeoutResult)> {
-        let start = Instant::now();
+        let deadline_ns = deadline_in(timeout);
+        let mut timed_out = false;
         loop {
             if !condition(&mut *guard) {
                 return Ok((guard, WaitTimeoutResult(false)));
             }
-            let Some(rest) = timeout.checked_sub(start.elapsed()) else {
+            if timed_out {
                 return Ok((guard, WaitTimeoutResult(true)));
-            };
-            guard = self.wait_timeout(guard, rest)?.0;
+            }
+            let (again, is_over) = self.wait_until(guard, Some(deadline_ns));
+            timed_out = is_over;
+            match again {
+                Ok(again) => guard = again,
+                again => return map(again, |guard| (guard, WaitTimeoutResult(is_over))),
+            }
         }
     }
 
@@ -233,5 +239,5 @@ fn mutex_at<'a>(tag: usize) -> Option<&'a RawMutex> {
 
 fn deadline_in(timeout: Duration) -> u64 {
     let ns = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
-    clock::now_ns().saturating_add(ns)
+    host::now_ns().saturating_add(ns)
 }

@@ -183,6 +183,12 @@ impl Once {
     }
 }
 
+impl Default for Once {
+    fn default() -> Once {
+        Once::new()
+    }
+}
+
 #[cold]
 #[track_caller]
 fn poisoned() -> ! {

@@ -10,9 +10,9 @@
 use super::spinning;
 use crate::cancel;
 use crate::futex::{self, End, Ended, Request};
+use crate::host;
 use crate::sched::enter::Here;
 use crate::sleeper::Reason;
-use crate::sys::clock;
 use raddle_core::lock_word::{LockWord, Release, Role};
 
 /// With this reason wakes the one to whom the lock was handed over.
@@ -65,15 +65,14 @@ impl RawMutex {
                 return true;
             }
             let is_owed = role == Role::Woken
-                && since_ns
-                    .is_some_and(|since| clock::coarse_ns().saturating_sub(since) > PATIENCE_NS);
+                && since_ns.is_some_and(|since| host::now_ns().saturating_sub(since) > PATIENCE_NS);
             if !self.word.announce(role, is_owed) {
                 continue;
             }
             role = Role::Fresh;
             // Whoever has waited goes before those who have not.
             let end = if since_ns.is_some() { End::Front } else { End::Back };
-            since_ns.get_or_insert_with(clock::coarse_ns);
+            since_ns.get_or_insert_with(host::now_ns);
             let request =
                 Request { address: self.address(), tag: 0, end, deadline_ns: None, heeds_cancel };
             let left = |_, others| self.word.taken(others);

@@ -13,7 +13,7 @@
 
 use crate::cancel;
 use crate::futex::{self, Ended, Request};
-use crate::sys::clock;
+use crate::host;
 use std::cell::Cell;
 use std::fmt;
 use std::ptr;
@@ -109,7 +109,7 @@ impl Semaphore {
     /// ```
     pub fn acquire_timeout(&self, timeout: Duration) -> Option<SemaphorePermit<'_>> {
         let ns = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
-        let deadline_ns = clock::now_ns().saturating_add(ns);
+        let deadline_ns = host::now_ns().saturating_add(ns);
         let is_taken = self.wait_for(1, Some(deadline_ns));
         is_taken.then(|| SemaphorePermit { semaphore: self, count: 1 })
     }

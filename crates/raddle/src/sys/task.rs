@@ -31,7 +31,14 @@ pub(crate) fn block_signals() {
     unsafe {
         system_call(
             libc::SYS_rt_sigprocmask,
-            [libc::SIG_BLOCK as usize, (&raw const all).expose_provenance(), 0, size_of::<u64>(), 0, 0],
+            [
+                libc::SIG_BLOCK as usize,
+                (&raw const all).expose_provenance(),
+                0,
+                size_of::<u64>(),
+                0,
+                0,
+            ],
         );
     }
 }
@@ -137,14 +144,7 @@ impl Watch {
         let read = unsafe {
             system_call(
                 libc::SYS_pread64,
-                [
-                    descriptor as usize,
-                    text.as_mut_ptr().expose_provenance(),
-                    text.len(),
-                    0,
-                    0,
-                    0,
-                ],
+                [descriptor as usize, text.as_mut_ptr().expose_provenance(), text.len(), 0, 0, 0],
             )
         };
         if descriptor < 0 || read <= 0 {
@@ -152,10 +152,7 @@ impl Watch {
         }
         // "id (name) S ...": the name may hold anything, so the state follows the last parenthesis.
         let text = &text[..read as usize];
-        let state = text
-            .iter()
-            .rposition(|&byte| byte == b')')
-            .and_then(|end| text.get(end + 2));
+        let state = text.iter().rposition(|&byte| byte == b')').and_then(|end| text.get(end + 2));
         match state {
             Some(b'S' | b'D' | b'T' | b't') => Seen::Blocked,
             Some(_) => Seen::Runnable,

@@ -68,7 +68,9 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    Builder::new().spawn(main).unwrap_or_else(|error| panic!("raddle: failed to spawn a thread: {error}"))
+    Builder::new()
+        .spawn(main)
+        .unwrap_or_else(|error| panic!("raddle: failed to spawn a thread: {error}"))
 }
 
 impl Builder {

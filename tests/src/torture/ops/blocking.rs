@@ -62,11 +62,17 @@ pub(super) fn usleep(actor: &mut Actor) {
 }
 
 pub(super) fn file(actor: &mut Actor) {
-    let path = std::env::temp_dir().join(format!("raddle-torture-{}-{}", std::process::id(), actor.index));
+    let path =
+        std::env::temp_dir().join(format!("raddle-torture-{}-{}", std::process::id(), actor.index));
     let byte = actor.random.next_u64() as u8;
     let size = actor.from_to(1, 20_000) as usize;
-    let done = std::fs::File::options().read(true).write(true).create(true).truncate(true).open(&path).and_then(
-        |mut file| {
+    let done = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(&path)
+        .and_then(|mut file| {
             file.write_all(&vec![byte; size])?;
             if actor.random.one_in(20) {
                 file.sync_all()?;
@@ -75,8 +81,7 @@ pub(super) fn file(actor: &mut Actor) {
             let mut back = Vec::new();
             file.read_to_end(&mut back)?;
             Ok(back.len() == size && back.iter().all(|&one| one == byte))
-        },
-    );
+        });
     let _ = std::fs::remove_file(&path);
     match done {
         Ok(is_right) => actor.world.check(is_right, "a file holds what nobody wrote"),

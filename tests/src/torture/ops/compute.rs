@@ -13,7 +13,8 @@ use std::sync::{LazyLock, Mutex, OnceLock};
 #[inline(never)]
 fn sum_up(rounds: u64) -> [f64; 8] {
     let mut sums = [1.0f64; 8];
-    let factors: [f64; 8] = black_box([1.000_1, 0.999_7, 1.000_3, 0.999_9, 1.000_7, 0.999_1, 1.000_5, 0.999_5]);
+    let factors: [f64; 8] =
+        black_box([1.000_1, 0.999_7, 1.000_3, 0.999_9, 1.000_7, 0.999_1, 1.000_5, 0.999_5]);
     for n in 0..rounds {
         for lane in 0..8 {
             sums[lane] = sums[lane] * factors[lane] + (n % 7) as f64;
@@ -93,7 +94,10 @@ pub(super) fn signal_state(actor: &mut Actor) {
         }
         let Ok(mut stacks) = STACKS.try_lock() else { continue };
         let known = *stacks.entry(id).or_insert(stack);
-        let shared = stacks.iter().find(|&(other, at)| *at == stack && *other != id).map(|(other, _)| *other);
+        let shared = stacks
+            .iter()
+            .find(|&(other, at)| *at == stack && *other != id)
+            .map(|(other, _)| *other);
         drop(stacks);
         if known == stack && shared.is_none() {
             continue;

@@ -43,7 +43,8 @@ pub(super) fn mutex(actor: &mut Actor) {
 pub(super) fn condvar(actor: &mut Actor) {
     let Some(_leave) = actor.may_block() else { return };
     let total = actor.from_to(1, 100);
-    let shared = Arc::new((Mutex::new(Vec::new()), Condvar::new(), Condvar::new(), Barrier::new(2)));
+    let shared =
+        Arc::new((Mutex::new(Vec::new()), Condvar::new(), Condvar::new(), Barrier::new(2)));
     let theirs = shared.clone();
     let times_out = actor.random.one_in(2);
     let taker = thread::spawn(move || {
@@ -54,7 +55,10 @@ pub(super) fn condvar(actor: &mut Actor) {
             let Ok(mut buffer) = buffer.lock() else { return 0 };
             while buffer.is_empty() {
                 let waited = if times_out {
-                    not_empty.wait_timeout(buffer, Duration::from_micros(50)).map(|(buffer, _)| buffer).ok()
+                    not_empty
+                        .wait_timeout(buffer, Duration::from_micros(50))
+                        .map(|(buffer, _)| buffer)
+                        .ok()
                 } else {
                     not_empty.wait(buffer).ok()
                 };

@@ -116,7 +116,9 @@ pub(super) fn malloc_crossed(actor: &mut Actor) {
         held.push(Filled::new(size(&mut actor.random), actor.random.next_u64() as u8));
     }
     let child = thread::spawn(move || held.iter().all(Filled::is_whole));
-    actor.world.check(matches!(child.join(), Ok(true)), "memory that was handed over was overwritten");
+    actor
+        .world
+        .check(matches!(child.join(), Ok(true)), "memory that was handed over was overwritten");
 }
 
 pub(super) fn format(actor: &mut Actor) {

@@ -104,7 +104,8 @@ pub(super) struct Op {
 impl Table {
     /// Those that `only` names, or all.
     pub(super) fn new(only: &[String]) -> io::Result<Table> {
-        if let Some(unknown) = only.iter().find(|name| !names().any(|known| known == name.as_str())) {
+        if let Some(unknown) = only.iter().find(|name| !names().any(|known| known == name.as_str()))
+        {
             let what = format!("there is no operation {unknown}; --list shows them");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
         }

@@ -49,7 +49,8 @@ pub(super) fn ring(actor: &mut Actor) {
                 while !is_full.load(Ordering::Acquire) {
                     thread::park();
                 }
-                let next = seats.lock().map(|seats| seats[(seat as usize + 1) % seats.len()].clone());
+                let next =
+                    seats.lock().map(|seats| seats[(seat as usize + 1) % seats.len()].clone());
                 let Ok(next) = next else { return 0 };
                 let mut mine = seat;
                 while mine < total {

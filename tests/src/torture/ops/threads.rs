@@ -38,7 +38,8 @@ pub(super) fn nested(actor: &mut Actor) {
         if depth == 0 {
             return 1;
         }
-        let children: Vec<_> = (0..width).map(|_| thread::spawn(move || grow(depth - 1, width))).collect();
+        let children: Vec<_> =
+            (0..width).map(|_| thread::spawn(move || grow(depth - 1, width))).collect();
         1 + children.into_iter().map(|child| child.join().unwrap_or(0)).sum::<u64>()
     }
     let (depth, width) = (actor.from_to(1, 4), actor.from_to(1, 3));
@@ -72,7 +73,8 @@ pub(super) fn panics(actor: &mut Actor) {
 }
 
 pub(super) fn scoped(actor: &mut Actor) {
-    let mut numbers: Vec<u64> = (0..actor.from_to(1, 12)).map(|_| actor.random.below(1 << 32)).collect();
+    let mut numbers: Vec<u64> =
+        (0..actor.from_to(1, 12)).map(|_| actor.random.below(1 << 32)).collect();
     let wanted: u64 = numbers.iter().map(|n| n + 1).sum();
     let sum = AtomicU64::new(0);
     let joined = thread::scope(|scope| {
