@@ -81,7 +81,8 @@ fn a_wake_up_during_the_poll_is_not_lost() {
                 return Poll::Ready("done");
             }
             context.waker().wake_by_ref();
-            context.waker().clone().wake();
+            let another = context.waker().clone();
+            another.wake();
             Poll::Pending
         }));
         assert_eq!((value, polls), ("done", 5));

@@ -8,7 +8,7 @@
 //! | `enter` | the way into the runtime and out of it; the handler that preempts |
 //! | `handover` | a core goes from one worker to another |
 //! | `worker` | a kernel thread's life: works, idles, waits as a spare |
-//! | `recruit` | new workers, without libc's help |
+//! | `stock`, `recruit` | new workers, without libc's help |
 //! | `monitor` | the kernel thread that watches: slices, deadlines, blocked workers |
 //! | `start` | a runtime's beginning |
 //! | `simulate` | a runtime on a simulated host, driven by the calling kernel thread |
@@ -24,6 +24,7 @@ pub(crate) mod monitor;
 pub(crate) mod recruit;
 pub(crate) mod simulate;
 pub(crate) mod start;
+pub(crate) mod stock;
 pub(crate) mod timers;
 pub(crate) mod wake;
 pub(crate) mod worker;

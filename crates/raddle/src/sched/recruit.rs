@@ -2,55 +2,16 @@
 //!
 //! The monitor makes a worker when another has blocked, perhaps on a lock of libc's whose holder was preempted. Whatever
 //! it does for that must not need the lock. So a stock of bodies with their TLS in order is kept, and a worker is a body from the
-//! stock and one system call (`KernelThread::launch`). The stock is filled by threads that may wait: whoever starts the runtime,
-//! whoever spawns a thread, a second spare.
+//! stock (`stock`) and one system call (`KernelThread::launch`).
 
 #![allow(unsafe_code, reason = "launches kernel threads")]
 
-use crate::machine::{Core, Orders, Recruit, Recruits, Runtime};
+use crate::machine::{Core, Orders, Recruit, Runtime};
 use crate::sched::worker;
 use crate::sys::task;
 use raddle_context::KernelThread;
-use std::io;
-use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::atomic::Ordering;
-
-/// Fills the stock. Calls libc, and may wait for its locks: not for the monitor, nor inside the runtime.
-///
-/// # Errors
-///
-/// When there is no memory for another body.
-pub(crate) fn refill(runtime: &'static Runtime) -> io::Result<()> {
-    while is_low(runtime, Recruits::STOCK) {
-        let body = runtime.workers_arena.make()?.prepare();
-        let orders = Box::leak(Box::new(Orders {
-            runtime,
-            core: ptr::null(),
-            worker: MaybeUninit::uninit(),
-        }));
-        let mut unused = Some(Recruit { body, orders });
-        {
-            let mut recruits = runtime.recruits.lock();
-            if let Some(free) = recruits.ready.iter_mut().find(|place| place.is_none()) {
-                *free = unused.take();
-            }
-        }
-        if let Some(Recruit { body, orders }) = unused {
-            // Somebody else was filling it at the same time.
-            runtime.workers_arena.give(body.into_body());
-            // SAFETY: from a Box, a moment ago.
-            drop(unsafe { Box::from_raw(orders) });
-        }
-        runtime.recruits_low.store(false, Ordering::Relaxed);
-    }
-    Ok(())
-}
-
-fn is_low(runtime: &Runtime, below: usize) -> bool {
-    let recruits = runtime.recruits.lock();
-    recruits.ready.iter().filter(|place| place.is_some()).count() < below
-}
 
 /// Makes a worker for `core`, or a spare. Takes no lock of libc's and does not allocate. False if the stock is empty, or the kernel has
 /// no room for another thread.
@@ -96,14 +57,5 @@ unsafe fn main_of_worker(orders: *mut u8) {
             eprintln!("raddle: a worker can't run threads: {error}");
             std::process::abort();
         }
-    }
-}
-
-/// What a worker without a core does before it parks, if another spare is parked already.
-pub(crate) fn refill_if_spare(runtime: &'static Runtime) {
-    let is_needed = runtime.spares.lock().parked > 0 && is_low(runtime, Recruits::STOCK / 2);
-    if is_needed {
-        // Without memory for it the stock stays low; the next one tries again.
-        let _ = refill(runtime);
     }
 }

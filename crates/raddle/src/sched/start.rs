@@ -5,7 +5,7 @@
 
 use crate::host_contract::Host;
 use crate::machine::{Block, Core, MonitorWord, Recruits, Runtime, Settings, Spares, ThreadRef};
-use crate::sched::{enter, monitor, recruit};
+use crate::sched::{enter, monitor, recruit, stock};
 use crate::spin::Spin;
 use crate::sys::{clock, task};
 use raddle_context::{Arena, overflow};
@@ -109,7 +109,7 @@ pub(crate) fn build(
 /// A worker for each core, and a spare.
 fn recruit_workers(runtime: &'static Runtime) -> io::Result<()> {
     for (count, core) in runtime.cores.iter().enumerate() {
-        recruit::refill(runtime)?;
+        stock::refill(runtime)?;
         if !recruit::launch(runtime, Some(core)) {
             return Err(io::Error::new(
                 io::ErrorKind::WouldBlock,
@@ -120,7 +120,7 @@ fn recruit_workers(runtime: &'static Runtime) -> io::Result<()> {
         }
     }
     recruit::launch(runtime, None);
-    recruit::refill(runtime)
+    stock::refill(runtime)
 }
 
 fn handle_signal(signal: i32) -> io::Result<()> {

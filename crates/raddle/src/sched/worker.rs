@@ -9,7 +9,7 @@
 #![allow(unsafe_code, reason = "workers are leaked, and shared by pointers")]
 
 use crate::machine::{Core, Orders, Parting, ThreadRef, Worker, flag};
-use crate::sched::{dispatch, recruit, wake};
+use crate::sched::{dispatch, stock, wake};
 use crate::sys::{clock, futex, task};
 use raddle_context::KernelThread;
 use std::cell::Cell;
@@ -116,7 +116,7 @@ fn wait_for_core(worker: &'static Worker, was_coming: bool) {
         worker.runtime.homeless.fetch_sub(1, Ordering::Relaxed);
     }
     // Before it is parked: should this wait for a lock of libc's, nobody counts on this worker yet.
-    recruit::refill_if_spare(worker.runtime);
+    stock::refill_if_spare(worker.runtime);
     {
         let mut spares = worker.runtime.spares.lock();
         worker.next_spare.set(spares.first);

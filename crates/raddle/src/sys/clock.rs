@@ -17,15 +17,6 @@ pub(crate) fn now_ns() -> u64 {
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
-/// CPU time of this process so far, in nanoseconds.
-#[cfg(test)]
-pub(crate) fn process_cpu_ns() -> u64 {
-    let mut used = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: as above.
-    unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut used) };
-    used.tv_sec as u64 * 1_000_000_000 + used.tv_nsec as u64
-}
-
 /// A reading of both clocks and the rate between them. Read and written without a lock: `version` is odd while it changes.
 struct Fix {
     version: AtomicU64,

@@ -7,7 +7,7 @@ use crate::carry;
 use crate::machine::{Block, Runtime, ThreadRef};
 use crate::record::{Graveyard, Record, RecordRef, fresh_ids};
 use crate::sched::enter::{self, Here};
-use crate::sched::{dispatch, recruit, start, wake};
+use crate::sched::{dispatch, start, stock, wake};
 use crate::settings;
 use raddle_context::{Body, BodyRef, Departure, Hooks, Outcome};
 use raddle_core::slice::{self, Charge, Priority};
@@ -305,7 +305,7 @@ fn take_body(runtime: &'static Runtime) -> io::Result<(Body, Option<u64>)> {
     });
     drop(dead);
     if runtime.recruits_low.load(Ordering::Relaxed) {
-        recruit::refill(runtime)?;
+        stock::refill(runtime)?;
     }
     match warm {
         Some(warm) => Ok(warm),
