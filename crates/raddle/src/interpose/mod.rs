@@ -3,10 +3,12 @@
 //! | module | function | why |
 //! |---|---|---|
 //! | `syscall` | `syscall` | std's and parking_lot's locks wait through it: they park threads of raddle's |
+//! | `setxid` | `setuid` and its kin, `initgroups` | libc's wait for a mark in each kernel thread's own TCB, for ever where one runs a body |
 //!
 //! A definition in the program goes before libc's for the program itself and for every library that the linker saw
 //! use the name. A library that is opened later binds to it only if the program exports it
 //! (`-Wl,--export-dynamic-symbol=syscall`); what makes its system calls itself is not reached, and then the worker that blocks loses its
 //! core to a spare, as with any blocking call.
 
+mod setxid;
 mod syscall;

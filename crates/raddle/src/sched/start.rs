@@ -7,7 +7,7 @@ use crate::host_contract::Host;
 use crate::machine::{Block, Core, MonitorWord, Recruits, Runtime, Settings, Spares, ThreadRef};
 use crate::sched::{enter, monitor, recruit, stock};
 use crate::spin::Spin;
-use crate::sys::{clock, task};
+use crate::sys::{clock, kernel_threads, task};
 use raddle_context::{Arena, overflow};
 use std::fmt::{self, Write};
 use std::io;
@@ -73,6 +73,7 @@ pub(crate) fn build(
 ) -> io::Result<&'static Runtime> {
     raddle_context::check()?;
     clock::calibrate();
+    kernel_threads::keep_proc();
     forget_in_children();
     overflow::install(describe_overflow)?;
     let arena = Arena::new(raddle_context::Config {

@@ -5,4 +5,5 @@
 
 pub(crate) mod clock;
 pub(crate) mod futex;
+pub(crate) mod kernel_threads;
 pub(crate) mod task;
