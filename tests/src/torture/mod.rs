@@ -16,11 +16,15 @@
 //! | `kernel` | what the kernel and libc say of the calling thread |
 //! | `watchdog` | sees that something moves, prints progress |
 //! | `ops` | the operations |
+//! | `work` | what operations have in common: work that takes time, panics that are expected |
+//! | `settings` | what a run is to be like |
 
 pub mod allocator;
 mod kernel;
 mod ops;
+mod settings;
 mod watchdog;
+mod work;
 mod world;
 
 use raddle_core::random::Random;
@@ -32,21 +36,7 @@ use std::time::{Duration, Instant};
 use world::{Actor, World};
 
 pub use ops::names;
-
-/// What a run is to be like. The runtime's own settings come from the environment.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// How long new operations are begun.
-    pub time: Duration,
-    /// What decides the actors' choices.
-    pub seed: u64,
-    /// How many raddle threads act; an eighth as many kernel threads join them, eight at most.
-    pub threads: usize,
-    /// Names of the operations to do; all if it is empty.
-    pub only: Vec<String>,
-    /// Whether progress is shown once a second.
-    pub shows_progress: bool,
-}
+pub use settings::Settings;
 
 /// What a run did.
 #[derive(Clone, Debug)]
@@ -95,8 +85,8 @@ impl Display for Summary {
 pub fn run(settings: Settings) -> io::Result<Summary> {
     let table = Arc::new(ops::Table::new(&settings.only)?);
     let runtime = raddle::Runtime::get()?;
-    let world = World::begin(&settings);
-    ops::hide_expected_panics();
+    let world = World::begin(&settings, names().collect());
+    work::hide_expected_panics();
     let watchdog = watchdog::start(world, settings.shows_progress);
     let kernel_actors = (settings.threads / 8).clamp(1, 8);
     let mut seeds = Random::from_seed(settings.seed);

@@ -1,6 +1,7 @@
 //! What all actors share: counts, what each of them does at the moment, and how a failure ends the process.
 
-use super::{Settings, kernel, ops};
+use super::kernel;
+use super::settings::Settings;
 use raddle_core::random::Random;
 use std::fmt::{self, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -14,6 +15,8 @@ pub(super) struct World {
     pub(super) seed: u64,
     /// The last join is done: the watchdog may go.
     pub(super) is_over: AtomicBool,
+    /// What the operations are called, and how often each was done.
+    names: Vec<&'static str>,
     counts: Vec<AtomicU64>,
     slots: Vec<Slot>,
     /// Operations that block a kernel thread each, under way now.
@@ -41,7 +44,7 @@ const BLOCKING_MAX: usize = 48;
 pub(super) const KERNEL_THREADS_MAX: usize = 400;
 
 impl World {
-    pub(super) fn begin(settings: &Settings) -> &'static World {
+    pub(super) fn begin(settings: &Settings, names: Vec<&'static str>) -> &'static World {
         let actors = settings.threads + 8;
         let slot = || Slot {
             op: AtomicUsize::new(0),
@@ -53,7 +56,8 @@ impl World {
             time: settings.time,
             seed: settings.seed,
             is_over: AtomicBool::new(false),
-            counts: ops::names().map(|_| AtomicU64::new(0)).collect(),
+            counts: names.iter().map(|_| AtomicU64::new(0)).collect(),
+            names,
             slots: (0..actors).map(|_| slot()).collect(),
             blocking: AtomicUsize::new(0),
             detached: Default::default(),
@@ -68,7 +72,9 @@ impl World {
     }
 
     pub(super) fn counts(&self) -> Vec<(&'static str, u64)> {
-        ops::names()
+        self.names
+            .iter()
+            .copied()
             .zip(&self.counts)
             .map(|(name, count)| (name, count.load(Ordering::Relaxed)))
             .collect()
@@ -137,7 +143,7 @@ impl World {
             }
             stuck += 1;
             if stuck <= 60 {
-                let name = ops::names().nth(op - 1).unwrap_or("?");
+                let name = self.names.get(op - 1).copied().unwrap_or("?");
                 let step = slot.step.load(Ordering::Relaxed);
                 let mut line = Line::new();
                 let _ = writeln!(line, "  actor {index}: {name}, step {step}, for {ms} ms");
@@ -209,7 +215,7 @@ impl Actor {
     }
 
     /// A random number from `low` up to and including `high`.
-    pub(super) fn from_to(&mut self, low: u64, high: u64) -> u64 {
+    pub(super) fn between(&mut self, low: u64, high: u64) -> u64 {
         low + self.random.below(high - low + 1)
     }
 

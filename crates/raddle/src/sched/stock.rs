@@ -4,6 +4,7 @@
 #![allow(unsafe_code, reason = "takes back a leaked box")]
 
 use crate::machine::{Orders, Recruit, Recruits, Runtime};
+use crate::sched::enter::Here;
 use std::io;
 use std::mem::MaybeUninit;
 use std::ptr;
@@ -24,6 +25,8 @@ pub(crate) fn refill(runtime: &'static Runtime) -> io::Result<()> {
         }));
         let mut unused = Some(Recruit { body, orders });
         {
+            // A thread that was preempted with the lock in its hands would stop the monitor, which alone could bring it back.
+            let _here = Here::enter();
             let mut recruits = runtime.recruits.lock();
             if let Some(free) = recruits.ready.iter_mut().find(|place| place.is_none()) {
                 *free = unused.take();
@@ -41,6 +44,7 @@ pub(crate) fn refill(runtime: &'static Runtime) -> io::Result<()> {
 }
 
 fn is_low(runtime: &Runtime, below: usize) -> bool {
+    let _here = Here::enter();
     let recruits = runtime.recruits.lock();
     recruits.ready.iter().filter(|place| place.is_some()).count() < below
 }

@@ -1,8 +1,8 @@
 //! Calls that block the kernel thread, and calls under libc's locks: the core goes to another worker meanwhile.
 
 use super::super::kernel;
+use super::super::work::spin;
 use super::super::world::Actor;
-use super::spin;
 use raddle::thread;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::fd::AsRawFd;
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 pub(super) fn pipe(actor: &mut Actor) {
     let Some(_leave) = actor.may_block() else { return };
     let Some((from, to)) = kernel::pipe() else { return };
-    let count = actor.from_to(1, 4) as u8;
+    let count = actor.between(1, 4) as u8;
     let delay = Duration::from_micros(actor.random.below(3_000));
     let writer = thread::spawn(move || {
         (0..count).all(|n| {
@@ -65,7 +65,7 @@ pub(super) fn file(actor: &mut Actor) {
     let path =
         std::env::temp_dir().join(format!("raddle-torture-{}-{}", std::process::id(), actor.index));
     let byte = actor.random.next_u64() as u8;
-    let size = actor.from_to(1, 20_000) as usize;
+    let size = actor.between(1, 20_000) as usize;
     let done = std::fs::File::options()
         .read(true)
         .write(true)
@@ -91,7 +91,7 @@ pub(super) fn file(actor: &mut Actor) {
 
 /// Under the loader's lock.
 pub(super) fn modules(actor: &mut Actor) {
-    for _ in 0..actor.from_to(1, 20) {
+    for _ in 0..actor.between(1, 20) {
         actor.world.check(kernel::modules() >= 3, "modules are missing");
     }
     spin(500);

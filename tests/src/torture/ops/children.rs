@@ -1,15 +1,15 @@
 //! Forked and executed children.
 
 use super::super::kernel;
+use super::super::work::spin;
 use super::super::world::Actor;
-use super::spin;
 use raddle::thread;
 use std::process::{Command, Stdio};
 
 /// One at a time is enough: each copies the page tables of all.
 fn fork_with(actor: &mut Actor, child: impl FnOnce() -> i32) {
     let Some(_leave) = actor.may_block() else { return };
-    let code = actor.from_to(1, 100) as i32;
+    let code = actor.between(1, 100) as i32;
     match kernel::fork(move || {
         kernel::die_in(20);
         code + child()

@@ -1,8 +1,8 @@
 //! What stands in registers, and what the kernel keeps for a kernel thread: right again after each preemption.
 
 use super::super::kernel;
+use super::super::work::{Expected, expected};
 use super::super::world::Actor;
-use super::{Expected, expected};
 use raddle::thread;
 use std::collections::HashMap;
 use std::hint::black_box;

@@ -1,7 +1,7 @@
 //! std's locks, held across preemption: what they protect adds up.
 
+use super::super::work::spin;
 use super::super::world::Actor;
-use super::spin;
 use raddle::thread;
 use std::sync::mpsc as channel;
 use std::sync::{Arc, Barrier, Condvar, Mutex, RwLock};
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 pub(super) fn mutex(actor: &mut Actor) {
     let Some(_leave) = actor.may_block() else { return };
-    let (members, rounds) = (actor.from_to(2, 4), actor.from_to(1, 50));
+    let (members, rounds) = (actor.between(2, 4), actor.between(1, 50));
     let pair = Arc::new(Mutex::new((0u64, 0u64)));
     let threads: Vec<_> = (0..members)
         .map(|_| {
@@ -42,7 +42,7 @@ pub(super) fn mutex(actor: &mut Actor) {
 /// A bounded buffer by two condition variables, and a barrier to begin with.
 pub(super) fn condvar(actor: &mut Actor) {
     let Some(_leave) = actor.may_block() else { return };
-    let total = actor.from_to(1, 100);
+    let total = actor.between(1, 100);
     let shared =
         Arc::new((Mutex::new(Vec::new()), Condvar::new(), Condvar::new(), Barrier::new(2)));
     let theirs = shared.clone();
@@ -87,7 +87,7 @@ pub(super) fn condvar(actor: &mut Actor) {
 
 pub(super) fn rwlock(actor: &mut Actor) {
     let Some(_leave) = actor.may_block() else { return };
-    let rounds = actor.from_to(1, 40);
+    let rounds = actor.between(1, 40);
     let pair = Arc::new(RwLock::new((0u64, 0u64)));
     let threads: Vec<_> = (0..4)
         .map(|role| {
@@ -114,8 +114,8 @@ pub(super) fn rwlock(actor: &mut Actor) {
 
 pub(super) fn mpsc(actor: &mut Actor) {
     let Some(_leave) = actor.may_block() else { return };
-    let (senders, each) = (actor.from_to(1, 4), actor.from_to(1, 100));
-    let bound = actor.from_to(0, 3) as usize;
+    let (senders, each) = (actor.between(1, 4), actor.between(1, 100));
+    let bound = actor.between(0, 3) as usize;
     let (send, receive) = channel::sync_channel(bound);
     let threads: Vec<_> = (0..senders)
         .map(|sender| {

@@ -1,8 +1,8 @@
 //! Thread-locals, malloc, strings, stacks: each thread finds its own.
 
 use super::super::kernel::Filled;
+use super::super::work::spin;
 use super::super::world::{Actor, World};
-use super::spin;
 use raddle::thread;
 use raddle_core::random::Random;
 use std::cell::{Cell, RefCell};
@@ -89,7 +89,7 @@ fn size(random: &mut Random) -> usize {
 
 pub(super) fn malloc(actor: &mut Actor) {
     let mut held: Vec<Filled> = Vec::new();
-    for _ in 0..actor.from_to(1, 80) {
+    for _ in 0..actor.between(1, 80) {
         let random = &mut actor.random;
         match random.below(4) {
             0 if !held.is_empty() => {
@@ -112,7 +112,7 @@ pub(super) fn malloc(actor: &mut Actor) {
 /// What one thread takes, others free.
 pub(super) fn malloc_crossed(actor: &mut Actor) {
     let mut held = Vec::new();
-    for _ in 0..actor.from_to(1, 60) {
+    for _ in 0..actor.between(1, 60) {
         held.push(Filled::new(size(&mut actor.random), actor.random.next_u64() as u8));
     }
     let child = thread::spawn(move || held.iter().all(Filled::is_whole));
@@ -124,7 +124,7 @@ pub(super) fn malloc_crossed(actor: &mut Actor) {
 pub(super) fn format(actor: &mut Actor) {
     let (a, b) = (actor.random.next_u64(), actor.random.below(1_000) as f64 / 8.0);
     let mut text = String::new();
-    for _ in 0..actor.from_to(1, 20) {
+    for _ in 0..actor.between(1, 20) {
         text.clear();
         let _ = write!(text, "{a:#x} {b:.3} {:?}", Some(&a));
     }
@@ -136,7 +136,7 @@ pub(super) fn format(actor: &mut Actor) {
 pub(super) fn hash_map(actor: &mut Actor) {
     TABLE.with(|table| {
         let mut table = table.borrow_mut();
-        for _ in 0..actor.from_to(1, 60) {
+        for _ in 0..actor.between(1, 60) {
             let key = actor.random.below(200);
             if actor.random.one_in(3) {
                 table.remove(&key);
@@ -161,7 +161,7 @@ pub(super) fn recursion(actor: &mut Actor) {
         }
         below && frame.iter().enumerate().all(|(n, word)| *word == seed ^ n as u64 ^ left)
     }
-    let depth = actor.from_to(1, 95);
+    let depth = actor.between(1, 95);
     let seed = actor.random.next_u64();
     actor.world.check(descend(depth, seed), "a stack was overwritten");
 }

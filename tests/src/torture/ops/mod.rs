@@ -21,9 +21,7 @@ mod primitives;
 mod threads;
 
 use super::world::Actor;
-use std::any::Any;
 use std::io;
-use std::panic;
 
 /// Where an operation may run.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -80,7 +78,14 @@ const ROWS: &[Row] = &[
     Row("fork", 1, On::Anywhere, children::fork),
     Row("fork-runs", 1, On::Anywhere, children::fork_and_run),
     Row("exec", 1, On::Anywhere, children::exec),
-    Row("raddle-sync", 20, On::Anywhere, primitives::any),
+    Row("own-mutex", 10, On::Anywhere, primitives::mutex),
+    Row("own-condvar", 8, On::Anywhere, primitives::condvar),
+    Row("own-rwlock", 8, On::Anywhere, primitives::rwlock),
+    Row("own-semaphore", 8, On::Anywhere, primitives::semaphore),
+    Row("own-mpsc", 8, On::Anywhere, primitives::mpsc_channel),
+    Row("channel", 8, On::Anywhere, primitives::channel),
+    Row("select", 8, On::Anywhere, primitives::select),
+    Row("cancel", 8, On::Anywhere, primitives::cancel),
 ];
 
 /// What all operations are called, in the order of their indices.
@@ -136,31 +141,4 @@ impl Table {
         let at = table.partition_point(|(sum, _)| *sum <= drawn);
         table[at].1
     }
-}
-
-/// What actors panic with on purpose.
-#[derive(Debug, PartialEq, Eq)]
-struct Expected(u64);
-
-/// Keeps what is printed to panics that nobody expects.
-pub(super) fn hide_expected_panics() {
-    let print = panic::take_hook();
-    panic::set_hook(Box::new(move |info| {
-        if !info.payload().is::<Expected>() {
-            print(info);
-        }
-    }));
-}
-
-fn expected(payload: &(dyn Any + Send)) -> Option<u64> {
-    payload.downcast_ref::<Expected>().map(|expected| expected.0)
-}
-
-/// Work that takes about `rounds` nanoseconds and that no compiler removes.
-fn spin(rounds: u64) -> u64 {
-    let mut x = rounds | 1;
-    for _ in 0..rounds {
-        x = std::hint::black_box(x.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (x >> 29));
-    }
-    x
 }

@@ -1,14 +1,14 @@
 //! Parking and timers: no wake-up is lost, none comes early.
 
+use super::super::work::spin;
 use super::super::world::Actor;
-use super::spin;
 use raddle::thread;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 pub(super) fn yields(actor: &mut Actor) {
-    for _ in 0..actor.from_to(1, 50) {
+    for _ in 0..actor.between(1, 50) {
         thread::yield_now();
     }
 }
@@ -36,7 +36,7 @@ pub(super) fn token(actor: &mut Actor) {
 
 /// Threads in a ring pass a baton; each waits for its turn by parking.
 pub(super) fn ring(actor: &mut Actor) {
-    let (size, rounds) = (actor.from_to(2, 12) as usize, actor.from_to(1, 40));
+    let (size, rounds) = (actor.between(2, 12) as usize, actor.between(1, 40));
     let turn = Arc::new(AtomicU64::new(0));
     let total = rounds * size as u64;
     // The first needs the handle of the last: they come by a channel of the oldest kind.
@@ -80,7 +80,7 @@ pub(super) fn ring(actor: &mut Actor) {
 
 /// Two take turns, the caller being one; nothing but tokens wakes them.
 pub(super) fn ping_pong(actor: &mut Actor) {
-    let rounds = actor.from_to(1, 200);
+    let rounds = actor.between(1, 200);
     let ball = Arc::new(AtomicU64::new(0));
     let (theirs, me) = (ball.clone(), thread::current());
     let play = move || {
@@ -152,7 +152,7 @@ pub(super) fn timer_race(actor: &mut Actor) {
             thread::yield_now();
         }
     });
-    for _ in 0..actor.from_to(1, 20) {
+    for _ in 0..actor.between(1, 20) {
         thread::park_timeout(Duration::from_micros(actor.random.below(200)));
     }
     is_over.store(true, Ordering::Relaxed);
@@ -171,7 +171,7 @@ pub(super) fn sleep(actor: &mut Actor) {
 }
 
 pub(super) fn sleep_zero(actor: &mut Actor) {
-    for _ in 0..actor.from_to(1, 5) {
+    for _ in 0..actor.between(1, 5) {
         thread::sleep(Duration::ZERO);
         thread::park_timeout(Duration::from_nanos(1));
         thread::sleep_until(Instant::now() - Duration::from_secs(1));

@@ -1,7 +1,7 @@
 //! Beginnings and ends of threads: whoever is spawned is joined with the right value, or is counted.
 
+use super::super::work::{Expected, expected, spin};
 use super::super::world::Actor;
-use super::{Expected, expected, spin};
 use raddle::thread::{self, Priority};
 use std::cell::Cell;
 use std::future::Future;
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
 pub(super) fn spawn_join(actor: &mut Actor) {
-    let count = actor.from_to(1, 8);
+    let count = actor.between(1, 8);
     let waits = actor.random.one_in(2);
     let threads: Vec<_> = (0..count)
         .map(|n| {
@@ -42,14 +42,14 @@ pub(super) fn nested(actor: &mut Actor) {
             (0..width).map(|_| thread::spawn(move || grow(depth - 1, width))).collect();
         1 + children.into_iter().map(|child| child.join().unwrap_or(0)).sum::<u64>()
     }
-    let (depth, width) = (actor.from_to(1, 4), actor.from_to(1, 3));
+    let (depth, width) = (actor.between(1, 4), actor.between(1, 3));
     let wanted: u64 = (0..=depth).map(|level| width.pow(level as u32)).sum();
     actor.world.check(grow(depth, width) == wanted, "a tree of threads lost some");
 }
 
 pub(super) fn detached(actor: &mut Actor) {
     let world = actor.world;
-    for _ in 0..actor.from_to(1, 4) {
+    for _ in 0..actor.between(1, 4) {
         world.detached[0].fetch_add(1, Ordering::Relaxed);
         let rounds = actor.random.below(5_000);
         drop(thread::spawn(move || {
@@ -74,7 +74,7 @@ pub(super) fn panics(actor: &mut Actor) {
 
 pub(super) fn scoped(actor: &mut Actor) {
     let mut numbers: Vec<u64> =
-        (0..actor.from_to(1, 12)).map(|_| actor.random.below(1 << 32)).collect();
+        (0..actor.between(1, 12)).map(|_| actor.random.below(1 << 32)).collect();
     let wanted: u64 = numbers.iter().map(|n| n + 1).sum();
     let sum = AtomicU64::new(0);
     let joined = thread::scope(|scope| {
@@ -111,7 +111,7 @@ pub(super) fn burst(actor: &mut Actor) {
 /// A kernel thread that spawns and joins, parks and is unparked, and ends.
 pub(super) fn from_kernel_thread(actor: &mut Actor) {
     let Some(_leave) = actor.may_block() else { return };
-    let rounds = actor.from_to(1, 20);
+    let rounds = actor.between(1, 20);
     let kernel = std::thread::spawn(move || {
         let me = thread::current();
         let mut sum = 0;
@@ -193,7 +193,7 @@ pub(super) fn awaited(actor: &mut Actor) {
 
 pub(super) fn priority(actor: &mut Actor) {
     let before = thread::priority();
-    let nice = actor.from_to(0, 20) as i32 - 10;
+    let nice = actor.between(0, 20) as i32 - 10;
     thread::set_priority(Priority::new(nice));
     let child = thread::spawn(|| (thread::priority().nice(), spin(3_000))).join();
     actor.world.check(matches!(child, Ok((own, _)) if own == nice), "a priority was not inherited");
