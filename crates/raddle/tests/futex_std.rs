@@ -7,7 +7,7 @@ mod sync_kit;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Condvar, Mutex, Once, RwLock};
 use std::time::{Duration, Instant};
-use sync_kit::{Cast, a_moment, each_cast, for_seconds, until};
+use sync_kit::{Cast, a_moment, each_cast, until};
 
 fn compute_for(time: Duration) {
     let end = Instant::now() + time;
