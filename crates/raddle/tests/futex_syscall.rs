@@ -1,6 +1,10 @@
 //! `syscall` as raddle defines it, against the kernel's own answers: the same calls on a kernel thread, which the kernel serves,
 //! and on a thread of raddle's, which the table does.
 #![allow(unsafe_code, reason = "system calls")]
+#![allow(
+    clippy::undocumented_unsafe_blocks,
+    reason = "system calls with words of the test's own, in a test"
+)]
 
 mod sync_kit;
 

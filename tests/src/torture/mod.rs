@@ -121,6 +121,9 @@ pub fn run(settings: Settings) -> io::Result<Summary> {
         );
     }
     world.settle();
+    let is_off = std::env::var_os("RADDLE_SLICE").is_some_and(|slice| slice == "off");
+    let preemptions = runtime.counters().preemptions;
+    world.check(!is_off || preemptions == 0, "threads were preempted with preemption off");
     world.is_over.store(true, Ordering::Relaxed);
     let _ = watchdog.join();
     Ok(Summary {

@@ -210,7 +210,7 @@ pub(crate) extern "C" fn on_signal(
     // SAFETY: workers are never freed.
     let Some(worker) = (unsafe { block.worker.load(Ordering::Relaxed).as_ref() }) else { return };
     if block.count.load(Ordering::Relaxed) != 0 {
-        worker.flags.fetch_or(flag::PREEMPT, Ordering::Relaxed);
+        note_preemption(worker);
         return;
     }
     count_up(thread);
@@ -225,7 +225,7 @@ pub(crate) extern "C" fn on_signal(
     // SAFETY: the thread's own errno, which the interrupted code may be about to read.
     let errno = unsafe { *libc::__errno_location() };
     if !puts_off(worker, &frame) {
-        worker.flags.fetch_or(flag::PREEMPT, Ordering::Relaxed);
+        note_preemption(worker);
         act_on_notes(thread);
     }
     // Until the kernel has taken the frame back: a handler that came in between would move the thread, and the frame would give
@@ -238,6 +238,14 @@ pub(crate) extern "C" fn on_signal(
         *libc::__errno_location() = errno;
     }
     count_down(thread);
+}
+
+/// The signal has come. With preemption off it is meant for a thread whose worker has lost its core, and comes late, perhaps, to
+/// another one: that one is left in peace.
+fn note_preemption(worker: &Worker) {
+    if worker.runtime.settings.preempts {
+        worker.flags.fetch_or(flag::PREEMPT, Ordering::Relaxed);
+    }
 }
 
 /// Inside libc, the loader or the unwinder a thread may hold a lock that others need: it gets a little time to come out. A

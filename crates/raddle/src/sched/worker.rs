@@ -126,5 +126,38 @@ fn wait_for_core(worker: &'static Worker, was_coming: bool) {
     }
     while worker.core.load(Ordering::Acquire).is_null() {
         futex::wait(&worker.woken, 0, None);
+        // A waker that comes late, from when it had a core, would keep it from sleeping. An exchange: whoever gives a core to
+        // the worker wakes it after that, so that a 1 which is taken here shows the core as well.
+        worker.woken.swap(0, Ordering::Acquire);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::sched::{start, wake};
+    use crate::sys::task::Seen;
+    use std::time::Duration;
+
+    /// Whoever wakes a worker may be held up between finding it and waking it; by then it may be a spare.
+    #[test]
+    fn a_spare_that_was_woken_for_nothing_sleeps_on() {
+        let _ = crate::thread::spawn(|| ()).join();
+        let runtime = start::started().expect("a thread has run");
+        let (mut asleep, mut awake) = (0, 0);
+        while asleep + awake < 50 {
+            std::thread::sleep(Duration::from_millis(2));
+            let spares = runtime.spares.lock();
+            // SAFETY: workers are never freed.
+            let Some(spare) = (unsafe { spares.first.as_ref() }) else { continue };
+            if asleep + awake == 0 {
+                wake::wake_worker(spare);
+            }
+            // Others of this process's tests may use the spare now and then; one that does not sleep is always awake.
+            match spare.watch.look() {
+                Seen::Blocked => asleep += 1,
+                _ => awake += 1,
+            }
+        }
+        assert!(asleep > awake, "asleep {asleep} times of 50: a spare does not sleep");
     }
 }
