@@ -35,7 +35,7 @@ use std::io;
 use std::ptr::{self, NonNull};
 use std::sync::OnceLock;
 use std::sync::atomic::{
-    AtomicBool, AtomicI32, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+    AtomicI32, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
 
 /// Settings that a runtime runs by.
@@ -74,8 +74,6 @@ pub(crate) struct Runtime {
     pub(crate) workers: AtomicPtr<Worker>,
     /// Workers that have lost their core and still carry a thread.
     pub(crate) homeless: AtomicUsize,
-    /// The stock of recruits is to be filled by whoever can wait.
-    pub(crate) recruits_low: AtomicBool,
     pub(crate) monitor: MonitorWord,
 
     // Its lock.
@@ -90,6 +88,8 @@ pub(crate) struct Spares {
     pub(crate) parked: usize,
     /// Being made: they will park.
     pub(crate) coming: usize,
+    /// One fills the stock of recruits, and will park when libc has let it.
+    pub(crate) refills: bool,
 }
 
 // SAFETY: workers are never freed, and shared by design.
@@ -126,8 +126,16 @@ pub(crate) struct Recruits {
 }
 
 impl Recruits {
-    /// As many workers can follow one another into blocking calls before one of them must have time to call libc.
+    /// As many workers can follow one another into blocking calls before one of them must have had time to call libc.
     pub(crate) const STOCK: usize = 16;
+    /// Below this it is filled.
+    pub(crate) const LOW: usize = 12;
+    /// So many are kept from threads that wait for locks: those can be queued instead.
+    pub(crate) const RESERVE: usize = 6;
+
+    pub(crate) fn count(&self) -> usize {
+        self.ready.iter().filter(|place| place.is_some()).count()
+    }
 }
 
 /// How others reach the monitor.
@@ -269,6 +277,9 @@ pub(crate) mod flag {
     pub(crate) const DOUBT: u32 = 2;
     /// The core is gone. Set until the worker has parked as a spare.
     pub(crate) const LOST: u32 = 4;
+    /// The thread waits in the kernel for a lock, and there is no spare to give the core to: it is to be queued, so that whoever holds the
+    /// lock can run.
+    pub(crate) const STEP_BACK: u32 = 8;
 }
 
 /// What is to be done about a thread that has just been switched away from, on the other side.

@@ -149,8 +149,14 @@ fn attend(thread: ThreadRef) {
 fn act_on_notes(thread: ThreadRef) {
     settle_core(thread);
     let place = place_of(thread);
-    if place.worker.flags.load(Ordering::Relaxed) & flag::PREEMPT != 0 {
-        place.worker.flags.fetch_and(!flag::PREEMPT, Ordering::Relaxed);
+    let notes = flag::PREEMPT | flag::STEP_BACK;
+    if place.worker.flags.load(Ordering::Relaxed) & notes == 0 {
+        return;
+    }
+    let asked = place.worker.flags.fetch_and(!notes, Ordering::Relaxed);
+    if asked & flag::STEP_BACK != 0 {
+        dispatch::give_way(place);
+    } else {
         dispatch::preempt(place);
     }
 }
@@ -253,6 +259,9 @@ fn note_preemption(worker: &Worker) {
 fn puts_off(worker: &'static Worker, frame: &SignalFrame) -> bool {
     const TIMES: u32 = 10;
     const AGAIN_NS: u64 = 20_000;
+    if worker.flags.load(Ordering::Relaxed) & flag::STEP_BACK != 0 {
+        return false;
+    }
     let pc = frame.program_counter();
     let is_in_library = worker.runtime.library_text.iter().any(|text| text.contains(&pc));
     if !is_in_library || worker.put_off.get() >= TIMES {

@@ -23,9 +23,9 @@
 
 #![allow(unsafe_code, reason = "pointers to workers and cores, which are never freed")]
 
-use crate::machine::{Core, Runtime, Worker, flag};
-use crate::sched::{handover, recruit, timers, wake};
-use crate::sys::{clock, futex, task};
+use crate::machine::{Core, Recruits, Runtime, Worker, flag};
+use crate::sched::{handover, recruit, stock, timers, wake};
+use crate::sys::{clock, futex, kernel_threads, task};
 use raddle_core::slice;
 use std::ptr;
 use std::sync::atomic::{Ordering, fence};
@@ -54,6 +54,7 @@ pub(crate) fn watch(runtime: &'static Runtime) -> ! {
     let mut calm = 0;
     let mut busy_at = clock::now_ns();
     let mut fixed_at = busy_at;
+    let mut evicted_at = busy_at;
     loop {
         runtime.monitor.wakes_at_ns.store(0, Ordering::Relaxed);
         runtime.monitor.poked.store(0, Ordering::Relaxed);
@@ -76,7 +77,10 @@ pub(crate) fn watch(runtime: &'static Runtime) -> ! {
             has_moved |= look.dispatches != core.dispatches.load(Ordering::Relaxed);
             next = next.min(examine(core, look, now));
         }
-        evict_homeless(runtime);
+        if now >= evicted_at + wake::STEP_NS {
+            evict_homeless(runtime);
+            evicted_at = now;
+        }
         keep_spare(runtime);
         if is_busy {
             busy_at = now;
@@ -136,8 +140,13 @@ fn examine(core: &'static Core, look: &mut Look, now: u64) -> u64 {
     };
     if worker.watch.look() == task::Seen::Blocked {
         // A signal would only cut its system call short.
-        if was_blocked && take_core(core, worker, dispatches) {
-            return now + wake::STEP_NS;
+        if was_blocked {
+            if workers_run_short(worker.runtime) && ask_to_step_back(worker) {
+                return again.min(now + SECOND_LOOK_NS);
+            }
+            if take_core(core, worker, dispatches) {
+                return now + wake::STEP_NS;
+            }
         }
         look.seen_blocked = true;
         return again.min(now + SECOND_LOOK_NS);
@@ -181,6 +190,29 @@ fn take_core(core: &'static Core, worker: &'static Worker, dispatches: u64) -> b
     true
 }
 
+/// Whether the stock is down to its reserve, or no worker could be made for want of room in the kernel.
+fn workers_run_short(runtime: &Runtime) -> bool {
+    let spares = runtime.spares.lock();
+    let is_none_in_sight = spares.parked + spares.coming == 0;
+    drop(spares);
+    is_none_in_sight || stock::is_low(runtime, Recruits::RESERVE)
+}
+
+/// When workers run short: whoever waits for a lock in the kernel goes to the queue, and tries again when its turn comes. The holder may
+/// be queued, too; and those who make new workers may wait for the same lock, if it is malloc's. False if the thread waits for something
+/// else.
+///
+/// Locks wait in `futex` in a loop. Other calls are left alone: a handler cuts some of them short.
+#[cold]
+fn ask_to_step_back(worker: &Worker) -> bool {
+    let waits_for_lock = kernel_threads::waits_for_futex(worker.kernel_id);
+    if waits_for_lock {
+        worker.flags.fetch_or(flag::STEP_BACK, Ordering::Relaxed);
+        task::send_signal(worker.kernel_id, worker.runtime.settings.signal);
+    }
+    waits_for_lock
+}
+
 /// Workers that lost their core and run again, outside the runtime, are to make room: a signal sends their thread to a queue.
 fn evict_homeless(runtime: &'static Runtime) {
     if runtime.homeless.load(Ordering::Relaxed) == 0 {
@@ -194,14 +226,19 @@ fn evict_homeless(runtime: &'static Runtime) {
     }
 }
 
-/// One spare is always parked, made beforehand.
+/// One spare is always parked, made beforehand, and a second fills the stock when that is low. If neither can be had now, the next look
+/// tries again.
 fn keep_spare(runtime: &'static Runtime) {
     let is_short = {
         let spares = runtime.spares.lock();
-        spares.parked + spares.coming == 0
+        let may_refill = spares.parked == 1 && !spares.refills;
+        match spares.parked + spares.coming {
+            0 => true,
+            1 => may_refill && stock::is_low(runtime, Recruits::LOW),
+            _ => false,
+        }
     };
     if is_short {
-        // If the kernel has no room for another thread now, the next look tries again.
         recruit::launch(runtime, None);
     }
 }

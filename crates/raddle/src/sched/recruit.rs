@@ -11,13 +11,11 @@ use crate::sched::worker;
 use crate::sys::task;
 use raddle_context::KernelThread;
 use std::ptr;
-use std::sync::atomic::Ordering;
 
 /// Makes a worker for `core`, or a spare. Takes no lock of libc's and does not allocate. False if the stock is empty, or the kernel has
 /// no room for another thread.
 pub(crate) fn launch(runtime: &'static Runtime, core: Option<&'static Core>) -> bool {
     let recruit = runtime.recruits.lock().ready.iter_mut().find_map(Option::take);
-    runtime.recruits_low.store(true, Ordering::Relaxed);
     let Some(Recruit { body, orders }) = recruit else { return false };
     orders.core = core.map_or(ptr::null(), ptr::from_ref);
     if core.is_none() {

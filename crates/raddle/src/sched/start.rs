@@ -13,7 +13,7 @@ use std::fmt::{self, Write};
 use std::io;
 use std::mem::MaybeUninit;
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 static RUNTIME: AtomicPtr<Runtime> = AtomicPtr::new(ptr::null_mut());
@@ -96,9 +96,8 @@ pub(crate) fn build(
         turn: AtomicUsize::new(0),
         workers: AtomicPtr::new(ptr::null_mut()),
         homeless: AtomicUsize::new(0),
-        recruits_low: AtomicBool::new(false),
         monitor: MonitorWord { poked: AtomicU32::new(0), wakes_at_ns: AtomicU64::new(0) },
-        spares: Spin::new(Spares { first: ptr::null(), parked: 0, coming: 0 }),
+        spares: Spin::new(Spares { first: ptr::null(), parked: 0, coming: 0, refills: false }),
         recruits: Spin::new(Recruits { ready: [const { None }; Recruits::STOCK] }),
     }));
     for core in &runtime.cores {

@@ -109,14 +109,13 @@ fn sleep_idle(worker: &Worker, core: &Core) {
 }
 
 /// Parks as a spare until somebody gives the worker a core.
-fn wait_for_core(worker: &'static Worker, was_coming: bool) {
+fn wait_for_core(worker: &'static Worker, mut was_coming: bool) {
     worker.woken.store(0, Ordering::Relaxed);
     if worker.flags.load(Ordering::Relaxed) & flag::LOST != 0 {
         worker.flags.store(0, Ordering::Relaxed);
         worker.runtime.homeless.fetch_sub(1, Ordering::Relaxed);
     }
-    // Before it is parked: should this wait for a lock of libc's, nobody counts on this worker yet.
-    stock::refill_if_spare(worker.runtime);
+    stock::refill_if_spare(worker.runtime, &mut was_coming);
     {
         let mut spares = worker.runtime.spares.lock();
         worker.next_spare.set(spares.first);

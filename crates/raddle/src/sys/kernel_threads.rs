@@ -151,6 +151,33 @@ impl Listing {
     }
 }
 
+/// Whether kernel thread `id` of this process waits in `futex(2)`. False if the kernel does not tell.
+///
+/// `syscall` says it by number, `wchan` by the name of a function of the kernel's; the former is closed to a process that
+/// changed its user (`PR_SET_DUMPABLE`), the latter is empty on some kernels.
+pub(crate) fn waits_for_futex(id: i32) -> bool {
+    let mut bytes = [0; 256];
+    let by_number = read_of_task(id, "syscall", &mut bytes)
+        .and_then(|line| line.split(|&byte| byte == b' ').next())
+        .and_then(number);
+    match by_number {
+        Some(call) => libc::c_long::try_from(call) == Ok(libc::SYS_futex),
+        None => read_of_task(id, "wchan", &mut bytes).is_some_and(|name| name.starts_with(b"futex")),
+    }
+}
+
+/// What a file about kernel thread `id` begins with.
+fn read_of_task<'b>(id: i32, name: &str, bytes: &'b mut [u8]) -> Option<&'b [u8]> {
+    let mut path = Text::<48>::default();
+    write!(path, "self/task/{id}/{name}").ok()?;
+    let file = open_at(PROC.load(Ordering::Relaxed), path.c_str(), 0);
+    if file < 0 {
+        return None;
+    }
+    let length = read(libc::SYS_read, &Descriptor(file), bytes);
+    bytes.get(..usize::try_from(length).ok()?)
+}
+
 /// What the fields of a `stat` file tell.
 fn kind(stat: &[u8]) -> Seen {
     /// `PF_IO_WORKER` and `PF_USER_WORKER` of `<linux/sched.h>`. Either bit has meant something else before, so what these
@@ -338,6 +365,25 @@ mod tests {
         assert!(matches!(Listing::open(), Listing::Directory(_)));
         drop(end);
         other.join().unwrap();
+    }
+
+    #[test]
+    fn who_waits_for_a_futex_is_seen() {
+        keep_proc();
+        let (tell, told) = mpsc::channel();
+        let (end, wait) = mpsc::channel::<()>();
+        let other = std::thread::spawn(move || {
+            tell.send(task::id()).unwrap();
+            let _ = wait.recv();
+        });
+        let id = told.recv().unwrap();
+        while !waits_for_futex(id) {
+            std::thread::yield_now();
+        }
+        assert!(!waits_for_futex(task::id()), "this one runs");
+        drop(end);
+        other.join().unwrap();
+        assert!(!waits_for_futex(id), "it is gone");
     }
 
     #[test]

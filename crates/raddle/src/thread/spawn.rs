@@ -7,7 +7,7 @@ use crate::carry;
 use crate::machine::{Block, Runtime, ThreadRef};
 use crate::record::{Graveyard, Record, RecordRef, fresh_ids};
 use crate::sched::enter::{self, Here};
-use crate::sched::{dispatch, start, stock, wake};
+use crate::sched::{dispatch, start, wake};
 use crate::settings;
 use raddle_context::{Body, BodyRef, Departure, Hooks, Outcome};
 use raddle_core::slice::{self, Charge, Priority};
@@ -304,9 +304,6 @@ fn take_body(runtime: &'static Runtime) -> io::Result<(Body, Option<u64>)> {
         own.cache.take_warm().map(|body| (body, Some(own.next_id())))
     });
     drop(dead);
-    if runtime.recruits_low.load(Ordering::Relaxed) {
-        stock::refill(runtime)?;
-    }
     match warm {
         Some(warm) => Ok(warm),
         None => Ok((runtime.arena.make()?, None)),

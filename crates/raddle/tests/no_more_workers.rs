@@ -1,0 +1,114 @@
+//! Catches threads that wait for ever because all workers wait in the kernel for a lock whose holder is queued, and the kernel has
+//! no room for another worker. Locks inside of libc are such: nothing can step between them and the kernel.
+//!
+//! The user that the cases run as has few kernel threads to spend: only root can become that user.
+
+#![allow(clippy::undocumented_unsafe_blocks, reason = "C calls with plain arguments, in a test")]
+
+#[path = "../../raddle-context/tests/children/mod.rs"]
+mod children;
+
+use children::Case;
+use raddle::thread;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::*};
+use std::time::Duration;
+
+unsafe extern "C" {
+    fn flockfile(file: *mut libc::FILE);
+    fn funlockfile(file: *mut libc::FILE);
+}
+
+fn main() -> ExitCode {
+    let not_root =
+        (unsafe { libc::geteuid() } != 0).then_some("only root becomes a user of few threads");
+    children::main(vec![
+        Case::new("a_queued_holder_gets_its_turn", a_queued_holder_gets_its_turn).unless(not_root),
+        Case::new("and_with_preemption_off", and_with_preemption_off).unless(not_root),
+        Case::new("calls_that_would_be_cut_short_are_left_alone", calls_are_left_alone)
+            .unless(not_root),
+    ])
+}
+
+/// From here on this process can have so many kernel threads. The runtime's main thread and monitor are two of them.
+fn have_at_most(kernel_threads: u64) {
+    // Not a user that others of these tests become.
+    let user = 60_000 + std::process::id() % 5_000;
+    let limit = libc::rlimit { rlim_cur: kernel_threads, rlim_max: kernel_threads };
+    unsafe {
+        assert_eq!(libc::setrlimit(libc::RLIMIT_NPROC, &raw const limit), 0);
+        assert_eq!(libc::setuid(user), 0);
+        libc::alarm(20);
+    }
+}
+
+/// A `FILE`, whose lock is one of libc's own.
+#[derive(Clone, Copy)]
+struct Stream(*mut libc::FILE);
+
+unsafe impl Send for Stream {}
+
+impl Stream {
+    fn new() -> Stream {
+        let file = unsafe { libc::fopen(c"/dev/null".as_ptr(), c"w".as_ptr()) };
+        assert!(!file.is_null());
+        Stream(file)
+    }
+
+    fn hold(self, while_held: impl FnOnce()) {
+        unsafe { flockfile(self.0) };
+        while_held();
+        unsafe { funlockfile(self.0) };
+    }
+}
+
+fn all_wait_for_one() {
+    let stream = Stream::new();
+    let done = Arc::new(AtomicU32::new(0));
+    let holder = thread::spawn(move || {
+        // Asleep with the lock held, and queued when the time has come.
+        stream.hold(|| thread::sleep(Duration::from_millis(50)));
+    });
+    thread::sleep(Duration::from_millis(5));
+    let waiters: Vec<_> = (0..30)
+        .map(|_| {
+            let done = done.clone();
+            thread::spawn(move || {
+                stream.hold(|| {
+                    done.fetch_add(1, Relaxed);
+                });
+            })
+        })
+        .collect();
+    holder.join().unwrap();
+    waiters.into_iter().for_each(|waiter| waiter.join().unwrap());
+    assert_eq!(done.load(Relaxed), 30);
+}
+
+fn a_queued_holder_gets_its_turn() {
+    have_at_most(7);
+    all_wait_for_one();
+}
+
+fn and_with_preemption_off() {
+    have_at_most(7);
+    unsafe { std::env::set_var("RADDLE_SLICE", "off") };
+    all_wait_for_one();
+}
+
+/// `nanosleep` and `poll` return early when a handler has run: no thread in them is asked to make room.
+fn calls_are_left_alone() {
+    have_at_most(6);
+    let sleepers: Vec<_> = (0..12)
+        .map(|_| {
+            thread::spawn(|| {
+                let time = libc::timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+                unsafe { libc::nanosleep(&raw const time, std::ptr::null_mut()) }
+            })
+        })
+        .collect();
+    for sleeper in sleepers {
+        assert_eq!(sleeper.join().unwrap(), 0, "cut short");
+    }
+}
