@@ -256,6 +256,10 @@ pub(super) fn select(actor: &mut Actor) {
         // A channel whose sender is done is always ready: then there is nothing more to count on it.
         let is_done = (was_a == each && was_b == b) || (was_b == each && was_a == a);
         actor.world.check(a + b == was_a + was_b + 1 || is_done, "a select took a wrong message");
+        if a + b == was_a + was_b {
+            // With preemption off the other sender could wait for ever behind this loop.
+            thread::yield_now();
+        }
         actor.step();
     }
     for thread in threads {
