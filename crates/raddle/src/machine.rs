@@ -20,6 +20,7 @@
 #![allow(unsafe_code, reason = "control blocks are memory of bodies; cells that a protocol guards")]
 
 use crate::host_contract::Host;
+use crate::dumper::{DumpSignal, Dumper, Question};
 use crate::record::{Graveyard, Record, fresh_ids};
 use crate::sleeper::{Kind, Sleeper};
 use crate::spin::Spin;
@@ -32,6 +33,7 @@ use raddle_core::wheel::{self, Timer, Wheel};
 use std::cell::{Cell, UnsafeCell};
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 use std::ptr::{self, NonNull};
 use std::sync::OnceLock;
 use std::sync::atomic::{
@@ -46,6 +48,11 @@ pub(crate) struct Settings {
     pub(crate) stack_bytes: usize,
     pub(crate) signal: i32,
     pub(crate) preempts: bool,
+    pub(crate) dump: DumpSignal,
+    /// Where a trace goes, if one is asked for.
+    pub(crate) trace: Option<PathBuf>,
+    /// How many events of each core it keeps, and one more: a power of two.
+    pub(crate) trace_events: usize,
 }
 
 /// Everything that belongs to one set of cores. It is never freed: threads that outlive its use may still look at it.
@@ -81,6 +88,7 @@ pub(crate) struct Runtime {
     // Its lock.
     pub(crate) spares: Spin<Spares>,
     pub(crate) recruits: Spin<Recruits>,
+    pub(crate) dumper: Spin<Dumper>,
 }
 
 /// Workers that are parked, ready to take a core.
@@ -250,6 +258,8 @@ pub(crate) struct Worker {
     pub(crate) core: AtomicPtr<Core>,
     /// The futex on which it sleeps, idle or as a spare: 1 when it has been woken.
     pub(crate) woken: AtomicU32,
+    /// Who prints lists of threads asks here who runs; null: nobody asks.
+    pub(crate) asked: AtomicPtr<Question>,
 
     // The worker's own.
     /// What is to be done on the other side of a switch.
@@ -269,6 +279,8 @@ pub(crate) mod flag {
     pub(crate) const DOUBT: u32 = 2;
     /// The core is gone. Set until the worker has parked as a spare.
     pub(crate) const LOST: u32 = 4;
+    /// Who prints lists of threads looks at the thread: whoever enters the runtime waits for a moment.
+    pub(crate) const LOOKED_AT: u32 = 8;
 }
 
 /// What is to be done about a thread that has just been switched away from, on the other side.
@@ -314,6 +326,9 @@ pub(crate) struct Block {
     pub(crate) slice_ns: Cell<u64>,
     /// When it was dispatched, or began to sleep.
     pub(crate) since_ns: Cell<u64>,
+    /// What it waits for, and until when, for lists of threads: see [`Label`](crate::label::Label).
+    pub(crate) waits_for: AtomicU64,
+    pub(crate) waits_until_ns: AtomicU64,
     /// Its number in a simulation, from 1.
     pub(crate) number: Cell<u64>,
     /// Where it ran last.
@@ -421,7 +436,8 @@ impl Block {
         block.core.set(ptr::null());
         block.arena.set(arena.map_or(ptr::null(), ptr::from_ref));
         block.record.store(record, Ordering::Relaxed);
-        block.is_live.store(1, Ordering::Relaxed);
+        // Release: who lists threads sees a live one whole.
+        block.is_live.store(1, Ordering::Release);
         thread
     }
 }
