@@ -47,15 +47,17 @@ pub(crate) struct Header {
 }
 
 /// Cache lines by which a slot's top may be shifted.
-const COLOURS: usize = 16;
-const LINE: usize = 64;
+pub(crate) const COLOURS: usize = 16;
+pub(crate) const LINE: usize = 64;
+/// By how many of them the tops of two neighbours differ.
+pub(crate) const COLOUR_STEP: usize = 7;
 
 /// Where the parts of every slot of one arena lie.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Geometry {
     pub(crate) slot_bytes: usize,
     pub(crate) guard_bytes: usize,
-    header_and_control: usize,
+    pub(crate) header_and_control: usize,
     tcb_bytes: usize,
     tls_below: usize,
     tls_align: usize,
@@ -89,7 +91,7 @@ impl Geometry {
     /// The parts of the slot at `slot`, number `index` of its arena.
     pub(crate) fn parts(&self, slot: *mut u8, index: u32) -> Parts {
         // Neighbours in number are neighbours in time as well; an odd factor spreads them.
-        let colour = (index as usize).wrapping_mul(7) % COLOURS;
+        let colour = (index as usize).wrapping_mul(COLOUR_STEP) % COLOURS;
         let top = slot.wrapping_add(self.slot_bytes - colour * LINE);
         let header = top.wrapping_sub(self.header_and_control);
         let tp = align_down(header.wrapping_sub(self.tcb_bytes), self.tls_align);

@@ -51,6 +51,7 @@
 //! | `kernel_thread` | what a kernel thread needs to enter bodies | [`KernelThread`] |
 //! | `launch` | kernel threads made on bodies, without libc | [`KernelThread::launch`], [`Launched`] |
 //! | `signal` | the kernel's signal frame on a body's stack | [`SignalFrame`] |
+//! | `trace` | backtraces of suspended and interrupted bodies | [`trace`] |
 //! | `overflow` | stack overflows, caught and named | [`overflow`] |
 //! | `interpose` | `pthread_getattr_np` for bodies | |
 //! | `floor` | what `wrfsbase` alone costs, for benchmarks | [`floor`] |
@@ -82,6 +83,7 @@
 //! | [`Launched`]'s methods | yes | yes | yes | no | the caller's |
 //! | [`system_call`] | yes | yes | yes | no | any |
 //! | [`SignalFrame`] | | | yes | no | the body's |
+//! | [`trace::Trace`]'s | yes | yes | `of_interrupted` | no | the caller's |
 //! | [`Arena::trim`] | yes | yes | no | yes | the caller's |
 //!
 //! # What a body does not have
@@ -111,8 +113,11 @@ pub mod overflow;
 mod rseq;
 mod sanitizer;
 mod signal;
+pub mod trace;
 
 pub use arch::system_call;
+#[doc(hidden)]
+pub use arena::DEBUGGER_OFFSETS;
 pub use arena::{Arena, Cache, Config, Exhausted, Guards, Trimmed, Usage};
 pub use body::{Body, BodyRef, Departure, Hooks, Outcome, running};
 pub use context::{Action, After, Context, switch};

@@ -99,6 +99,13 @@ impl State {
         State(AtomicU64::new(AWAKE))
     }
 
+    /// The reason with which the last sleep was ended, if it was. For whoever has the woken thread in hand: else it is out of date
+    /// at once.
+    pub fn last_reason(&self) -> Option<u16> {
+        let now = self.0.load(Ordering::Relaxed);
+        (now & PHASE == WOKEN).then(|| reason_of(now))
+    }
+
     /// Begins a sleep. Only the thread itself calls it, and not while another sleep is under way.
     #[inline]
     pub fn prepare(&self) -> Ticket {

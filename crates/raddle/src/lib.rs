@@ -1,15 +1,20 @@
 //! M user-level threads on N kernel threads: preemptive, with native TLS, and `std`'s API.
 #![deny(unsafe_code)]
+#![debugger_visualizer(gdb_script_file = "../gdb/raddle.py")]
 
 mod blocking;
 pub mod cancel;
 mod carry;
+mod debugger;
+mod dump;
+mod dumper;
 mod futex;
 pub mod future;
 pub mod host;
 mod host_contract;
 mod inspect;
 mod interpose;
+mod label;
 mod machine;
 mod park;
 mod record;
@@ -22,6 +27,7 @@ pub mod sync;
 mod sys;
 pub mod thread;
 pub mod time;
+mod trace;
 
 pub use blocking::blocking;
 #[doc(hidden)]

@@ -19,6 +19,7 @@
 
 #![allow(unsafe_code, reason = "control blocks are memory of bodies; cells that a protocol guards")]
 
+use crate::dumper::{DumpSignal, Dumper, Question};
 use crate::host_contract::Host;
 use crate::record::{Graveyard, Record, fresh_ids};
 use crate::sleeper::{Kind, Sleeper};
@@ -32,6 +33,7 @@ use raddle_core::wheel::{self, Timer, Wheel};
 use std::cell::{Cell, UnsafeCell};
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 use std::ptr::{self, NonNull};
 use std::sync::OnceLock;
 use std::sync::atomic::{
@@ -46,6 +48,11 @@ pub(crate) struct Settings {
     pub(crate) stack_bytes: usize,
     pub(crate) signal: i32,
     pub(crate) preempts: bool,
+    pub(crate) dump: DumpSignal,
+    /// Where a trace goes, if one is asked for.
+    pub(crate) trace: Option<PathBuf>,
+    /// How many events of each core it keeps, and one more: a power of two.
+    pub(crate) trace_events: usize,
 }
 
 /// Everything that belongs to one set of cores. It is never freed: threads that outlive its use may still look at it.
@@ -79,6 +86,7 @@ pub(crate) struct Runtime {
     // Its lock.
     pub(crate) spares: Spin<Spares>,
     pub(crate) recruits: Spin<Recruits>,
+    pub(crate) dumper: Spin<Dumper>,
 }
 
 /// Workers that are parked, ready to take a core.
@@ -258,6 +266,8 @@ pub(crate) struct Worker {
     pub(crate) core: AtomicPtr<Core>,
     /// The futex on which it sleeps, idle or as a spare: 1 when it has been woken.
     pub(crate) woken: AtomicU32,
+    /// Who prints lists of threads asks here who runs; null: nobody asks.
+    pub(crate) asked: AtomicPtr<Question>,
 
     // The worker's own.
     /// What is to be done on the other side of a switch.
@@ -280,6 +290,8 @@ pub(crate) mod flag {
     /// The thread waits in the kernel for a lock, and there is no spare to give the core to: it is to be queued, so that whoever holds the
     /// lock can run.
     pub(crate) const STEP_BACK: u32 = 8;
+    /// Who prints lists of threads looks at the thread: whoever enters the runtime waits for a moment.
+    pub(crate) const LOOKED_AT: u32 = 16;
 }
 
 /// What is to be done about a thread that has just been switched away from, on the other side.
@@ -325,6 +337,9 @@ pub(crate) struct Block {
     pub(crate) slice_ns: Cell<u64>,
     /// When it was dispatched, or began to sleep.
     pub(crate) since_ns: Cell<u64>,
+    /// What it waits for, and until when, for lists of threads: see [`Label`](crate::label::Label).
+    pub(crate) waits_for: AtomicU64,
+    pub(crate) waits_until_ns: AtomicU64,
     /// Its number in a simulation, from 1.
     pub(crate) number: Cell<u64>,
     /// Where it ran last.
@@ -432,7 +447,8 @@ impl Block {
         block.core.set(ptr::null());
         block.arena.set(arena.map_or(ptr::null(), ptr::from_ref));
         block.record.store(record, Ordering::Relaxed);
-        block.is_live.store(1, Ordering::Relaxed);
+        // Release: who lists threads sees a live one whole.
+        block.is_live.store(1, Ordering::Release);
         thread
     }
 }

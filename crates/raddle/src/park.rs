@@ -11,12 +11,14 @@
 //! kernel thread goes through the same door: it waits on a futex where a raddle thread leaves its stack.
 
 use crate::carry;
+use crate::label::Label;
 use crate::machine::ThreadRef;
 use crate::sched::enter::Here;
 pub(crate) use crate::sched::enter::end_sleep as unpark;
 use crate::sched::timers;
 use crate::sleeper::{Foreign, Kind, Reason, Sleep};
 use crate::sys::{clock, futex};
+use crate::trace::{What, Why};
 
 /// A sleep that has begun, of the calling thread.
 #[must_use = "a sleep that was begun is parked in or retracted"]
@@ -28,8 +30,20 @@ impl Wait {
     /// Begins a sleep.
     #[inline]
     pub(crate) fn begin() -> Wait {
+        Wait::for_(Label::SOMETHING, 0)
+    }
+
+    /// Begins a sleep in which `what` is waited for, at `address` if that tells it from others: lists of threads say so.
+    #[inline]
+    pub(crate) fn for_(what: Label, address: usize) -> Wait {
         let sleeper = match ThreadRef::running() {
-            Some(thread) if has_worker(thread) => thread.sleeper(),
+            Some(thread) if has_worker(thread) => {
+                thread
+                    .block()
+                    .waits_for
+                    .store(what.at(address), std::sync::atomic::Ordering::Relaxed);
+                thread.sleeper()
+            }
             _ => Foreign::mine().sleeper(),
         };
         Wait { sleep: Sleep::prepare(sleeper) }
@@ -49,38 +63,53 @@ impl Wait {
 
     /// Sleeps until somebody ends it, or until `deadline_ns`. Says why it ended.
     #[inline]
+    #[track_caller]
     pub(crate) fn park(self, deadline_ns: Option<u64>) -> Reason {
+        self.park_for(What::Untold, deadline_ns)
+    }
+
+    /// The same, and a trace tells what for; where is where the caller was called, if it says so.
+    #[inline]
+    #[track_caller]
+    pub(crate) fn park_for(self, what: What, deadline_ns: Option<u64>) -> Reason {
+        let why = Why::here(what);
+        if let (Kind::Thread, Some(label)) = (self.sleep.kind(), label_of(what)) {
+            let block = ThreadRef::of_sleeper(self.sleep.sleeper).block();
+            block.waits_for.store(label.at(0), std::sync::atomic::Ordering::Relaxed);
+        }
         if carry::carries() {
-            self.park_carrying(deadline_ns)
+            self.park_carrying(deadline_ns, why)
         } else {
-            self.park_plain(deadline_ns)
+            self.park_plain(deadline_ns, why)
         }
     }
 
     /// [`Reason::CANCELLED`] also stands for a carried deadline that has come before the wait's own.
     #[cold]
-    fn park_carrying(self, deadline_ns: Option<u64>) -> Reason {
+    fn park_carrying(self, deadline_ns: Option<u64>, why: Why) -> Reason {
         let carried = carry::deadline_ns();
         let first = carried.into_iter().chain(deadline_ns).min();
-        let reason = carry::with_token_told(self.sleep, || self.park_plain(first));
+        let reason = carry::with_token_told(self.sleep, || self.park_plain(first, why));
         let is_carried = reason == Reason::TIMED_OUT && first != deadline_ns;
         if is_carried { Reason::CANCELLED } else { reason }
     }
 
     #[inline]
-    fn park_plain(self, deadline_ns: Option<u64>) -> Reason {
+    fn park_plain(self, deadline_ns: Option<u64>, why: Why) -> Reason {
         match self.sleep.kind() {
-            Kind::Thread => self.park_thread(deadline_ns),
+            Kind::Thread => self.park_thread(deadline_ns, why),
             Kind::KernelThread => self.park_kernel_thread(deadline_ns),
         }
     }
 
-    fn park_thread(self, deadline_ns: Option<u64>) -> Reason {
+    fn park_thread(self, deadline_ns: Option<u64>, why: Why) -> Reason {
         let here = Here::enter().expect("a sleeper of a raddle thread parks on that thread");
+        let until = &here.thread().block().waits_until_ns;
+        until.store(deadline_ns.unwrap_or(u64::MAX), std::sync::atomic::Ordering::Relaxed);
         if let Some(deadline_ns) = deadline_ns {
             timers::arm(&here.place(), self.sleep, deadline_ns);
         }
-        here.sleep(self.sleep);
+        here.sleep(self.sleep, why);
         let reason = self.sleep.reason().expect("a thread goes on when its sleep is over");
         if deadline_ns.is_some() && reason != Reason::TIMED_OUT {
             timers::disarm(here.thread());
@@ -109,6 +138,17 @@ impl Wait {
                 futex::wait(&foreign.word, 0, deadline_ns);
             }
         }
+    }
+}
+
+/// For lists of threads, what a trace is told. `None` where that says less than the wait did when it began.
+#[inline]
+fn label_of(what: What) -> Option<Label> {
+    match what {
+        What::Untold => None,
+        What::Time => Some(Label::TIME),
+        What::Token => Some(Label::UNPARK),
+        What::Join => Some(Label::END),
     }
 }
 

@@ -178,6 +178,18 @@ impl RecordRef {
         RecordRef(raw)
     }
 
+    /// A second reference to a thread's record, which `block` keeps one of.
+    ///
+    /// # Safety
+    ///
+    /// The thread doesn't end meanwhile: it is the caller's own, or held where it is.
+    pub(crate) unsafe fn second(block: &AtomicPtr<Record>) -> Option<RecordRef> {
+        let raw = NonNull::new(block.load(Ordering::Relaxed))?;
+        // SAFETY: the block's own reference lives as long as the thread, and stays where it is.
+        let own = std::mem::ManuallyDrop::new(unsafe { RecordRef::from_raw(raw) });
+        Some((*own).clone())
+    }
+
     /// Drops the reference without freeing anything: the record comes back if this was the last.
     pub(crate) fn into_dead(self) -> Option<Dead> {
         let raw = self.0;

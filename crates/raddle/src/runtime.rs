@@ -9,9 +9,13 @@
 //! | [`slice`](Builder::slice) | `RADDLE_SLICE=4ms`, `off` | 4 ms |
 //! | [`stack_size`](Builder::stack_size) | `RADDLE_STACK=256K` | 256 KiB of address space a thread |
 //! | [`signal`](Builder::signal) | `RADDLE_SIGNAL=SIGURG` | `SIGURG` |
+//! | [`dump_signal`](Builder::dump_signal) | `RADDLE_DUMP_SIGNAL=SIGUSR1`, `off` | `SIGQUIT` |
+//! | [`trace`](Builder::trace) | `RADDLE_TRACE=out.json` | no trace |
+//! | | `RADDLE_TRACE_EVENTS=65536` | the newest 65,535 events of each core |
 //!
 //! What a builder is told goes before the environment.
 
+use crate::dumper::DumpSignal;
 use crate::host::Host;
 use crate::machine::Settings;
 use crate::sched::{simulate, start};
@@ -19,8 +23,10 @@ use crate::settings;
 use crate::sys::clock;
 use crate::thread;
 use crate::thread::spawn::{Wishes, spawn_unchecked};
+use crate::trace;
 use std::io;
 use std::panic::resume_unwind;
+use std::path::PathBuf;
 use std::process::{ExitCode, Termination};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -42,6 +48,8 @@ pub struct Builder {
     stack_bytes: Option<usize>,
     signal: Option<i32>,
     preemption: Option<bool>,
+    dump_signal: Option<Option<i32>>,
+    trace: Option<PathBuf>,
 }
 
 impl Builder {
@@ -80,6 +88,23 @@ impl Builder {
         self
     }
 
+    /// Records what the scheduler does, and writes it to the file `path` when the process exits: a trace for
+    /// <https://ui.perfetto.dev>, with a track for each core and each thread. `%p` in the name becomes the process's id.
+    ///
+    /// A process that is killed leaves an empty file, unless [`Runtime::write_trace`] was called before.
+    pub fn trace(mut self, path: impl Into<PathBuf>) -> Builder {
+        self.trace = Some(path.into());
+        self
+    }
+
+    /// The signal that lists all threads on the standard error: what each does, what it waits for, its backtrace. `SIGQUIT`,
+    /// `SIGUSR1`, `SIGUSR2`, `SIGHUP`, a real-time signal, or `None` for none. By default `SIGQUIT`, unless the program has a handler
+    /// for it when the runtime starts.
+    pub fn dump_signal(mut self, signal: Option<i32>) -> Builder {
+        self.dump_signal = Some(signal);
+        self
+    }
+
     /// Starts the runtime.
     ///
     /// # Errors
@@ -115,6 +140,19 @@ impl Builder {
         }
         settings.signal = self.signal.unwrap_or(settings.signal);
         settings.preempts = self.preemption.unwrap_or(settings.preempts);
+        match self.dump_signal {
+            None => {}
+            Some(None) => settings.dump = DumpSignal::Off,
+            Some(Some(signal)) => {
+                let wrong = |expected| {
+                    let what = format!("dump_signal is {signal}; {expected}");
+                    io::Error::new(io::ErrorKind::InvalidInput, what)
+                };
+                let signal = settings::check_dump_signal(signal).map_err(wrong)?;
+                settings.dump = DumpSignal::Wished(signal);
+            }
+        }
+        settings.trace = self.trace.or(settings.trace);
         Ok(settings)
     }
 }
@@ -182,6 +220,16 @@ impl Runtime {
             counters.handovers += core.counters.handovers.load(Ordering::Relaxed);
         }
         counters
+    }
+
+    /// Writes what the trace has so far, in place of what was written before. Recording goes on, and the process's exit writes
+    /// again.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` without a trace; from writing the file.
+    pub fn write_trace(self) -> io::Result<()> {
+        trace::write()
     }
 
     /// How long the runtime's clock says it is since some fixed moment: `CLOCK_MONOTONIC`.

@@ -1,10 +1,13 @@
 //! Settings: from the environment, and from what the kernel lets this process use.
 
+use crate::dumper::DumpSignal;
 use crate::machine::Settings;
 use raddle_core::slice::BASE_SLICE_NS;
 use std::io;
+use std::path::PathBuf;
 
-/// What `RADDLE_CORES`, `RADDLE_SLICE`, `RADDLE_STACK` and `RADDLE_SIGNAL` say, and defaults for what they don't.
+/// What `RADDLE_CORES`, `RADDLE_SLICE`, `RADDLE_STACK`, `RADDLE_SIGNAL`, `RADDLE_DUMP_SIGNAL`, `RADDLE_TRACE` and
+/// `RADDLE_TRACE_EVENTS` say, and defaults for what they don't.
 pub(crate) fn from_environment() -> io::Result<Settings> {
     let cores = match variable("RADDLE_CORES", parse_count)? {
         Some(cores) => cores,
@@ -18,7 +21,21 @@ pub(crate) fn from_environment() -> io::Result<Settings> {
         stack_bytes: variable("RADDLE_STACK", parse_stack)?.unwrap_or(256 * 1024),
         signal: variable("RADDLE_SIGNAL", parse_signal)?.unwrap_or(libc::SIGURG),
         preempts: slice != Some(None),
+        dump: variable("RADDLE_DUMP_SIGNAL", parse_dump_signal)?.unwrap_or_default(),
+        trace: trace_path()?,
+        trace_events: variable("RADDLE_TRACE_EVENTS", parse_events)?.unwrap_or(65_536),
     })
+}
+
+/// Any name will do for a file, also one that is no text.
+fn trace_path() -> io::Result<Option<PathBuf>> {
+    match std::env::var_os("RADDLE_TRACE") {
+        Some(path) if path.is_empty() => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "RADDLE_TRACE=: give the name of a file, like trace.json; %p in it becomes the process's id",
+        )),
+        path => Ok(path.map(PathBuf::from)),
+    }
 }
 
 /// The value of one variable; a value that can't be read is an error that says what would do.
@@ -78,6 +95,15 @@ fn parse_stack(text: &str) -> Result<usize, &'static str> {
     }
 }
 
+fn parse_events(text: &str) -> Result<usize, &'static str> {
+    match text.parse::<usize>() {
+        Ok(events @ 16..=16_777_216) if events.is_power_of_two() => Ok(events),
+        _ => Err(
+            "give a power of two from 16 to 16777216, like 65536: so many events of each core are kept",
+        ),
+    }
+}
+
 fn parse_signal(text: &str) -> Result<i32, &'static str> {
     match text {
         "SIGURG" | "URG" => return Ok(libc::SIGURG),
@@ -90,6 +116,36 @@ fn parse_signal(text: &str) -> Result<i32, &'static str> {
         Ok(signal) if (libc::SIGRTMIN()..=libc::SIGRTMAX()).contains(&signal) => Ok(signal),
         _ => Err(EXPECTED),
     }
+}
+
+fn parse_dump_signal(text: &str) -> Result<DumpSignal, &'static str> {
+    if text == "off" {
+        return Ok(DumpSignal::Off);
+    }
+    let name = text.strip_prefix("SIG").unwrap_or(text);
+    let signal = match DUMP_SIGNALS.iter().find(|(_, known)| *known == name) {
+        Some((signal, _)) => *signal,
+        None => text.parse().map_err(|_| DUMP_SIGNAL_EXPECTED)?,
+    };
+    check_dump_signal(signal).map(DumpSignal::Wished)
+}
+
+/// Signals by which programs are asked for things.
+const DUMP_SIGNALS: [(i32, &str); 4] = [
+    (libc::SIGQUIT, "QUIT"),
+    (libc::SIGUSR1, "USR1"),
+    (libc::SIGUSR2, "USR2"),
+    (libc::SIGHUP, "HUP"),
+];
+
+const DUMP_SIGNAL_EXPECTED: &str =
+    "give SIGQUIT, SIGUSR1, SIGUSR2, SIGHUP, the number of a real-time signal, or off";
+
+/// The signal, if it can ask for lists of threads.
+pub(crate) fn check_dump_signal(signal: i32) -> Result<i32, &'static str> {
+    let is_known = DUMP_SIGNALS.iter().any(|(known, _)| *known == signal);
+    let is_real_time = (libc::SIGRTMIN()..=libc::SIGRTMAX()).contains(&signal);
+    if is_known || is_real_time { Ok(signal) } else { Err(DUMP_SIGNAL_EXPECTED) }
 }
 
 #[cfg(test)]
@@ -118,11 +174,30 @@ mod tests {
     }
 
     #[test]
+    fn signals_that_list_threads_have_names_and_can_be_turned_off() {
+        assert_eq!(parse_dump_signal("off"), Ok(DumpSignal::Off));
+        assert_eq!(parse_dump_signal("QUIT"), Ok(DumpSignal::Wished(libc::SIGQUIT)));
+        assert_eq!(parse_dump_signal("SIGUSR1"), Ok(DumpSignal::Wished(libc::SIGUSR1)));
+        assert_eq!(parse_dump_signal("40"), Ok(DumpSignal::Wished(40)));
+        for wrong in ["", "on", "SIGKILL", "9", "11", "-1", "1000"] {
+            assert!(parse_dump_signal(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
     fn cores_and_signals_are_checked() {
         assert_eq!(parse_count("2"), Ok(2));
         assert!(parse_count("0").is_err() && parse_count("two").is_err());
         assert_eq!(parse_signal("SIGURG"), Ok(libc::SIGURG));
         assert_eq!(parse_signal("40"), Ok(40));
         assert!(parse_signal("9").is_err() && parse_signal("SIGKILL").is_err());
+    }
+
+    #[test]
+    fn events_are_powers_of_two() {
+        assert_eq!(parse_events("65536"), Ok(65_536));
+        for wrong in ["", "0", "8", "1000", "-16", "33554432", "64K"] {
+            assert!(parse_events(wrong).is_err(), "{wrong}");
+        }
     }
 }

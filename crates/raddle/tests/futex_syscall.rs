@@ -306,14 +306,28 @@ fn a_forked_child_has_locks_that_work() {
             })
         })
         .collect();
+    let word = Arc::new(AtomicU32::new(0));
+    let waiters: Vec<_> = (0..3)
+        .map(|n| {
+            let word = word.clone();
+            Cast::Raddle.spawn(n, move || {
+                while word.load(Ordering::Acquire) == 0 {
+                    let _ = wait(&word, 0);
+                }
+            })
+        })
+        .collect();
+    std::thread::sleep(Duration::from_millis(50));
     for _ in 0..50 {
         let child = unsafe { libc::fork() };
         if child == 0 {
-            // A word that others wait for in the parent, and a wake there: nobody is woken, and nothing hangs.
-            let word = AtomicU32::new(1);
-            let ok = wake(&word, 1) == Ok(0) && wait(&word, 0) == Err(libc::EAGAIN);
-            let _ =
-                wake(unsafe { AtomicU32::from_ptr(ptr::from_ref(&*lock).cast_mut().cast()) }, 1);
+            // A word that others wait for in the parent: nobody is woken here. A lock's word, whose bucket may have been in
+            // somebody's hands: nothing hangs.
+            let lock =
+                unsafe { AtomicU32::from_ptr(ptr::from_ref(&*lock).cast_mut().cast::<u32>()) };
+            let ok = wake(&word, i32::MAX) == Ok(0)
+                && wake(lock, i32::MAX) == Ok(0)
+                && wait(&word, 1) == Err(libc::EAGAIN);
             unsafe { libc::_exit(if ok { 0 } else { 1 }) };
         }
         assert!(child > 0);
@@ -328,6 +342,9 @@ fn a_forked_child_has_locks_that_work() {
         }
         assert_eq!(status, 0);
     }
+    word.store(1, Ordering::Release);
+    wake(&word, i32::MAX).unwrap();
+    waiters.into_iter().for_each(|waiter| waiter.join().unwrap());
     stop.store(1, Ordering::Relaxed);
     crowd.into_iter().for_each(|thread| thread.join().unwrap());
 }

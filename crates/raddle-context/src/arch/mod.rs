@@ -8,6 +8,7 @@
 //! | `SavedFrame` | what it holds there |
 //! | `FirstFrame`, `FirstFrame::write` | what a fresh stack holds, so that a switch enters it |
 //! | `switch` | from one stack and TLS block to another, with an action on the new side |
+//! | `visit` | a call on a suspended stack, for a look at its frames |
 //! | `clone_thread` | a kernel thread on a stack and TLS block of the caller's |
 //! | `fs_base`, `rewrite_fs_base` | the register through which TLS is addressed |
 //! | `tcb_word`, `TAG_OFFSET`, `LAUNCHED_OFFSET`, `CANARY_OFFSET`, `POINTER_GUARD_OFFSET` | words of the thread control block, through that register |

@@ -317,6 +317,47 @@ unsafe extern "C" fn first_entry() {
     )
 }
 
+/// Calls `action(argument)` on the suspended stack at `sp`, below what is saved there, under the caller's thread pointer, and comes
+/// back. To an unwinder the action was called by the suspended code: it sees that code's frames, registers and all.
+///
+/// # Safety
+///
+/// `sp` is the saved stack pointer of a suspended stack that nobody resumes meanwhile, with room below it for the action, which
+/// returns, and doesn't panic or switch.
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn visit(
+    sp: *mut u8,
+    action: unsafe extern "C" fn(*mut u8),
+    argument: *mut u8,
+) {
+    naked_asm!(
+        ".cfi_startproc",
+        // rdi: sp, rsi: action, rdx: its argument. The visitor's own registers the action keeps: nothing but the way back is saved.
+        "mov [rdi - 16], rsp",
+        "lea rsp, [rdi - 16]",
+        // The saved frame stands 16 bytes above.
+        ".cfi_def_cfa rsp, 80",
+        ".cfi_offset rbp, -16",
+        ".cfi_offset rbx, -24",
+        ".cfi_offset r12, -32",
+        ".cfi_offset r13, -40",
+        ".cfi_offset r14, -48",
+        ".cfi_offset r15, -56",
+        "mov rdi, rdx",
+        "call rsi",
+        "mov rsp, [rsp]",
+        ".cfi_def_cfa rsp, 8",
+        ".cfi_restore rbp",
+        ".cfi_restore rbx",
+        ".cfi_restore r12",
+        ".cfi_restore r13",
+        ".cfi_restore r14",
+        ".cfi_restore r15",
+        "ret",
+        ".cfi_endproc",
+    )
+}
+
 /// Makes a kernel thread that begins with `entry(argument)` on `stack` under the thread pointer `fs`: `clone(2)` as it is, with
 /// `flags`. The kernel writes the new thread's id to `id`, and clears it when the thread is gone. Gives the id, or an error
 /// number below 0.

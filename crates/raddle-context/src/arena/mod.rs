@@ -28,6 +28,7 @@ mod cache;
 mod config;
 mod exhausted;
 mod guard;
+mod notes;
 mod region;
 mod slots;
 mod trim;
@@ -36,9 +37,10 @@ pub use cache::Cache;
 pub use config::{Config, Usage};
 pub use exhausted::Exhausted;
 pub use guard::Guards;
+pub use notes::DEBUGGER_OFFSETS;
 pub use trim::Trimmed;
 
-use crate::body::Body;
+use crate::body::{Body, BodyRef};
 use crate::glibc::glibc;
 use slots::Shared;
 use std::io;
@@ -135,6 +137,23 @@ impl Arena {
     /// What the arena takes at the moment.
     pub fn usage(&self) -> Usage {
         self.shared.usage()
+    }
+
+    /// Every body that the arena has built so far and not given back to the kernel, free ones too: for lists of threads.
+    ///
+    /// Whether one is in use its control block must tell, which may change, or be given back and read as zero, at any moment.
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// let arena = raddle_context::Arena::new(Default::default())?;
+    /// let body = arena.make()?;
+    /// assert!(arena.bodies().eq([*body]));
+    /// # arena.give(body);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn bodies(&self) -> impl Iterator<Item = BodyRef> {
+        self.shared.bodies()
     }
 
     /// How guards are made: [`Guards::Best`] resolved to what this kernel has.

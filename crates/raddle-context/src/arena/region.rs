@@ -3,9 +3,12 @@
 #![allow(unsafe_code, reason = "mmap")]
 
 use super::exhausted::Exhausted;
+use super::notes::Note;
 use crate::glibc::FIRST_THREAD_ID;
+use crate::header::Geometry;
 use raddle_core::lifo::Link;
 use std::io;
+use std::mem::offset_of;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -32,22 +35,22 @@ pub(super) struct Region {
     /// Thread id of its first slot's body; the others follow.
     pub(super) first_thread_id: u32,
     pub(super) slots: Box<[SlotState]>,
+    note: &'static Note,
 }
 
 impl Region {
     /// Maps up to `REGION_SLOTS` slots; fewer, down to one, where address space is short.
-    pub(super) fn map(slot_bytes: usize) -> io::Result<Region> {
+    pub(super) fn map(geometry: &Geometry) -> io::Result<Region> {
+        let slot_bytes = geometry.slot_bytes;
         let first_thread_id = claim_thread_ids()?;
         let mut slots = REGION_SLOTS as usize;
         loop {
             match map_aligned(slots * slot_bytes, slot_bytes) {
                 Ok((base, mapping)) => {
-                    return Ok(Region {
-                        base,
-                        mapping,
-                        first_thread_id,
-                        slots: (0..slots).map(|_| SlotState::default()).collect(),
-                    });
+                    let slots: Box<[SlotState]> =
+                        (0..slots).map(|_| SlotState::default()).collect();
+                    let note = Note::publish(base, &slots, offset_of!(SlotState, built), geometry);
+                    return Ok(Region { base, mapping, first_thread_id, slots, note });
                 }
                 Err(error) if error.raw_os_error() == Some(libc::ENOMEM) => {
                     if slots == 1 {
@@ -103,6 +106,7 @@ impl Region {
     ///
     /// Nothing in the region is in use, and nothing will be.
     pub(super) unsafe fn unmap(&self) {
+        self.note.withdraw();
         // SAFETY: the mapping is this region's, and by contract unused.
         unsafe { libc::munmap(self.mapping.0.cast(), self.mapping.1) };
     }

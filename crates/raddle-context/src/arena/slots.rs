@@ -6,7 +6,7 @@ use super::config::{Config, Usage};
 use super::exhausted::Exhausted;
 use super::guard::Guards;
 use super::region::{REGION_SLOTS, REGIONS, Region, SlotState};
-use crate::body::Body;
+use crate::body::{Body, BodyRef};
 use crate::context::Context;
 use crate::fork;
 use crate::glibc::{Glibc, Husk, Identity};
@@ -98,6 +98,16 @@ impl Shared {
         let header = self.geometry.parts(self.slot(index), index).header;
         // SAFETY: a slot's address is not null; built and the caller's own by contract.
         unsafe { Body::from_header(NonNull::new_unchecked(header)) }
+    }
+
+    /// The bodies of all slots that are built.
+    pub(super) fn bodies(&self) -> impl Iterator<Item = BodyRef> {
+        (0..self.next.load(Ordering::Acquire)).filter_map(|index| {
+            let region = self.region(index / REGION_SLOTS)?;
+            let state = region.slots.get((index % REGION_SLOTS) as usize)?;
+            // SAFETY: the slot is built: what is made here is only a reference to it, whose memory stays mapped.
+            state.built.load(Ordering::Acquire).then(|| unsafe { *self.body(index) })
+        })
     }
 
     /// The number of a body that comes back.
@@ -193,7 +203,8 @@ impl Shared {
                 self.glibc.put_on(husk, parts.tp);
             }
         }
-        state.built.store(true, Ordering::Relaxed);
+        // Release: whoever sees it, in `bodies`, sees the header.
+        state.built.store(true, Ordering::Release);
         self.built.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
@@ -263,7 +274,7 @@ impl Shared {
         if let Some(region) = self.region(number) {
             return Ok(region);
         }
-        let new = Box::into_raw(Box::new(Region::map(self.geometry.slot_bytes)?));
+        let new = Box::into_raw(Box::new(Region::map(&self.geometry)?));
         let place = &self.regions[number as usize];
         // Release: whoever sees the pointer sees the region.
         match place.compare_exchange(ptr::null_mut(), new, Ordering::Release, Ordering::Acquire) {

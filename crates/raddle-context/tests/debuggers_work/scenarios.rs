@@ -41,13 +41,13 @@ pub(crate) fn raddle_test_outer(what: fn()) -> u64 {
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-fn raddle_test_middle(what: fn()) -> u64 {
+pub(crate) fn raddle_test_middle(what: fn()) -> u64 {
     black_box(raddle_test_inner(what)) + 1
 }
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-fn raddle_test_inner(what: fn()) -> u64 {
+pub(crate) fn raddle_test_inner(what: fn()) -> u64 {
     what();
     black_box(40)
 }
@@ -96,7 +96,7 @@ static ENOUGH: AtomicBool = AtomicBool::new(false);
 /// Spins until a handler has run.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn raddle_test_spin() {
+pub(crate) extern "C" fn raddle_test_spin() {
     SPINNING.store(true, Release);
     while !ENOUGH.load(Acquire) {
         std::hint::spin_loop();

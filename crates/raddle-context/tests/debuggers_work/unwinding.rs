@@ -4,6 +4,7 @@ use crate::Named;
 use crate::scenarios::{self, raddle_test_outer};
 use crate::stage::{self, Stage};
 use libtest_mimic::Failed;
+use raddle_context::trace::Trace;
 use raddle_context::{After, SignalFrame};
 use std::backtrace::Backtrace;
 use std::cell::RefCell;
@@ -15,6 +16,9 @@ pub(crate) const TRIALS: &[Named] = &[
     ("in_a_post_switch_action", in_a_post_switch_action),
     ("in_a_signal_handler", in_a_signal_handler),
     ("in_a_handler_that_was_away", in_a_handler_that_was_away),
+    ("a_trace_of_a_suspended_body", a_trace_of_a_suspended_body),
+    ("a_trace_of_a_fresh_body", a_trace_of_a_fresh_body),
+    ("a_trace_in_a_signal_handler", a_trace_in_a_signal_handler),
     ("a_panic_is_caught_at_the_first_frame", panics_are_caught),
 ];
 
@@ -150,6 +154,68 @@ extern "C" fn leave_and_look_in_handler(_: i32, _: *mut libc::siginfo_t, context
 fn in_a_handler_that_was_away() -> Result<(), Failed> {
     let first_entry = scenarios::interrupted(leave_and_look_in_handler, After::nothing());
     check(first_entry, &INTERRUPTED)
+}
+
+/// The trace must have gone through these functions, and end in `first_entry`.
+fn check_trace(trace: &Trace, first_entry: usize, functions: &[usize]) -> Result<(), Failed> {
+    let frames: Vec<_> = trace.frames().map(|frame| frame.address).collect();
+    let mut rest = frames.iter();
+    // Each is a few hundred bytes long at most.
+    let is_in = |start: usize| move |at: &&usize| (start..start + 400).contains(*at);
+    let all = functions.iter().all(|&function| rest.any(|at| is_in(function)(&at)));
+    let ends = frames.last().is_some_and(|last| (first_entry..first_entry + 16).contains(last));
+    if all && ends && !trace.is_cut() {
+        return Ok(());
+    }
+    Err(format!("{functions:x?} and then {first_entry:x} are not in {frames:x?}").into())
+}
+
+fn chain() -> [usize; 3] {
+    let chain: [fn(fn()) -> u64; 3] =
+        [scenarios::raddle_test_inner, scenarios::raddle_test_middle, raddle_test_outer];
+    chain.map(|function| function as *const () as usize)
+}
+
+fn a_trace_of_a_suspended_body() -> Result<(), Failed> {
+    let mut stage = Stage::new();
+    let actor = stage.cast(|| assert_eq!(raddle_test_outer(stage::leave), 42));
+    let first_entry = stage::first_address(&actor);
+    assert!(stage.enter(&actor), "it left in the middle");
+    let functions = [&[stage::leave as *const () as usize], &chain()[..]].concat();
+    for _ in 0..3 {
+        check_trace(&stage.trace(&actor), first_entry, &functions)?;
+    }
+    assert!(stage.finish(actor), "a look at its stack has done it harm");
+    Ok(())
+}
+
+fn a_trace_of_a_fresh_body() -> Result<(), Failed> {
+    let mut stage = Stage::new();
+    let actor = stage.cast(|| ());
+    let first_entry = stage::first_address(&actor);
+    let trace = stage.trace(&actor);
+    check_trace(&trace, first_entry, &[])?;
+    assert_eq!(trace.frames().count(), 1);
+    assert!(stage.finish(actor));
+    Ok(())
+}
+
+static TRACED: Mutex<Trace> = Mutex::new(Trace::empty());
+
+extern "C" fn trace_in_handler(_: i32, _: *mut libc::siginfo_t, context: *mut c_void) {
+    // SAFETY: the kernel's argument.
+    let frame = unsafe { SignalFrame::from_handler(context) };
+    *TRACED.lock().unwrap() = Trace::of_interrupted(&frame);
+    scenarios::end_spin();
+}
+
+fn a_trace_in_a_signal_handler() -> Result<(), Failed> {
+    raddle_context::trace::prepare();
+    let first_entry = scenarios::interrupted(trace_in_handler, After::nothing());
+    let trace = *TRACED.lock().unwrap();
+    assert!(trace.frames().next().is_some_and(|frame| frame.is_interrupted), "{trace:x?}");
+    let spin = scenarios::raddle_test_spin as *const () as usize;
+    check_trace(&trace, first_entry, &[&[spin], &chain()[..]].concat())
 }
 
 fn panics_are_caught() -> Result<(), Failed> {

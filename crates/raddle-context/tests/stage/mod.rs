@@ -10,6 +10,7 @@
 use raddle_context::{
     After, Arena, Body, BodyRef, Cache, Config, Departure, Hooks, KernelThread, Outcome, running,
     switch,
+    trace::{self, Trace},
 };
 use std::ptr;
 
@@ -88,6 +89,12 @@ impl Stage {
     /// Takes the body's stack away from it, wherever it stands: it never goes on.
     pub fn abandon(&mut self, actor: Actor) {
         self.cache.give(unsafe { Body::from_ref(actor.0) });
+    }
+
+    /// The frames of a body that is not running.
+    pub fn trace(&self, actor: &Actor) -> Trace {
+        trace::prepare();
+        trace::without_waiting(|| unsafe { Trace::of_suspended(actor.0) })
     }
 
     /// Whether the body's code has ended.

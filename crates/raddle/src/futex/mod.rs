@@ -112,6 +112,7 @@ pub(crate) enum Ended {
 /// Under the bucket's lock `is_needed` decides whether to wait at all; without it, `before_sleep` is the last thing before
 /// the sleep. If the wait ends by itself, not by a waker, `left` runs under the bucket's lock, and is told at which address the waiter was
 /// last and whether others wait there. None of them may allocate, block or unwind.
+#[track_caller]
 pub(crate) fn wait_with(
     request: Request,
     is_needed: impl FnOnce() -> bool,
@@ -320,6 +321,7 @@ pub(crate) fn may_have_waiters(address: usize) -> bool {
 }
 
 /// Waits at `word` while it is `expected`, until woken or until `deadline_ns`.
+#[track_caller]
 pub(crate) fn wait(word: &AtomicU32, expected: u32, request: Request) -> Ended {
     let is_needed = || word.load(Ordering::SeqCst) == expected;
     wait_with(request, is_needed, || (), |_, _| ())

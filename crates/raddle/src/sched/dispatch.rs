@@ -24,6 +24,7 @@ use crate::record::RecordRef;
 use crate::sched::{timers, wake};
 use crate::sleeper::{Reason, Sleep};
 use crate::sys::clock;
+use crate::trace::{self, Why};
 use raddle_context::{After, Body, Context, Departure};
 use raddle_core::run_queue::{Array, End};
 use raddle_core::slice::{Charge, Verdict};
@@ -54,7 +55,7 @@ fn glance(core: &Core) -> u64 {
 }
 
 /// Puts the calling thread, whose sleep is prepared, to sleep. Returns when the sleep is over; at once if it is over already.
-pub(crate) fn sleep(place: Place, sleep: Sleep) {
+pub(crate) fn sleep(place: Place, sleep: Sleep, why: Why) {
     let now = glance(place.core());
     let block = place.thread.block();
     let _ = charge(place.thread, now);
@@ -64,6 +65,7 @@ pub(crate) fn sleep(place: Place, sleep: Sleep) {
     if let (Some(_), None) = (sleep.reason(), next) {
         return;
     }
+    trace::sleeps(place.core(), place.thread, why);
     // SAFETY: the thread is saved by the switch; `part` says that it sleeps.
     unsafe { leave(&place, next, Parting::Sleeps(sleep.ticket, place.thread), now) };
 }
@@ -111,6 +113,7 @@ pub(crate) fn preempt(place: Place) {
         return;
     }
     Counters::add(&core.counters.preemptions, 1);
+    trace::preempted(core, place.thread, matches!(verdict, Verdict::Expired));
     match verdict {
         Verdict::GoesOn => requeue(&place, charged, Array::Active, End::Front, now),
         Verdict::Expired => {
@@ -157,6 +160,7 @@ fn requeue(place: &Place, charged: Charge, array: Array, end: End, now: u64) {
 pub(crate) fn evict(place: Place) {
     let now = clock::coarse_ns();
     let _ = charge(place.thread, now);
+    trace::evicted(place.thread);
     place.worker.parting.set(Parting::Evicted(place.thread));
     // SAFETY: the worker's own context is suspended: a thread runs in its place.
     unsafe {
@@ -174,6 +178,7 @@ pub(crate) fn departure(place: Place) -> Departure {
     let record = unsafe { &*place.thread.block().record.load(Ordering::Relaxed) };
     let joiner = record.ended().and_then(|joiner| wake::wake_to_run(joiner, Reason::READY, core));
     let next = joiner.or_else(|| pick(core, now));
+    trace::ends(core, place.thread);
     place.worker.parting.set(Parting::Ended(place.thread));
     let to = match next {
         Some(next) => {
@@ -255,6 +260,7 @@ fn steal(core: &'static Core, now: u64) -> Option<ThreadRef> {
         core.waiting.store(own.threads.len(), Ordering::Relaxed);
         if let Some(popped) = popped {
             Counters::add(&core.counters.steals, stolen as u64);
+            trace::stolen(core, popped.key, victim, stolen);
             return Some(popped.key);
         }
     }
@@ -286,6 +292,7 @@ fn note_dispatch(core: &'static Core, thread: ThreadRef, now: u64) {
     core.slice_end_ns.store(now.saturating_add(charge.left_ns()), Ordering::Relaxed);
     let number = core.dispatches.load(Ordering::Relaxed) + 1;
     core.dispatches.store(number, Ordering::Release);
+    trace::dispatched(core, thread);
     let runtime = core.runtime();
     if let Some(host) = &runtime.host {
         host.dispatched(block.number.get());
@@ -300,6 +307,7 @@ fn note_dispatch(core: &'static Core, thread: ThreadRef, now: u64) {
 
 /// Nobody runs on `core` from now on.
 fn note_idle(core: &Core) {
+    trace::idle(core);
     core.current.store(ptr::null_mut(), Ordering::Relaxed);
     let number = core.dispatches.load(Ordering::Relaxed) + 1;
     core.dispatches.store(number, Ordering::Release);
@@ -353,6 +361,7 @@ unsafe extern "C" fn part(worker: *mut u8) {
         Parting::Sleeps(ticket, thread) => {
             if thread.block().sleeper.state.fall_asleep(ticket).is_err() {
                 let core = wake::core_of(&worker.core).expect("a worker that switches has a core");
+                trace::woken_on_its_way(core, thread);
                 wake::ready_preempted(core, thread, Array::Active);
             }
         }

@@ -11,11 +11,15 @@
 
 #![allow(unsafe_code, reason = "a signal handler")]
 
+use crate::dumper::{Answer, Question};
 use crate::machine::{Place, ThreadRef, Worker, flag};
+use crate::record::RecordRef;
 use crate::sched::{dispatch, handover, wake};
 use crate::sleeper::{Reason, Sleep};
 use crate::sys::{clock, task};
+use crate::trace::{self, Why};
 use raddle_context::SignalFrame;
+use raddle_context::trace::Trace;
 use std::ffi::{c_int, c_void};
 use std::marker::PhantomData;
 use std::sync::atomic::{Ordering, compiler_fence};
@@ -38,7 +42,10 @@ impl Here {
             count_down(thread);
             return None;
         };
-        if depth == 1 && worker.flags.load(Ordering::Relaxed) & (flag::DOUBT | flag::LOST) != 0 {
+        if depth == 1
+            && worker.flags.load(Ordering::Relaxed) & (flag::DOUBT | flag::LOST | flag::LOOKED_AT)
+                != 0
+        {
             settle_core(thread);
         }
         Some(Here { thread, of_this_thread: PhantomData })
@@ -58,9 +65,9 @@ impl Here {
     ///
     /// The caller must not be inside twice: what the outer one has locked would stay locked.
     #[inline]
-    pub(crate) fn sleep(&self, sleep: Sleep) {
+    pub(crate) fn sleep(&self, sleep: Sleep, why: Why) {
         debug_assert_eq!(self.thread.block().count.load(Ordering::Relaxed), 1);
-        dispatch::sleep(self.place(), sleep);
+        dispatch::sleep(self.place(), sleep, why);
     }
 
     /// Goes out without the core, if others want it: what follows may block in the kernel.
@@ -168,7 +175,7 @@ fn settle_core(thread: ThreadRef) {
         // SAFETY: workers are never freed.
         let worker = unsafe { &*thread.block().worker.load(Ordering::Relaxed) };
         let flags = worker.flags.load(Ordering::Acquire);
-        if flags & flag::DOUBT != 0 {
+        if flags & (flag::DOUBT | flag::LOOKED_AT) != 0 {
             task::yield_processor();
         } else if flags & flag::LOST != 0 {
             dispatch::evict(Place { thread, worker });
@@ -224,6 +231,10 @@ pub(crate) extern "C" fn on_signal(
     let worker = place_of(thread).worker;
     // SAFETY: the kernel's argument, used while the handler runs.
     let mut frame = unsafe { SignalFrame::from_handler(context) };
+    if let Some(question) = Question::take(&worker.asked) {
+        say_where(thread, question, &frame);
+        return;
+    }
     if !frame.may_switch(&worker.kernel_thread) {
         count_down(thread);
         return;
@@ -254,6 +265,21 @@ fn note_preemption(worker: &Worker) {
     }
 }
 
+/// Answers, from the handler, who runs here and where. Preemption is forbidden once, and allowed again at the end.
+#[cold]
+fn say_where(thread: ThreadRef, question: &Question, frame: &SignalFrame) {
+    question.answer(Answer {
+        thread: thread.as_ptr().addr(),
+        // SAFETY: the calling thread.
+        record: unsafe { RecordRef::second(&thread.block().record) },
+        since_ns: thread.block().since_ns.get(),
+        trace: Trace::of_interrupted(frame),
+    });
+    // As below: nobody moves the thread before the kernel has taken the frame back.
+    task::block_signals();
+    count_down(thread);
+}
+
 /// Inside libc, the loader or the unwinder a thread may hold a lock that others need: it gets a little time to come out. A
 /// courtesy: if it stays, it is preempted there, and whoever waits for the lock in the kernel loses its core to a spare worker.
 fn puts_off(worker: &'static Worker, frame: &SignalFrame) -> bool {
@@ -271,6 +297,7 @@ fn puts_off(worker: &'static Worker, frame: &SignalFrame) -> bool {
     worker.put_off.set(worker.put_off.get() + 1);
     if let Some(core) = wake::core_of(&worker.core) {
         core.slice_end_ns.store(clock::coarse_ns() + AGAIN_NS, Ordering::Relaxed);
+        trace::put_off(core);
     }
     true
 }

@@ -5,6 +5,7 @@
 
 use crate::machine::{Core, Place, Runtime, Worker, flag};
 use crate::sched::wake;
+use crate::trace;
 use std::ptr;
 use std::sync::atomic::Ordering;
 
@@ -32,6 +33,7 @@ pub(crate) fn give_spare(runtime: &'static Runtime, spare: &'static Worker) {
 pub(crate) fn transfer(core: &'static Core, worker: &Worker, spare: &'static Worker, flips: u32) {
     worker.runtime.homeless.fetch_add(1, Ordering::Relaxed);
     core.counters.handovers.fetch_add(1, Ordering::Relaxed);
+    trace::handed_over(core, worker, spare);
     worker.core.store(ptr::null_mut(), Ordering::Relaxed);
     core.current.store(ptr::null_mut(), Ordering::Relaxed);
     core.dispatches.fetch_add(1, Ordering::Relaxed);

@@ -23,9 +23,11 @@
 
 #![allow(unsafe_code, reason = "pointers to workers and cores, which are never freed")]
 
+use crate::dump;
 use crate::machine::{Core, Recruits, Runtime, Worker, flag};
 use crate::sched::{handover, recruit, stock, timers, wake};
 use crate::sys::{clock, futex, kernel_threads, task};
+use crate::trace;
 use raddle_core::slice;
 use std::ptr;
 use std::sync::atomic::{Ordering, fence};
@@ -45,6 +47,23 @@ const HOMELESS_NS: u64 = 1_000_000_000;
 struct Look {
     dispatches: u64,
     seen_blocked: bool,
+    /// When this run was signalled last, and for the end of which slice; 0: it was not.
+    signalled_ns: u64,
+    signalled_for_ns: u64,
+}
+
+impl Look {
+    /// Whether the same run is to be signalled for the end of this slice. Not for as long as the last signal may still be on its way: under
+    /// a debugger each takes longer than this loop, and each would find the thread at its handler's first instruction.
+    fn shall_signal(&mut self, is_same: bool, slice_end: u64, now: u64) -> bool {
+        let is_on_its_way = is_same
+            && self.signalled_for_ns == slice_end
+            && now < self.signalled_ns.saturating_add(wake::STEP_NS);
+        if !is_on_its_way {
+            (self.signalled_ns, self.signalled_for_ns) = (now, slice_end);
+        }
+        !is_on_its_way
+    }
 }
 
 /// Watches `runtime` for ever, on the calling kernel thread.
@@ -65,6 +84,10 @@ pub(crate) fn watch(runtime: &'static Runtime) -> ! {
             fixed_at = now;
         }
         let mut next = u64::MAX;
+        if dump::is_asked() {
+            dump::serve(runtime);
+            next = now + wake::STEP_NS;
+        }
         let mut is_busy = false;
         let mut has_moved = false;
         for (core, look) in runtime.cores.iter().zip(&mut looks) {
@@ -151,7 +174,8 @@ fn examine(core: &'static Core, look: &mut Look, now: u64) -> u64 {
         look.seen_blocked = true;
         return again.min(now + SECOND_LOOK_NS);
     }
-    if shall_preempt {
+    if shall_preempt && look.shall_signal(is_same, slice_end, now) {
+        trace::signalled(core, worker);
         task::send_signal(worker.kernel_id, core.runtime().settings.signal);
     }
     again

@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code, reason = "a leaked worker, as everywhere")]
 
+use crate::dumper::DumpSignal;
 use crate::host_contract::Host;
 use crate::machine::{Orders, Runtime, Settings};
 use crate::sched::{dispatch, start, timers, worker};
@@ -28,6 +29,9 @@ pub(crate) fn runtime(host: Box<dyn Host>, stack_bytes: usize) -> io::Result<&'s
         stack_bytes,
         signal: 0,
         preempts: false,
+        dump: DumpSignal::Off,
+        trace: None,
+        trace_events: 0,
     };
     start::build(settings, Some(host))
 }

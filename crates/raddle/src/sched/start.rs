@@ -3,11 +3,15 @@
 
 #![allow(unsafe_code, reason = "leaked runtime behind a pointer; signal handler; pthread_atfork")]
 
+use crate::debugger;
+use crate::dump;
+use crate::dumper::Dumper;
 use crate::host_contract::Host;
 use crate::machine::{Block, Core, MonitorWord, Recruits, Runtime, Settings, Spares, ThreadRef};
 use crate::sched::{enter, monitor, recruit, stock};
 use crate::spin::Spin;
 use crate::sys::{clock, kernel_threads, task};
+use crate::trace;
 use raddle_context::{Arena, overflow};
 use std::fmt::{self, Write};
 use std::io;
@@ -46,6 +50,9 @@ pub(crate) fn get_or_start(
 fn start(settings: Settings) -> io::Result<&'static Runtime> {
     let signal = settings.signal;
     let runtime = build(settings, None)?;
+    if let Some(path) = &runtime.settings.trace {
+        trace::start(path, runtime.cores.len(), runtime.settings.trace_events)?;
+    }
     task::register_barrier().map_err(|error| {
         io::Error::new(
             error.kind(),
@@ -53,6 +60,8 @@ fn start(settings: Settings) -> io::Result<&'static Runtime> {
         )
     })?;
     handle_signal(signal)?;
+    dump::install(runtime)?;
+    debugger::publish();
     recruit_workers(runtime)?;
     std::thread::Builder::new()
         .name("raddle-monitor".into())
@@ -98,6 +107,7 @@ pub(crate) fn build(
         homeless: AtomicUsize::new(0),
         monitor: MonitorWord { poked: AtomicU32::new(0), wakes_at_ns: AtomicU64::new(0) },
         spares: Spin::new(Spares { first: ptr::null(), parked: 0, coming: 0, refills: false }),
+        dumper: Spin::new(Dumper::default()),
         recruits: Spin::new(Recruits { ready: [const { None }; Recruits::STOCK] }),
     }));
     for core in &runtime.cores {
@@ -138,6 +148,8 @@ fn handle_signal(signal: i32) -> io::Result<()> {
 fn forget_in_children() {
     extern "C" fn in_child() {
         RUNTIME.store(ptr::null_mut(), Ordering::Release);
+        dump::forget();
+        trace::forget();
         if let Some(thread) = ThreadRef::running() {
             thread.block().worker.store(ptr::null_mut(), Ordering::Relaxed);
         }

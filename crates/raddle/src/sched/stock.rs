@@ -22,9 +22,7 @@ pub(crate) fn refill(runtime: &'static Runtime) -> io::Result<()> {
             worker: MaybeUninit::uninit(),
         }));
         let mut unused = Some(Recruit { body, orders });
-        if let Some(free) =
-            runtime.recruits.lock().ready.iter_mut().find(|place| place.is_none())
-        {
+        if let Some(free) = runtime.recruits.lock().ready.iter_mut().find(|place| place.is_none()) {
             *free = unused.take();
         }
         if let Some(Recruit { body, orders }) = unused {

@@ -5,6 +5,7 @@
 use crate::machine::{Blocks, Core, Counters, Runtime, ThreadRef, Worker, flag};
 use crate::sleeper::{Foreign, Kind, Reason, Sleep};
 use crate::sys::futex;
+use crate::trace;
 use raddle_core::run_queue::{Array, End};
 use raddle_core::slice::{self, may_preempt};
 use raddle_core::state::Woke;
@@ -52,6 +53,7 @@ pub(crate) fn wake_to_run(sleep: Sleep, reason: Reason, here: &'static Core) -> 
             let is_free = here.waiting.load(Ordering::Relaxed) == 0;
             if is_free && std::ptr::eq(home.runtime(), here.runtime()) {
                 credit_sleep(thread, here, here.dispatched_at_ns.load(Ordering::Relaxed));
+                trace::woken(Some(here), thread, here);
                 return Some(thread);
             }
             ready(thread, Some(here));
@@ -82,6 +84,7 @@ fn ready(thread: ThreadRef, here: Option<&'static Core>) {
         None => (choose_from_outside(home), runtime.coarse_ns()),
     };
     credit_sleep(thread, target, now);
+    trace::woken(here, thread, target);
     submit(target, thread, now, here);
 }
 
@@ -103,6 +106,7 @@ pub(crate) fn ready_new(thread: ThreadRef, runtime: &'static Runtime, here: Opti
             (choose_from_outside(home), runtime.coarse_ns())
         }
     };
+    trace::begun(here, thread, target);
     submit(target, thread, now, here);
 }
 

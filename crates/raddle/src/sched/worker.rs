@@ -30,6 +30,7 @@ pub(super) fn report(orders: &'static mut Orders, kernel_thread: KernelThread) -
         flags: AtomicU32::new(0),
         core: AtomicPtr::new(core.map_or(ptr::null_mut(), |core| ptr::from_ref(core).cast_mut())),
         woken: AtomicU32::new(0),
+        asked: AtomicPtr::new(ptr::null_mut()),
         parting: Cell::new(Parting::Nothing),
         put_off: Cell::new(0),
     });

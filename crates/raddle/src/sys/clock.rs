@@ -87,6 +87,12 @@ pub(crate) fn coarse_ns() -> u64 {
     }
 }
 
+/// The processor's counter, or nanoseconds where that can't be relied on: never goes back, on whichever processors it is
+/// read. For those who convert later.
+pub(crate) fn ticks() -> u64 {
+    if FIX.rate.load(Ordering::Relaxed) == 0 { now_ns() } else { read_counter() }
+}
+
 fn read_counter() -> u64 {
     // SAFETY: reads a register that every x86_64 processor has.
     unsafe { std::arch::x86_64::_rdtsc() }

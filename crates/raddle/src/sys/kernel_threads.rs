@@ -162,7 +162,9 @@ pub(crate) fn waits_for_futex(id: i32) -> bool {
         .and_then(number);
     match by_number {
         Some(call) => libc::c_long::try_from(call) == Ok(libc::SYS_futex),
-        None => read_of_task(id, "wchan", &mut bytes).is_some_and(|name| name.starts_with(b"futex")),
+        None => {
+            read_of_task(id, "wchan", &mut bytes).is_some_and(|name| name.starts_with(b"futex"))
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use crate::record::{Record, RecordRef};
 use crate::sched::enter::Here;
 use crate::sleeper::{Foreign, Reason};
 use crate::sys::task;
+use crate::trace::What;
 use std::cell::Cell;
 use std::fmt;
 use std::io;
@@ -141,15 +142,18 @@ pub fn current() -> Thread {
 }
 
 /// Waits until the thread's token is in place, and takes it. May return without one.
+#[track_caller]
 pub fn park() {
     park_until(None);
 }
 
 /// As [`park`], for `timeout` at most.
+#[track_caller]
 pub fn park_timeout(timeout: Duration) {
     park_until(Some(deadline_in(timeout)));
 }
 
+#[track_caller]
 fn park_until(deadline_ns: Option<u64>) {
     let record = own_record();
     if record.take_token() {
@@ -160,7 +164,7 @@ fn park_until(deadline_ns: Option<u64>) {
         wait.retract();
         return;
     }
-    let reason = wait.park(deadline_ns);
+    let reason = wait.park_for(What::Token, deadline_ns);
     record.unparked();
     if reason == Reason::CANCELLED {
         cancel::unwind();
@@ -168,19 +172,22 @@ fn park_until(deadline_ns: Option<u64>) {
 }
 
 /// Waits for at least `duration`.
+#[track_caller]
 pub fn sleep(duration: Duration) {
     sleep_until_ns(deadline_in(duration));
 }
 
 /// Waits until `deadline`; not at all if it has passed. In a simulation use `time::sleep_until`: `std`'s clock is the kernel's.
+#[track_caller]
 pub fn sleep_until(deadline: Instant) {
     sleep(deadline.saturating_duration_since(Instant::now()));
 }
 
+#[track_caller]
 fn sleep_until_ns(deadline_ns: u64) {
     loop {
         let wait = Wait::begin();
-        match wait.park(Some(deadline_ns)) {
+        match wait.park_for(What::Time, Some(deadline_ns)) {
             Reason::TIMED_OUT => return,
             Reason::CANCELLED => cancel::unwind(),
             _ => {}
@@ -219,11 +226,12 @@ pub fn available_parallelism() -> io::Result<NonZero<usize>> {
 }
 
 /// Waits for the end of the thread that `record` belongs to.
+#[track_caller]
 pub(super) fn wait_for_end(record: &RecordRef) {
     while !record.has_ended() {
         let wait = Wait::begin();
         if record.joined_by(&wait.sleep()) {
-            if wait.park(None) == Reason::CANCELLED {
+            if wait.park_for(What::Join, None) == Reason::CANCELLED {
                 cancel::unwind();
             }
         } else {

@@ -34,6 +34,7 @@ impl<T> JoinHandle<T> {
     /// assert_eq!(sum, 3);
     /// assert!(raddle::thread::spawn(|| panic!("on purpose")).join().is_err());
     /// ```
+    #[track_caller]
     pub fn join(self) -> Result<T> {
         self.spawned.join()
     }

@@ -142,6 +142,7 @@ impl<T> ScopedJoinHandle<'_, T> {
     /// # Errors
     ///
     /// The payload of the thread's panic.
+    #[track_caller]
     pub fn join(self) -> Result<T> {
         self.spawned.join()
     }

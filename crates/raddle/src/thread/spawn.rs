@@ -9,6 +9,7 @@ use crate::record::{Graveyard, Record, RecordRef, fresh_ids};
 use crate::sched::enter::{self, Here};
 use crate::sched::{dispatch, start, wake};
 use crate::settings;
+use crate::trace;
 use raddle_context::{Body, BodyRef, Departure, Hooks, Outcome};
 use raddle_core::slice::{self, Charge, Priority};
 use std::any::Any;
@@ -145,6 +146,7 @@ impl<T> Spawned<T> {
     }
 
     /// Waits for the thread's end: destructors of its thread-locals have run as well.
+    #[track_caller]
     pub(super) fn join(self) -> Result<T> {
         super::current::wait_for_end(&self.thread.record);
         self.take().expect("a thread that has ended has left a result")
@@ -230,6 +232,9 @@ where
         None => take_body(runtime)?,
     };
     let id = id.unwrap_or_else(|| fresh_ids(1));
+    if let Some(name) = &name {
+        trace::named(id, name);
+    }
     if let Some(scope) = &scope {
         scope.running.fetch_add(1, Ordering::Relaxed);
     }

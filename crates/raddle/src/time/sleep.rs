@@ -4,6 +4,7 @@ use super::Instant;
 use crate::cancel;
 use crate::park::Wait;
 use crate::sleeper::Reason;
+use crate::trace::What;
 use std::time::Duration;
 
 /// Waits for at least `duration`. Never shows a signal, unlike a raw `nanosleep`.
@@ -12,6 +13,7 @@ use std::time::Duration;
 /// use raddle::time::{Duration, sleep};
 /// raddle::thread::spawn(|| sleep(Duration::from_millis(1))).join().unwrap();
 /// ```
+#[track_caller]
 pub fn sleep(duration: Duration) {
     sleep_to(Instant::after(duration));
 }
@@ -24,6 +26,7 @@ pub fn sleep(duration: Duration) {
 /// sleep_until(deadline);
 /// assert!(Instant::now() >= deadline);
 /// ```
+#[track_caller]
 pub fn sleep_until(deadline: Instant) {
     if deadline > Instant::now() {
         sleep_to(Some(deadline));
@@ -31,9 +34,10 @@ pub fn sleep_until(deadline: Instant) {
 }
 
 /// `None`: for ever.
+#[track_caller]
 fn sleep_to(deadline: Option<Instant>) {
     loop {
-        match Wait::begin().park(deadline.map(Instant::as_ns)) {
+        match Wait::begin().park_for(What::Time, deadline.map(Instant::as_ns)) {
             Reason::TIMED_OUT => return,
             Reason::CANCELLED if !std::thread::panicking() => cancel::unwind(),
             _ => {}
