@@ -1,6 +1,9 @@
 //! What the kernel says of this process, and what it is asked to do with it.
 
-#![allow(unsafe_code, reason = "system calls: affinity, CPU time, alarm, pipe, read, exit")]
+#![allow(
+    unsafe_code,
+    reason = "system calls: affinity, nice value, CPU time, alarm, pipe, read, exit"
+)]
 
 use std::io;
 use std::time::Duration;
@@ -15,6 +18,17 @@ pub fn end(code: i32) -> ! {
 pub fn end_after(seconds: usize) {
     // SAFETY: sets the process's one alarm clock, which nothing else here uses.
     unsafe { libc::alarm(seconds.try_into().unwrap_or(u32::MAX)) };
+}
+
+/// Gives the calling kernel thread a nice value.
+///
+/// # Errors
+///
+/// From `setpriority(2)`: below 0 it takes a privilege.
+pub fn set_nice(nice: i32) -> Result<(), String> {
+    // SAFETY: numbers. On Linux 0 is the calling kernel thread, not the process.
+    let result = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) };
+    if result == 0 { Ok(()) } else { Err(format!("setpriority: {}", io::Error::last_os_error())) }
 }
 
 /// Restricts the calling kernel thread, and those that it makes from now on, to `cores` of the processors it may use.

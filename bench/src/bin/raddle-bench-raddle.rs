@@ -65,4 +65,9 @@ impl Threads for Raddle {
     fn add_one(to: &Mutex<u64>) {
         *to.lock().expect("nobody panicked") += 1;
     }
+
+    fn set_nice(nice: i32) -> Result<(), String> {
+        thread::set_priority(thread::Priority::new(nice));
+        Ok(())
+    }
 }

@@ -63,4 +63,8 @@ impl Threads for Std {
     fn add_one(to: &Mutex<u64>) {
         *to.lock().expect("nobody panicked") += 1;
     }
+
+    fn set_nice(nice: i32) -> Result<(), String> {
+        process::set_nice(nice)
+    }
 }

@@ -78,12 +78,22 @@ fn napper<T: Threads>(
 /// `n` endless loops.
 pub(super) fn share_spread<T: Threads>(arguments: &Arguments) -> Result<Said, String> {
     let loops = arguments.number("n")?;
+    // How far nice values go either way; 0: all are equal.
+    let reach = arguments.number("nice")? as i32;
+    let nice = move |number: usize| number as i32 % (2 * reach + 1) - reach;
+    if reach > 0 {
+        // A peer without priorities says so before anything is measured.
+        inside::<T, _>(move || T::set_nice(reach))?;
+    }
     let shares = Shares::of(loops);
     let own = shares.clone();
     T::spawn(move || {
         for number in 0..loops {
             let own = own.clone();
             let work = move || {
+                if reach > 0 && T::set_nice(nice(number)).is_err() {
+                    return;
+                }
                 T::sleep(own.sleep());
                 own.work(number)
             };
@@ -92,8 +102,8 @@ pub(super) fn share_spread<T: Threads>(arguments: &Arguments) -> Result<Said, St
             }
         }
     })?;
-    // All loops are equal. Where a runtime has priorities, a loop's goes with its number, and its weight here with its priority.
-    let weight = |_| 1.0;
+    // Linux's weights are powers of 1.25, rounded; so are raddle's.
+    let weight = |number| 1.25f64.powi(-nice(number));
     Ok(shares.watch(arguments.ms("lead_ms")?, arguments.ms("ms")?, weight))
 }
 

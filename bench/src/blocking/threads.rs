@@ -54,6 +54,15 @@ pub trait Threads: 'static {
 
     /// Locks, adds one, unlocks.
     fn add_one(to: &Self::Mutex);
+
+    /// Gives the calling thread the share of the processor that a kernel thread of this nice value has.
+    ///
+    /// # Errors
+    ///
+    /// Where there are no priorities, and where this one may not be had.
+    fn set_nice(_nice: i32) -> Result<(), String> {
+        Err("has no priorities".into())
+    }
 }
 
 /// Runs `work` on a thread of the runtime, and waits for it on this kernel thread, which is none of the runtime's.

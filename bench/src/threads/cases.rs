@@ -170,7 +170,7 @@ pub(super) fn groups(case: Case, scale: &Scale) -> Vec<Group> {
         Case::PreemptCost => {
             ["10ms", "1ms", "100us"].map(|slice| preempt_cost(slice, scale)).into()
         }
-        Case::ShareSpread => vec![share_spread(scale)],
+        Case::ShareSpread => ["equal", "priority"].map(|case| share_spread(case, scale)).into(),
         Case::BlockedRecovery => vec![blocked_recovery(scale)],
         Case::StdMutexHolder => vec![std_mutex_holder(scale)],
         Case::Timers => vec![timers(scale)],
@@ -244,24 +244,29 @@ fn preempt_cost(slice: &'static str, scale: &Scale) -> Group {
         .figure("switches", "preempt_cost_switches", slice, Unit::Count)
 }
 
-fn share_spread(scale: &Scale) -> Group {
+fn share_spread(case: &'static str, scale: &Scale) -> Group {
     /// Endless loops.
     const LOOPS: u64 = 100;
     const CORES: u64 = 2;
-    // A loop that is cut off in the middle of a round is off by a slice: of forty, by 2.5 %.
-    let rounds = scale.pick(40, 20);
+    let (nice, peers) = match case {
+        "priority" => (5, &[Peer::Raddle, Peer::Std][..]),
+        _ => (0, ALL),
+    };
+    // A loop that is cut off in the middle of a round is off by a slice at either end: of a hundred, by 1 % or 2.
+    let rounds = scale.pick(100, 20);
     let (one, all) = (|ms: u64| ms * LOOPS / CORES, |ms: u64| ms * LOOPS / CORES * rounds);
     // Linux gives about four milliseconds to each of many. Who does not preempt needs no rounds.
-    let peers = [(Peer::Std, one(4), all(4)), (Peer::Go, one(10), all(10))];
+    let own = [(Peer::Std, one(4), all(4)), (Peer::Go, one(10), all(10))];
     let cooperative = [(Peer::Tokio, 100, 1000), (Peer::May, 100, 1000)];
-    let mut group = Group::new("share_spread", CORES as usize, ALL, scale.few())
+    let mut group = Group::new("share_spread", CORES as usize, peers, scale.few())
         .slice("2ms")
         .set("n", LOOPS)
+        .set("nice", nice)
         .set("lead_ms", one(2))
         .set("ms", all(2))
-        .limit(60)
-        .figure("pct", "share_spread_pct", "equal", Unit::Percent);
-    for (peer, lead, time) in peers.into_iter().chain(cooperative) {
+        .limit(120)
+        .figure("pct", "share_spread_pct", case, Unit::Percent);
+    for (peer, lead, time) in own.into_iter().chain(cooperative) {
         group = group.set_for(peer, "lead_ms", lead).set_for(peer, "ms", time);
     }
     group

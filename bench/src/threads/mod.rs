@@ -46,8 +46,9 @@ Cases, and what they are called in the JSON (bench, and case in brackets):
   preempt_cost      work of a fixed size in two threads on one core against the same in one, with slices of 10 ms, 1 ms, 100 us:
                     by how much longer it takes (preempt_cost_pct), more CPU time of the whole process (preempt_cost_cpu_pct),
                     for each change of threads (preempt_cost_ns), and how many there were (preempt_cost_switches)
-  share_spread      100 endless loops on two cores for 40 rounds of slices: the largest deviation from an equal share of the
-                    work done (share_spread_pct: equal); raddle's slices are 2 ms, Go's 10 ms, Linux's about 4 ms
+  share_spread      100 endless loops on two cores for 100 rounds of slices: the largest deviation from the share that a loop
+                    should have of the work done, which is equal for all or goes by nice values from -5 to 5
+                    (share_spread_pct: equal, priority); raddle's slices are 2 ms, Go's 10 ms, Linux's about 4 ms
   blocked_recovery  two threads block both cores in read(2) of an empty pipe; the longest that a thread which sleeps 1 ms again
                     and again was away (blocked_recovery_ms: read)
   std_mutex_holder  8 threads contend for a std::sync::Mutex that is held for 50 us of work, with slices of 1 ms (throughput,

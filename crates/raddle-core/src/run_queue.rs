@@ -226,15 +226,13 @@ impl<K: Copy + Eq> RunQueue<K> {
 
     /// Takes the thread that a thief should have: see the module's text. `None` if nobody is queued.
     pub fn pop_for_thief(&mut self, links: &impl Links<Key = K>) -> Option<Placed<K>> {
-        let array = if self.len_of(Array::Expired) > 0 { Array::Expired } else { Array::Active };
-        let level = self.array(array).last()?;
-        let list = &self.array(array).lists[usize::from(level)];
-        let key = match array {
-            Array::Expired => list.first()?,
-            Array::Active => list.last()?,
-        };
+        if self.len_of(Array::Expired) == 0 {
+            return self.pop_last_active(links);
+        }
+        let level = self.array(Array::Expired).last()?;
+        let key = self.array(Array::Expired).lists[usize::from(level)].first()?;
         self.remove(links, key);
-        Some(Placed { key, level, array })
+        Some(Placed { key, level, array: Array::Expired })
     }
 
     /// Moves half of the threads (the larger half, and no more than `at_most`) to the thief's queue `into`; returns how
@@ -258,6 +256,31 @@ impl<K: Copy + Eq> RunQueue<K> {
             into.push(links, taken.key, taken.level, taken.array, end);
         }
         count
+    }
+
+    /// Moves half of the threads that are active (the larger half, and no more than `at_most`) to the active array of `into`; returns how
+    /// many. For a core that has finished its round before this one.
+    ///
+    /// They are those that would run last here, at the back of the lowest levels, and keep their order.
+    pub fn steal_active(
+        &mut self,
+        links: &impl Links<Key = K>,
+        into: &mut RunQueue<K>,
+        at_most: usize,
+    ) -> usize {
+        let count = self.len_of(Array::Active).div_ceil(2).min(at_most);
+        for _ in 0..count {
+            let Some(taken) = self.pop_last_active(links) else { break };
+            into.push(links, taken.key, taken.level, Array::Active, End::Front);
+        }
+        count
+    }
+
+    fn pop_last_active(&mut self, links: &impl Links<Key = K>) -> Option<Placed<K>> {
+        let level = self.array(Array::Active).last()?;
+        let key = self.array(Array::Active).lists[usize::from(level)].last()?;
+        self.remove(links, key);
+        Some(Placed { key, level, array: Array::Active })
     }
 
     /// Takes `key` out, wherever it stands; false if it is in no queue.

@@ -240,10 +240,19 @@ pub const fn may_preempt(woken: u8, running: u8) -> bool {
 /// round.begin(1_000_000_000);
 /// assert_eq!(round.array_for_woken(1_000_000_000, BASE_SLICE_NS), Array::Active);
 /// ```
+///
+/// **Rounds of several cores keep step**, so that threads that compute get equal shares wherever they are queued: a core that has
+/// finished its round takes over threads of others that are still to run in theirs ([`RunQueue::steal_active`]), if those are not ahead
+/// of it, before it begins another one. Three such threads on two cores get two thirds of a core each. This is distributed weighted
+/// round robin (Li, Baumberger, Hahn: Efficient and scalable multiprocessor fair scheduling using distributed weighted round-robin,
+/// PPoPP 2009). Only rounds in which a slice was used up count: threads that yield begin new ones all the time.
+///
+/// [`RunQueue::steal_active`]: crate::run_queue::RunQueue::steal_active
 #[derive(Clone, Copy, Debug)]
 pub struct Round {
     began_ns: u64,
     used_ns: u64,
+    number: u64,
 }
 
 impl Round {
@@ -255,12 +264,30 @@ impl Round {
 
     /// A round that begins at `now_ns`.
     pub const fn new(now_ns: u64) -> Round {
-        Round { began_ns: now_ns, used_ns: 0 }
+        Round { began_ns: now_ns, used_ns: 0, number: 0 }
     }
 
     /// The arrays have swapped.
     pub fn begin(&mut self, now_ns: u64) {
-        *self = Round::new(now_ns);
+        let number = self.number + u64::from(self.is_full());
+        *self = Round { number, ..Round::new(now_ns) };
+    }
+
+    /// Whether a slice was used up in it: whoever finishes such a round looks for those who are still at it elsewhere.
+    #[inline]
+    pub fn is_full(&self) -> bool {
+        self.used_ns > 0
+    }
+
+    /// Whether a core that has finished this round may take over threads that wait for their turn in `other`, another core's.
+    pub fn may_help(&self, other: &Round) -> bool {
+        other.number <= self.number
+    }
+
+    /// Another core's round is further on than this one, which is over: the next has its number, or this core, long idle, would run
+    /// after the others for as many rounds as it missed.
+    pub fn catch_up(&mut self, other: &Round) {
+        self.number = self.number.max(other.number.saturating_sub(1));
     }
 
     /// A thread has used up a slice of `slice_ns`.

@@ -476,6 +476,11 @@ impl wheel::Timers for Blocks {
 }
 
 impl Runtime {
+    /// Whether a thread is queued on any core.
+    pub(crate) fn anyone_waits(&self) -> bool {
+        self.cores.iter().any(|core| core.waiting.load(Ordering::Relaxed) > 0)
+    }
+
     /// The arena of bodies with `stack_bytes` of stack, if the usual one has less.
     ///
     /// # Errors

@@ -107,7 +107,9 @@ pub(crate) fn preempt(place: Place) {
         timers::expire(core, Some(core));
     }
     let (verdict, charged) = charge(place.thread, now);
-    if core.waiting.load(Ordering::Relaxed) == 0 {
+    let goes_on = core.waiting.load(Ordering::Relaxed) == 0
+        && (verdict == Verdict::GoesOn || !place.runtime().anyone_waits());
+    if goes_on {
         // Nobody waits: it starts another slice.
         note_dispatch(core, place.thread, now);
         return;
@@ -141,19 +143,15 @@ fn requeue(place: &Place, charged: Charge, array: Array, end: End, now: u64) {
         // SAFETY: as below.
         return unsafe { leave(place, Some(next), Parting::Queued, now) };
     }
-    let popped = queue.threads.pop(&Blocks).expect("a thread was queued a moment ago");
-    if popped.new_round {
-        queue.round.begin(now);
-    }
-    core.waiting.store(queue.threads.len(), Ordering::Relaxed);
-    if popped.key == thread {
+    let next = pop(core, &mut queue, now).expect("a thread was queued a moment ago");
+    if next == thread {
         drop(queue);
         note_dispatch(core, thread, now);
         return;
     }
     queue.keep();
     // SAFETY: the thread is in the queue, whose lock `part` releases when it is saved.
-    unsafe { leave(place, Some(popped.key), Parting::Queued, now) };
+    unsafe { leave(place, Some(next), Parting::Queued, now) };
 }
 
 /// Leaves the worker that has lost its core, for the queue of another core.
@@ -219,12 +217,49 @@ fn pick_own(core: &'static Core, now: u64) -> Option<ThreadRef> {
     if let Some(host) = &core.runtime().host {
         return choose(core, &mut queue, host.as_ref());
     }
+    pop(core, &mut queue, now)
+}
+
+/// The first of `core`'s queue, whose lock is held.
+#[inline]
+fn pop(core: &'static Core, queue: &mut Queue, now: u64) -> Option<ThreadRef> {
+    if queue.round.is_full() && queue.threads.len_of(Array::Active) == 0 {
+        help_others(core, queue);
+    }
     let popped = queue.threads.pop(&Blocks)?;
     if popped.new_round {
         queue.round.begin(now);
     }
     core.waiting.store(queue.threads.len(), Ordering::Relaxed);
     Some(popped.key)
+}
+
+/// The other cores, in the order in which `core` asks them for work.
+fn others(core: &'static Core) -> impl Iterator<Item = &'static Core> {
+    let cores = &core.runtime().cores;
+    (1..cores.len()).map(|step| &cores[(core.index + step) % cores.len()])
+}
+
+/// Most that is taken from another core at once: both locks are held so long.
+const STOLEN_AT_MOST: usize = 64;
+
+/// `core` has finished its round: it takes over some that wait for their turn in another's, so that all get as much.
+#[cold]
+fn help_others(core: &'static Core, queue: &mut Queue) {
+    for other in others(core).filter(|other| other.waiting.load(Ordering::Relaxed) > 0) {
+        // The lock of the own queue is held: whoever waits here for the other's might be waited for.
+        let Some(mut theirs) = other.queue.try_lock() else { continue };
+        if !queue.round.may_help(&theirs.round) {
+            queue.round.catch_up(&theirs.round);
+            continue;
+        }
+        let taken = theirs.threads.steal_active(&Blocks, &mut queue.threads, STOLEN_AT_MOST);
+        other.waiting.store(theirs.threads.len(), Ordering::Relaxed);
+        if taken > 0 {
+            Counters::add(&core.counters.steals, taken as u64);
+            return;
+        }
+    }
 }
 
 /// The thread that a simulated host chooses.
@@ -239,18 +274,14 @@ fn choose(core: &Core, queue: &mut Queue, host: &dyn Host) -> Option<ThreadRef> 
 
 /// Takes half of what waits on another core: the first to run, the others to this core's queue.
 fn steal(core: &'static Core, now: u64) -> Option<ThreadRef> {
-    /// Both locks are held so long.
-    const AT_MOST: usize = 64;
-    let cores = &core.runtime().cores;
-    let victims = (1..cores.len()).map(|step| &cores[(core.index + step) % cores.len()]);
-    for victim in victims {
+    for victim in others(core) {
         if victim.waiting.load(Ordering::Relaxed) == 0 {
             continue;
         }
         // Two thieves that steal from each other would wait for ever; whoever comes second tries elsewhere.
         let mut own = core.queue.lock();
         let Some(mut theirs) = victim.queue.try_lock() else { continue };
-        let stolen = theirs.threads.steal_half(&Blocks, &mut own.threads, AT_MOST);
+        let stolen = theirs.threads.steal_half(&Blocks, &mut own.threads, STOLEN_AT_MOST);
         victim.waiting.store(theirs.threads.len(), Ordering::Relaxed);
         drop(theirs);
         let popped = own.threads.pop(&Blocks);

@@ -30,7 +30,7 @@ use crate::sys::{clock, futex, kernel_threads, task};
 use crate::trace;
 use raddle_core::slice;
 use std::ptr;
-use std::sync::atomic::{Ordering, fence};
+use std::sync::atomic::{AtomicU32, Ordering, fence};
 
 /// After so many steps in which nothing moved they become longer, up to [`LONGEST_NS`].
 const CALM: u32 = 8;
@@ -50,9 +50,17 @@ struct Look {
     /// When this run was signalled last, and for the end of which slice; 0: it was not.
     signalled_ns: u64,
     signalled_for_ns: u64,
+    /// How often it was signalled since the last look.
+    signals: u64,
 }
 
 impl Look {
+    /// Whether threads of `core` have slept, woken or ended since the last look. Those that only compute change when they are told to.
+    fn sees_movement(&mut self, core: &Core) -> bool {
+        let dispatches = core.dispatches.load(Ordering::Relaxed).wrapping_sub(self.dispatches);
+        dispatches > std::mem::take(&mut self.signals)
+    }
+
     /// Whether the same run is to be signalled for the end of this slice. Not for as long as the last signal may still be on its way: under
     /// a debugger each takes longer than this loop, and each would find the thread at its handler's first instruction.
     fn shall_signal(&mut self, is_same: bool, slice_end: u64, now: u64) -> bool {
@@ -61,6 +69,7 @@ impl Look {
             && now < self.signalled_ns.saturating_add(wake::STEP_NS);
         if !is_on_its_way {
             (self.signalled_ns, self.signalled_for_ns) = (now, slice_end);
+            self.signals += 1;
         }
         !is_on_its_way
     }
@@ -69,6 +78,7 @@ impl Look {
 /// Watches `runtime` for ever, on the calling kernel thread.
 pub(crate) fn watch(runtime: &'static Runtime) -> ! {
     task::want_exact_timers();
+    task::want_short_slice();
     let mut looks = vec![Look::default(); runtime.cores.len()];
     let mut calm = 0;
     let mut busy_at = clock::now_ns();
@@ -90,6 +100,7 @@ pub(crate) fn watch(runtime: &'static Runtime) -> ! {
         }
         let mut is_busy = false;
         let mut has_moved = false;
+        let anyone_waits = runtime.anyone_waits();
         for (core, look) in runtime.cores.iter().zip(&mut looks) {
             if core.current.load(Ordering::Relaxed).is_null() {
                 // Its worker sleeps until its own deadline. Perhaps it was just given work.
@@ -97,8 +108,8 @@ pub(crate) fn watch(runtime: &'static Runtime) -> ! {
             }
             is_busy = true;
             core.now_ns.store(now, Ordering::Relaxed);
-            has_moved |= look.dispatches != core.dispatches.load(Ordering::Relaxed);
-            next = next.min(examine(core, look, now));
+            has_moved |= look.sees_movement(core);
+            next = next.min(examine(core, look, anyone_waits, now));
         }
         if now >= evicted_at + wake::STEP_NS {
             evict_homeless(runtime);
@@ -126,13 +137,30 @@ pub(crate) fn watch(runtime: &'static Runtime) -> ! {
         let woke_up = !is_busy
             && runtime.cores.iter().any(|core| !core.current.load(Ordering::Relaxed).is_null());
         if !woke_up {
-            futex::wait(&runtime.monitor.poked, 0, (next != u64::MAX).then_some(next));
+            wait_until(&runtime.monitor.poked, next);
         }
     }
 }
 
+/// Sleeps until `at_ns` or until somebody pokes.
+///
+/// A short wait is spent awake. The kernel lets a thread that wakes up run at once only if it has had less than its share of late
+/// (EEVDF, Linux 6.6): one that slept for a moment has not, and next to threads that compute it would stand until the next tick,
+/// up to 4 ms.
+fn wait_until(poked: &AtomicU32, at_ns: u64) {
+    const SHORT_NS: u64 = 20_000;
+    let now = clock::now_ns();
+    let stay_awake = at_ns > now && at_ns - now < SHORT_NS;
+    while stay_awake && clock::now_ns() < at_ns && poked.load(Ordering::Relaxed) == 0 {
+        std::hint::spin_loop();
+    }
+    if !stay_awake {
+        futex::wait(poked, 0, (at_ns != u64::MAX).then_some(at_ns));
+    }
+}
+
 /// Looks at a core on which a thread runs. Says when to look again.
-fn examine(core: &'static Core, look: &mut Look, now: u64) -> u64 {
+fn examine(core: &'static Core, look: &mut Look, anyone_waits: bool, now: u64) -> u64 {
     let dispatches = core.dispatches.load(Ordering::Acquire);
     let is_same = std::mem::replace(&mut look.dispatches, dispatches) == dispatches;
     let was_blocked = is_same && std::mem::take(&mut look.seen_blocked);
@@ -142,7 +170,9 @@ fn examine(core: &'static Core, look: &mut Look, now: u64) -> u64 {
     if is_due {
         again = timers::expire(core, None);
     }
-    if core.waiting.load(Ordering::Relaxed) == 0 {
+    // Who waits elsewhere could come here, if this one is blocked, or has had its slice.
+    let has_queue = core.waiting.load(Ordering::Relaxed) > 0;
+    if !has_queue && !anyone_waits {
         return again;
     }
     if core.runtime().idle_cores.load(Ordering::Relaxed) > 0 {
@@ -150,8 +180,8 @@ fn examine(core: &'static Core, look: &mut Look, now: u64) -> u64 {
     }
     let slice_end = core.slice_end_ns.load(Ordering::Relaxed);
     again = again.min(slice_end.max(now + SECOND_LOOK_NS / 4));
-    let shall_preempt =
-        core.runtime().settings.preempts && (now >= slice_end || better_waits(core, now));
+    let shall_preempt = core.runtime().settings.preempts
+        && (now >= slice_end || (has_queue && better_waits(core, now)));
     let ran_ns = now.saturating_sub(core.dispatched_at_ns.load(Ordering::Relaxed));
     let may_be_blocked = is_same && ran_ns >= wake::STEP_NS;
     if !shall_preempt && !may_be_blocked {
