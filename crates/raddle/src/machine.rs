@@ -27,6 +27,7 @@ use crate::spin::Spin;
 use crate::sys::clock;
 use crate::sys::task::Watch;
 use raddle_context::{Arena, BodyRef, Cache, Config, KernelThread, Prepared};
+use raddle_core::eagerness::Eagerness;
 use raddle_core::run_queue::{self, RunQueue};
 use raddle_core::slice::{Charge, Priority, Round};
 use raddle_core::wheel::{self, Timer, Wheel};
@@ -37,7 +38,7 @@ use std::path::PathBuf;
 use std::ptr::{self, NonNull};
 use std::sync::OnceLock;
 use std::sync::atomic::{
-    AtomicI32, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+    AtomicBool, AtomicI32, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
 
 /// Settings that a runtime runs by.
@@ -75,6 +76,7 @@ pub(crate) struct Runtime {
     pub(crate) simulated: AtomicU64,
     /// Cores whose worker sleeps, or is about to.
     pub(crate) idle_cores: AtomicUsize,
+    pub(crate) eagerness: Eagerness,
     /// Where the next thread from outside goes: as many came from outside so far.
     pub(crate) turn: AtomicUsize,
     /// All workers that there ever were, linked through `next_worker`.
@@ -185,6 +187,8 @@ pub(crate) struct Core {
     /// What the running thread had earned when it was dispatched.
     pub(crate) earned_ns: AtomicU64,
     pub(crate) nice: AtomicI32,
+    /// It is idle, and woken for the sake of threads that wait elsewhere.
+    pub(crate) is_to_help: AtomicBool,
 
     // The holder's.
     pub(crate) own: UnsafeCell<Own>,
@@ -567,6 +571,7 @@ impl Core {
             slice_end_ns: AtomicU64::new(u64::MAX),
             earned_ns: AtomicU64::new(0),
             nice: AtomicI32::new(0),
+            is_to_help: AtomicBool::new(false),
             own: UnsafeCell::new(Own { cache, graveyard: Graveyard::new(), ids: 0..0 }),
             counters: Counters::default(),
         }

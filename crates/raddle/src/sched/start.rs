@@ -13,6 +13,7 @@ use crate::spin::Spin;
 use crate::sys::{clock, kernel_threads, task};
 use crate::trace;
 use raddle_context::{Arena, overflow};
+use raddle_core::eagerness::Eagerness;
 use std::fmt::{self, Write};
 use std::io;
 use std::mem::MaybeUninit;
@@ -102,6 +103,7 @@ pub(crate) fn build(
         large: [const { OnceLock::new() }; 31],
         library_text: library_text(),
         idle_cores: AtomicUsize::new(0),
+        eagerness: Eagerness::new(),
         turn: AtomicUsize::new(0),
         workers: AtomicPtr::new(ptr::null_mut()),
         homeless: AtomicUsize::new(0),

@@ -56,10 +56,11 @@ pub(super) fn report(orders: &'static mut Orders, kernel_thread: KernelThread) -
 /// Runs threads for ever.
 pub(crate) fn work(worker: &'static Worker) -> ! {
     let mut was_coming = worker.core.load(Ordering::Relaxed).is_null();
+    let mut helps_since = None;
     loop {
         match wake::core_of(&worker.core) {
             Some(core) => {
-                let next = find_work(worker, core);
+                let next = find_work(worker, core, &mut helps_since);
                 dispatch::run(worker, core, next);
             }
             None => {
@@ -70,12 +71,20 @@ pub(crate) fn work(worker: &'static Worker) -> ! {
     }
 }
 
-/// The next thread for `core`; sleeps until there is one.
-fn find_work(worker: &'static Worker, core: &'static Core) -> ThreadRef {
+/// The next thread for `core`; sleeps until there is one. Keeps in mind since when the core has been helping another, if it has.
+fn find_work(
+    worker: &'static Worker,
+    core: &'static Core,
+    helps_since: &mut Option<u64>,
+) -> ThreadRef {
     let runtime = core.runtime();
     loop {
-        if let Some(next) = dispatch::pick(core, dispatch::read_clock(core)) {
+        let now = dispatch::read_clock(core);
+        if let Some(next) = dispatch::pick(core, now) {
             return next;
+        }
+        if let Some(since) = helps_since.take() {
+            runtime.eagerness.helper_is_idle_again(now.saturating_sub(since));
         }
         worker.woken.store(0, Ordering::Relaxed);
         {
@@ -93,6 +102,9 @@ fn find_work(worker: &'static Worker, core: &'static Core) -> ThreadRef {
         }
         runtime.idle_cores.fetch_sub(1, Ordering::SeqCst);
         core.queue.lock().is_idle = false;
+        if core.is_to_help.swap(false, Ordering::Relaxed) {
+            *helps_since = Some(clock::coarse_ns());
+        }
         wake::ensure_watched(runtime, clock::coarse_ns() + wake::STEP_NS);
     }
 }
