@@ -23,13 +23,13 @@ const MOST: usize = 128;
 /// ```
 /// use raddle_core::eagerness::Eagerness;
 /// let eagerness = Eagerness::new();
-/// assert!(eagerness.shall_wake(1));
+/// assert!(eagerness.shall_help(1));
 /// // It found a thread that ran for a moment.
 /// eagerness.helper_is_idle_again(300);
-/// assert!(!eagerness.shall_wake(1) && eagerness.shall_wake(2));
+/// assert!(!eagerness.shall_help(1) && eagerness.shall_help(2));
 /// // Woken by the monitor, it found one that computes.
 /// eagerness.helper_is_idle_again(4_000_000);
-/// assert!(eagerness.shall_wake(1));
+/// assert!(eagerness.shall_help(1));
 /// ```
 #[derive(Debug)]
 pub struct Eagerness(AtomicUsize);
@@ -40,9 +40,9 @@ impl Eagerness {
         Eagerness(AtomicUsize::new(1))
     }
 
-    /// Whether an idle core is to be woken if so many wait.
+    /// Whether a core that has nothing to do is to help one on which so many wait: to be woken for it, or not to go to sleep.
     #[inline]
-    pub fn shall_wake(&self, waiting: usize) -> bool {
+    pub fn shall_help(&self, waiting: usize) -> bool {
         waiting >= self.0.load(Ordering::Relaxed)
     }
 
@@ -70,10 +70,10 @@ mod tests {
         for _ in 0..20 {
             eagerness.helper_is_idle_again(0);
         }
-        assert!(eagerness.shall_wake(MOST) && !eagerness.shall_wake(MOST - 1));
+        assert!(eagerness.shall_help(MOST) && !eagerness.shall_help(MOST - 1));
         for _ in 0..20 {
             eagerness.helper_is_idle_again(WORTH_NS);
         }
-        assert!(eagerness.shall_wake(1) && !eagerness.shall_wake(0));
+        assert!(eagerness.shall_help(1) && !eagerness.shall_help(0));
     }
 }

@@ -22,6 +22,7 @@
 use crate::dumper::{DumpSignal, Dumper, Question};
 use crate::host_contract::Host;
 use crate::record::{Graveyard, Record, fresh_ids};
+use crate::slab::Pieces;
 use crate::sleeper::{Kind, Sleeper};
 use crate::spin::Spin;
 use crate::sys::clock;
@@ -200,6 +201,7 @@ pub(crate) struct Core {
 pub(crate) struct Own {
     pub(crate) cache: Cache,
     pub(crate) graveyard: Graveyard,
+    pub(crate) pieces: Pieces,
     /// Ids that this core may still give away.
     ids: std::ops::Range<u64>,
 }
@@ -341,6 +343,8 @@ pub(crate) struct Block {
     pub(crate) slice_ns: Cell<u64>,
     /// When it was dispatched, or began to sleep.
     pub(crate) since_ns: Cell<u64>,
+    /// Until then it lets nobody run before it when it has spawned a thread.
+    pub(crate) spawns_on_until_ns: Cell<u64>,
     /// What it waits for, and until when, for lists of threads: see [`Label`](crate::label::Label).
     pub(crate) waits_for: AtomicU64,
     pub(crate) waits_until_ns: AtomicU64,
@@ -448,6 +452,7 @@ impl Block {
         block.priority.set(priority);
         block.slice_ns.set(slice_ns);
         block.since_ns.set(0);
+        block.spawns_on_until_ns.set(0);
         block.core.set(ptr::null());
         block.arena.set(arena.map_or(ptr::null(), ptr::from_ref));
         block.record.store(record, Ordering::Relaxed);
@@ -572,7 +577,12 @@ impl Core {
             earned_ns: AtomicU64::new(0),
             nice: AtomicI32::new(0),
             is_to_help: AtomicBool::new(false),
-            own: UnsafeCell::new(Own { cache, graveyard: Graveyard::new(), ids: 0..0 }),
+            own: UnsafeCell::new(Own {
+                cache,
+                graveyard: Graveyard::new(),
+                pieces: Pieces::new(),
+                ids: 0..0,
+            }),
             counters: Counters::default(),
         }
     }

@@ -9,6 +9,7 @@ use crate::dumper::Dumper;
 use crate::host_contract::Host;
 use crate::machine::{Block, Core, MonitorWord, Recruits, Runtime, Settings, Spares, ThreadRef};
 use crate::sched::{enter, monitor, recruit, stock};
+use crate::slab;
 use crate::spin::Spin;
 use crate::sys::{clock, kernel_threads, task};
 use crate::trace;
@@ -149,6 +150,7 @@ fn handle_signal(signal: i32) -> io::Result<()> {
 /// A forked child has one kernel thread, no worker and no monitor: its runtime is off.
 fn forget_in_children() {
     extern "C" fn in_child() {
+        slab::forget();
         RUNTIME.store(ptr::null_mut(), Ordering::Release);
         dump::forget();
         trace::forget();

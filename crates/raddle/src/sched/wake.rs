@@ -52,7 +52,7 @@ pub(crate) fn wake_to_run(sleep: Sleep, reason: Reason, here: &'static Core) -> 
             let home = unsafe { &*thread.block().core.get() };
             let is_free = here.waiting.load(Ordering::Relaxed) == 0;
             if is_free && std::ptr::eq(home.runtime(), here.runtime()) {
-                credit_sleep(thread, here, here.dispatched_at_ns.load(Ordering::Relaxed));
+                credit_sleep(thread, here, here.now_ns.load(Ordering::Relaxed));
                 trace::woken(Some(here), thread, here);
                 return Some(thread);
             }
@@ -79,8 +79,8 @@ fn ready(thread: ThreadRef, here: Option<&'static Core>) {
     let runtime = home.runtime();
     let here = here.filter(|core| std::ptr::eq(core.runtime(), runtime));
     let (target, now) = match here {
-        // The time of the last dispatch will do: what is asked is how long the thread slept.
-        Some(core) => (choose(core), core.dispatched_at_ns.load(Ordering::Relaxed)),
+        // The core's clock will do, which may be a millisecond late: what is asked is how long the thread slept.
+        Some(core) => (choose(core), core.now_ns.load(Ordering::Relaxed)),
         None => (choose_from_outside(home), runtime.coarse_ns()),
     };
     credit_sleep(thread, target, now);
@@ -98,7 +98,7 @@ pub(crate) fn ready_new(thread: ThreadRef, runtime: &'static Runtime, here: Opti
     let (target, now) = match here {
         Some(core) => {
             Counters::add(&core.counters.started, 1);
-            (choose(core), core.dispatched_at_ns.load(Ordering::Relaxed))
+            (choose(core), core.now_ns.load(Ordering::Relaxed))
         }
         None => {
             let turn = runtime.turn.fetch_add(1, Ordering::Relaxed);
@@ -126,7 +126,7 @@ fn choose(core: &'static Core) -> &'static Core {
 #[inline]
 fn shall_wake_core(core: &Core, waiting: usize) -> bool {
     let runtime = core.runtime();
-    runtime.idle_cores.load(Ordering::Relaxed) > 0 && runtime.eagerness.shall_wake(waiting)
+    runtime.idle_cores.load(Ordering::Relaxed) > 0 && runtime.eagerness.shall_help(waiting)
 }
 
 /// From outside, a thread goes where it ran last unless only another core is idle.

@@ -80,7 +80,15 @@ fn find_work(
     let runtime = core.runtime();
     loop {
         let now = dispatch::read_clock(core);
-        if let Some(next) = dispatch::pick(core, now) {
+        let is_sent = core.is_to_help.load(Ordering::Relaxed);
+        if is_sent {
+            *helps_since = Some(now);
+        }
+        let next = dispatch::pick(core, now);
+        if is_sent {
+            core.is_to_help.store(false, Ordering::Relaxed);
+        }
+        if let Some(next) = next {
             return next;
         }
         if let Some(since) = helps_since.take() {
@@ -96,15 +104,15 @@ fn find_work(
         }
         runtime.idle_cores.fetch_add(1, Ordering::SeqCst);
         // Whoever queued a thread elsewhere just before has not seen that this core is idle.
-        let others_wait = runtime.cores.iter().any(|core| core.waiting.load(Ordering::SeqCst) > 0);
-        if !others_wait {
+        let is_needed = runtime
+            .cores
+            .iter()
+            .any(|other| dispatch::shall_help(core, other.waiting.load(Ordering::SeqCst)));
+        if !is_needed {
             sleep_idle(worker, core);
         }
         runtime.idle_cores.fetch_sub(1, Ordering::SeqCst);
         core.queue.lock().is_idle = false;
-        if core.is_to_help.swap(false, Ordering::Relaxed) {
-            *helps_since = Some(clock::coarse_ns());
-        }
         wake::ensure_watched(runtime, clock::coarse_ns() + wake::STEP_NS);
     }
 }
