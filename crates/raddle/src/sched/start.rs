@@ -10,6 +10,7 @@ use crate::host_contract::Host;
 use crate::machine::{Block, Core, MonitorWord, Recruits, Runtime, Settings, Spares, ThreadRef};
 use crate::sched::{enter, monitor, recruit, stock};
 use crate::slab;
+use crate::sleeper::Foreign;
 use crate::spin::Spin;
 use crate::sys::{clock, kernel_threads, task};
 use crate::trace;
@@ -151,6 +152,7 @@ fn handle_signal(signal: i32) -> io::Result<()> {
 fn forget_in_children() {
     extern "C" fn in_child() {
         slab::forget();
+        Foreign::forget_free();
         RUNTIME.store(ptr::null_mut(), Ordering::Release);
         dump::forget();
         trace::forget();

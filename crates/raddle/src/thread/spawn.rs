@@ -348,7 +348,7 @@ fn take_body(
         Err(error) => {
             // SAFETY: taken above, and not used.
             piece.into_iter().for_each(|piece| unsafe { slab::give(piece) });
-            Err(error.into())
+            Err(error)
         }
     }
 }
