@@ -370,7 +370,7 @@ fn note_idle(core: &Core) {
 /// # Safety
 ///
 /// As [`raddle_context::switch`]; `parting` tells what becomes of the calling thread.
-#[inline]
+#[inline(always)]
 unsafe fn leave(place: &Place, next: Option<ThreadRef>, parting: Parting, now: u64) {
     let (core, worker) = (place.core(), place.worker);
     worker.parting.set(parting);

@@ -166,7 +166,7 @@ fn submit(target: &'static Core, thread: ThreadRef, now_ns: u64, here: Option<&'
     match here {
         Some(core) if std::ptr::eq(core, target) => {
             let preempts = runtime.settings.preempts && array == Array::Active;
-            if preempts && may_preempt(level, level_at_dispatch(core)) {
+            if preempts && has_computed(core) && may_preempt(level, level_at_dispatch(core)) {
                 // The caller itself is the one to give way, when it leaves the runtime.
                 // SAFETY: the core has a worker: the caller's.
                 let worker = unsafe { &*core.worker.load(Ordering::Relaxed) };
@@ -180,6 +180,14 @@ fn submit(target: &'static Core, thread: ThreadRef, now_ns: u64, here: Option<&'
         // Somebody runs there: the monitor weighs the two.
         _ => ensure_watched(runtime, 0),
     }
+}
+
+/// Whether the running thread has been at it for a while, by the core's clock. One that was dispatched a moment ago is most often about to
+/// sleep, as those do that talk to one another; if not, the monitor weighs the two within a millisecond.
+fn has_computed(core: &Core) -> bool {
+    const WHILE_NS: u64 = 100_000;
+    let since = core.dispatched_at_ns.load(Ordering::Relaxed);
+    core.now_ns.load(Ordering::Relaxed).saturating_sub(since) >= WHILE_NS
 }
 
 /// The running thread's level when it was dispatched.
