@@ -12,7 +12,6 @@
 
 #![allow(unsafe_code, reason = "memory that is handed out")]
 
-use crate::sched::enter::Here;
 use crate::spin::Spin;
 use std::alloc::{Layout, handle_alloc_error};
 use std::ptr::{self, NonNull};
@@ -82,7 +81,7 @@ impl Pieces {
 
     /// Gives a piece to the core. For its holder, inside the runtime.
     #[inline]
-    fn give(&mut self, piece: NonNull<Piece>) {
+    pub(crate) fn give(&mut self, piece: NonNull<Piece>) {
         self.push(piece);
         if self.count >= 3 * BATCH {
             self.move_to(&mut SHARED.lock(), BATCH);
@@ -90,44 +89,35 @@ impl Pieces {
     }
 }
 
-/// A piece where no core has one. Calls the allocator: not inside the runtime.
+/// A piece of the shared ones. With preemption forbidden, or on a kernel thread that is no worker.
+pub(crate) fn take_shared() -> Option<NonNull<Piece>> {
+    SHARED.lock().pop()
+}
+
+/// Gives a piece to the shared ones. As [`take_shared`].
+pub(crate) fn give_shared(piece: NonNull<Piece>) {
+    SHARED.lock().push(piece);
+}
+
+/// The first piece of a new chunk, and the others. Calls the allocator: not inside the runtime.
 #[cold]
-pub(crate) fn make() -> NonNull<Piece> {
-    let shared = {
-        let _here = Here::enter();
-        SHARED.lock().pop()
-    };
-    if let Some(piece) = shared {
-        return piece;
-    }
+pub(crate) fn make_chunk() -> (NonNull<Piece>, Pieces) {
     let layout = Layout::from_size_align(CHUNK * BYTES, ALIGN).expect("a small constant size");
     // SAFETY: the size is not 0.
     let Some(chunk) = NonNull::new(unsafe { std::alloc::alloc(layout) }) else {
         handle_alloc_error(layout);
     };
-    let mut pieces = Pieces::new();
+    let mut others = Pieces::new();
     for index in 1..CHUNK {
         // SAFETY: within the chunk.
-        pieces.push(unsafe { chunk.add(index * BYTES) }.cast());
+        others.push(unsafe { chunk.add(index * BYTES) }.cast());
     }
-    {
-        let _here = Here::enter();
-        pieces.move_to(&mut SHARED.lock(), CHUNK);
-    }
-    chunk.cast()
+    (chunk.cast(), others)
 }
 
-/// Gives back a piece.
-///
-/// # Safety
-///
-/// It was taken or made here, and nobody uses it any more.
-#[inline]
-pub(crate) unsafe fn give(piece: NonNull<Piece>) {
-    let Some(here) = Here::enter() else { return SHARED.lock().push(piece) };
-    let place = here.place();
-    // SAFETY: the reference ends here, and nothing else is called meanwhile that could ask for one.
-    unsafe { place.own() }.pieces.give(piece);
+/// Adds the rest of a chunk to the shared ones. As [`take_shared`].
+pub(crate) fn share(mut pieces: Pieces) {
+    pieces.move_to(&mut SHARED.lock(), CHUNK);
 }
 
 /// In a forked child: whoever had the lock in the parent is not here, and may have left the list in any state.
@@ -142,21 +132,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pieces_are_apart_and_come_back() {
-        let mut pieces: Vec<_> = (0..2 * CHUNK).map(|_| make()).collect();
+    fn pieces_of_a_chunk_are_apart_and_come_back() {
+        let (first, mut others) = make_chunk();
+        let mut pieces = vec![first];
+        pieces.extend(std::iter::from_fn(|| others.pop()));
+        assert_eq!(pieces.len(), CHUNK);
         pieces.sort();
         for pair in pieces.windows(2) {
             assert!(pair[1].addr().get() - pair[0].addr().get() >= BYTES);
             assert!(pair[0].addr().get().is_multiple_of(ALIGN));
         }
-        for piece in &pieces {
-            // SAFETY: made above, and not used.
-            unsafe { give(*piece) };
-        }
-        // Other tests may take some at the same time, but not all.
-        let again = make();
-        assert!(pieces.contains(&again));
-        // SAFETY: as above.
-        unsafe { give(again) };
+        let mut own = Pieces::new();
+        pieces.iter().for_each(|&piece| own.give(piece));
+        assert!(own.count < 3 * BATCH, "too many are shared");
+        assert_eq!(own.take(), pieces.last().copied(), "the last given comes first");
+        let again: Vec<_> = std::iter::from_fn(take_shared).collect();
+        assert!(!again.is_empty());
+        again.into_iter().for_each(give_shared);
+        share(own);
     }
 }

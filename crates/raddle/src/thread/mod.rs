@@ -3,6 +3,7 @@
 mod builder;
 mod current;
 mod join;
+mod memory;
 mod priority;
 mod scope;
 pub(crate) mod spawn;

@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code, reason = "starts bodies; a result that two threads hand over")]
 
-use super::Thread;
+use super::{Thread, memory};
 use crate::carry;
 use crate::machine::{Block, Runtime, ThreadRef};
 use crate::record::{Graveyard, Record, RecordRef, fresh_ids};
@@ -75,7 +75,7 @@ impl<T> Shared<T> {
         if !Self::FITS {
             return NonNull::from(Box::leak(Box::new(self)));
         }
-        let place = piece.unwrap_or_else(slab::make).cast::<Shared<T>>();
+        let place = piece.unwrap_or_else(memory::make).cast::<Shared<T>>();
         // SAFETY: a piece is free memory, and as large and aligned as it takes.
         unsafe { place.write(self) };
         place
@@ -90,7 +90,7 @@ impl<T> Shared<T> {
         unsafe {
             if Self::FITS {
                 shared.drop_in_place();
-                slab::give(shared.cast());
+                memory::give(shared.cast());
             } else {
                 drop(Box::from_raw(shared.as_ptr()));
             }
@@ -347,7 +347,7 @@ fn take_body(
         Ok(body) => Ok((body, None, piece)),
         Err(error) => {
             // SAFETY: taken above, and not used.
-            piece.into_iter().for_each(|piece| unsafe { slab::give(piece) });
+            piece.into_iter().for_each(|piece| unsafe { memory::give(piece) });
             Err(error)
         }
     }

@@ -1,0 +1,35 @@
+//! Memory for what a thread shares with its handle: pieces of the [slab], taken and given back where a core's own can be had.
+
+#![allow(unsafe_code, reason = "what is the core's own")]
+
+use crate::sched::enter::Here;
+use crate::slab::{self, Piece};
+use std::ptr::NonNull;
+
+/// A piece where no core has one. Calls the allocator: not inside the runtime.
+#[cold]
+pub(super) fn make() -> NonNull<Piece> {
+    let shared = {
+        let _here = Here::enter();
+        slab::take_shared()
+    };
+    shared.unwrap_or_else(|| {
+        let (first, others) = slab::make_chunk();
+        let _here = Here::enter();
+        slab::share(others);
+        first
+    })
+}
+
+/// Gives back a piece.
+///
+/// # Safety
+///
+/// It is a piece of the slab, and nobody uses it any more.
+#[inline]
+pub(super) unsafe fn give(piece: NonNull<Piece>) {
+    let Some(here) = Here::enter() else { return slab::give_shared(piece) };
+    let place = here.place();
+    // SAFETY: the reference ends here, and nothing else is called meanwhile that could ask for one.
+    unsafe { place.own() }.pieces.give(piece);
+}
