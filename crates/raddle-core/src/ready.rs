@@ -6,9 +6,10 @@
 //!           nobody is queued at all?                                   steal half of what another core has, whatever its round
 //! ```
 //!
-//! A core that *helps* takes threads that still wait for their turn where the round goes on. One that has helped for so long that its
-//! round is old begins the next one all the same: others may have threads in their round without end, if those sleep and wake, and its
-//! own would starve.
+//! A core that *helps* takes threads that still wait for their turn where the round goes on; and where cores are behind, also such as
+//! wait for a round that it has finished itself. So no core with threads that wait is further behind than a round, and what one core gave
+//! its threads the others have given theirs. Without the second half a core with one thread would begin rounds as it likes while
+//! another's two take turns: of three threads on two cores one would get a tenth too little.
 
 use crate::run_queue::{Array, Links, Popped, RunQueue};
 use crate::slice::Round;
@@ -32,7 +33,7 @@ use crate::slice::Round;
 /// here.threads.push(&table, 0, 40, Array::Expired, End::Back);
 /// here.round.slice_used(4_000_000);
 /// there.threads.push(&table, 1, 40, Array::Active, End::Back);
-/// assert!(here.shall_help(4_000_000, 4_000_000));
+/// assert!(here.shall_help());
 /// assert_eq!(here.help(&table, &mut there, 64), 1);
 /// let order: Vec<_> =
 ///     std::iter::from_fn(|| here.pop(&table, 4_000_000)).map(|next| next.key).collect();
@@ -54,13 +55,12 @@ impl<K: Copy + Eq> Ready<K> {
 
     /// Whether the core has finished its round, and is to [`help`](Self::help) others before it begins the next.
     #[inline]
-    pub fn shall_help(&self, now_ns: u64, base_ns: u64) -> bool {
-        self.round.is_full()
-            && self.threads.len_of(Array::Active) == 0
-            && !self.round.is_old(now_ns, base_ns)
+    pub fn shall_help(&self) -> bool {
+        self.round.is_full() && self.threads.len_of(Array::Active) == 0
     }
 
-    /// Takes over half of the threads that wait for their turn in `other`'s round, unless that is ahead; returns how many.
+    /// Takes over half of the threads that wait in `other` for a turn in this round, unless its own is ahead; returns how many. Afterwards
+    /// neither is further behind than a round.
     pub fn help(
         &mut self,
         links: &impl Links<Key = K>,
@@ -71,7 +71,12 @@ impl<K: Copy + Eq> Ready<K> {
             self.round.catch_up(&other.round);
             return 0;
         }
-        other.threads.steal_active(links, &mut self.threads, at_most)
+        other.round.catch_up(&self.round);
+        let taken = other.threads.steal_active(links, &mut self.threads, at_most);
+        if taken == 0 && self.round.is_ahead_of(&other.round) {
+            return other.threads.steal_expired(links, &mut self.threads, at_most);
+        }
+        taken
     }
 
     /// Takes the thread that runs next; if that is the first of a new round, this begins.

@@ -226,13 +226,7 @@ impl<K: Copy + Eq> RunQueue<K> {
 
     /// Takes the thread that a thief should have: see the module's text. `None` if nobody is queued.
     pub fn pop_for_thief(&mut self, links: &impl Links<Key = K>) -> Option<Placed<K>> {
-        if self.len_of(Array::Expired) == 0 {
-            return self.pop_last_active(links);
-        }
-        let level = self.array(Array::Expired).last()?;
-        let key = self.array(Array::Expired).lists[usize::from(level)].first()?;
-        self.remove(links, key);
-        Some(Placed { key, level, array: Array::Expired })
+        self.pop_first_expired(links).or_else(|| self.pop_last_active(links))
     }
 
     /// Moves half of the threads (the larger half, and no more than `at_most`) to the thief's queue `into`; returns how
@@ -274,6 +268,29 @@ impl<K: Copy + Eq> RunQueue<K> {
             into.push(links, taken.key, taken.level, Array::Active, End::Front);
         }
         count
+    }
+
+    /// Moves half of the threads that are expired (the larger half, and no more than `at_most`) to the active array of `into`, whose round
+    /// is the one that they wait for; returns how many.
+    pub fn steal_expired(
+        &mut self,
+        links: &impl Links<Key = K>,
+        into: &mut RunQueue<K>,
+        at_most: usize,
+    ) -> usize {
+        let count = self.len_of(Array::Expired).div_ceil(2).min(at_most);
+        for _ in 0..count {
+            let Some(taken) = self.pop_first_expired(links) else { break };
+            into.push(links, taken.key, taken.level, Array::Active, End::Back);
+        }
+        count
+    }
+
+    fn pop_first_expired(&mut self, links: &impl Links<Key = K>) -> Option<Placed<K>> {
+        let level = self.array(Array::Expired).last()?;
+        let key = self.array(Array::Expired).lists[usize::from(level)].first()?;
+        self.remove(links, key);
+        Some(Placed { key, level, array: Array::Expired })
     }
 
     fn pop_last_active(&mut self, links: &impl Links<Key = K>) -> Option<Placed<K>> {
@@ -454,6 +471,9 @@ mod tests {
         Pop,
         PopForThief,
         Remove(usize),
+        /// To another queue, and back to the active array.
+        StealActive(usize),
+        StealExpired(usize),
     }
 
     fn step() -> impl Strategy<Value = Step> {
@@ -466,10 +486,33 @@ mod tests {
             2 => Just(Step::Pop),
             1 => Just(Step::PopForThief),
             1 => (0..KEYS).prop_map(Step::Remove),
+            1 => (0..KEYS).prop_map(Step::StealActive),
+            1 => (0..KEYS).prop_map(Step::StealExpired),
         ]
     }
 
     const KEYS: usize = 24;
+
+    /// The model's word on who is taken from `array`, in the order of the thief's active array.
+    fn stolen(model: &mut Model, array: Array, at_most: usize) -> Vec<Placed<usize>> {
+        let lists = model.lists(array);
+        let count = lists.iter().map(VecDeque::len).sum::<usize>().div_ceil(2).min(at_most);
+        let mut taken = Vec::new();
+        for _ in 0..count {
+            let level = lists.iter().rposition(|list| !list.is_empty()).expect("counted");
+            let key = match array {
+                Array::Active => lists[level].pop_back(),
+                Array::Expired => lists[level].pop_front(),
+            };
+            let key = key.expect("not empty");
+            taken.push(Placed { key, level: level as u8, array: Array::Active });
+        }
+        if array == Array::Active {
+            taken.reverse();
+        }
+        taken.sort_by_key(|taken| taken.level);
+        taken
+    }
 
     fn agree(queue: &RunQueue<usize>, table: &Table, model: &Model) -> Result<(), TestCaseError> {
         let placed = model.placed();
@@ -505,6 +548,25 @@ mod tests {
                     Step::Pop => prop_assert_eq!(queue.pop(&table), model.pop()),
                     Step::PopForThief => {
                         prop_assert_eq!(queue.pop_for_thief(&table), model.pop_for_thief());
+                    }
+                    Step::StealActive(at_most) | Step::StealExpired(at_most) => {
+                        let mut thief = RunQueue::new();
+                        let (count, array) = match step {
+                            Step::StealActive(_) => {
+                                (queue.steal_active(&table, &mut thief, at_most), Array::Active)
+                            }
+                            _ => (queue.steal_expired(&table, &mut thief, at_most), Array::Expired),
+                        };
+                        let taken: Vec<_> = thief.iter(&table).collect();
+                        prop_assert_eq!(count, taken.len());
+                        prop_assert_eq!(&taken, &stolen(&mut model, array, at_most));
+                        // They go on in the queue's active array, as in a thief's that has others.
+                        for taken in taken {
+                            thief.remove(&table, taken.key);
+                            queue.push(&table, taken.key, taken.level, Array::Active, End::Back);
+                            model.lists(Array::Active)[usize::from(taken.level)]
+                                .push_back(taken.key);
+                        }
                     }
                     Step::Remove(key) => {
                         prop_assert_eq!(queue.remove(&table, key), model.remove(key));

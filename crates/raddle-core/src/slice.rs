@@ -275,11 +275,13 @@ pub const fn may_preempt(woken: u8, running: u8) -> bool {
 ///
 /// **Rounds of several cores keep step**, so that threads that compute get equal shares wherever they are queued: a core that has
 /// finished its round takes over threads of others that are still to run in theirs ([`RunQueue::steal_active`]), if those are not ahead
-/// of it, before it begins another one. Three such threads on two cores get two thirds of a core each. This is distributed weighted
+/// of it, before it begins another one; and if they are behind, such as wait there for a round that it has finished
+/// ([`RunQueue::steal_expired`]). Three such threads on two cores get two thirds of a core each. This is distributed weighted
 /// round robin (Li, Baumberger, Hahn: Efficient and scalable multiprocessor fair scheduling using distributed weighted round-robin,
 /// PPoPP 2009). Only rounds in which a slice was used up count: threads that yield begin new ones all the time.
 ///
 /// [`RunQueue::steal_active`]: crate::run_queue::RunQueue::steal_active
+/// [`RunQueue::steal_expired`]: crate::run_queue::RunQueue::steal_expired
 #[derive(Clone, Copy, Debug)]
 pub struct Round {
     began_ns: u64,
@@ -314,6 +316,11 @@ impl Round {
     /// Whether a core that has finished this round may take over threads that wait for their turn in `other`, another core's.
     pub fn may_help(&self, other: &Round) -> bool {
         other.number <= self.number
+    }
+
+    /// Whether those who wait in `other` for its next round wait for this one, or one that is long past.
+    pub fn is_ahead_of(&self, other: &Round) -> bool {
+        other.number < self.number
     }
 
     /// Another core's round is further on than this one, which is over: the next has its number, or this core, long idle, would run

@@ -226,7 +226,7 @@ fn pick_own(core: &'static Core, now: u64) -> Option<ThreadRef> {
 /// The first of `core`'s queue, whose lock is held.
 #[inline]
 fn pop(core: &'static Core, queue: &mut Queue, now: u64) -> Option<ThreadRef> {
-    if queue.ready.shall_help(now, core.runtime().settings.slice_ns) {
+    if queue.ready.shall_help() {
         help_others(core, queue);
     }
     let popped = queue.ready.pop(&Blocks, now)?;
