@@ -41,9 +41,11 @@ fn return_against_hand_over() {
                     while reader.read(&mut byte).unwrap() == 1 {
                         sum += u32::from(byte[0]);
                         // Into the runtime at once, or after a while outside, without a core perhaps.
-                        match byte[0] % 3 {
+                        match byte[0] % 4 {
                             0 => thread::yield_now(),
-                            1 => compute_for(Duration::from_micros(300)),
+                            // Inside, without leaving its core: that must not be taken from under it.
+                            1 => (0..10).for_each(|_| drop(thread::spawn(|| ()))),
+                            2 => compute_for(Duration::from_micros(300)),
                             _ => {}
                         }
                         readings.fetch_add(1, Relaxed);

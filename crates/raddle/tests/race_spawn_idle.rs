@@ -3,22 +3,53 @@
 
 mod race_kit;
 
-use race_kit::{delay, play};
+use race_kit::{Line, delay, play};
 use raddle::thread;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
-/// Rounds of one thread: the last one's end is when the core goes idle, and the next begins then.
+/// One thread ends, and leaves its core idle, as the next is spawned.
 #[test]
 fn spawn_against_idle() {
     play("spawn_against_idle", |random| {
-        for _ in 0..20 {
-            let began = Instant::now();
-            let thread = thread::spawn(Instant::now);
-            let at = thread.join().unwrap();
-            // A kernel thread that was asleep may be late; one that was not woken would stay so for ever.
-            assert!(at - began < Duration::from_secs(3), "it began after {:?}", at - began);
-            race_kit::dawdle(delay(random));
+        let line = Arc::new(Line::of(2));
+        let its = delay(random) / 8;
+        let first = thread::spawn({
+            let line = line.clone();
+            move || line.meet(its)
+        });
+        line.meet(delay(random) / 8);
+        // Not woken, it waits for ever.
+        thread::spawn(|| ()).join().unwrap();
+        first.join().unwrap();
+    });
+}
+
+/// One thread sleeps, and leaves its core idle, as a kernel thread wakes another one that sleeps.
+#[test]
+fn wake_against_idle() {
+    play("wake_against_idle", |random| {
+        let sleeper = thread::spawn(|| {
+            for _ in 0..10 {
+                thread::park();
+            }
+        });
+        for _ in 0..10 {
+            let line = Arc::new(Line::of(2));
+            let its = delay(random) / 8;
+            let idles = thread::spawn({
+                let line = line.clone();
+                move || line.meet(its)
+            });
+            line.meet(delay(random) / 8);
+            sleeper.thread().unpark();
+            idles.join().unwrap();
         }
+        // Tokens that came while one was there are none.
+        while !sleeper.is_finished() {
+            sleeper.thread().unpark();
+            thread::yield_now();
+        }
+        sleeper.join().unwrap();
     });
 }
 

@@ -1,6 +1,6 @@
 //! Races, played many times: two sides meet at a line and go on after delays that a seed gives.
 //!
-//! Each is played in child processes with 2 and 8 cores, with slices of the usual length and of 100 us. A child that hangs is ended, and told with
+//! Each is played in child processes with 1, 2 and 8 cores, with slices of the usual length and of 100 us. A child that hangs is ended, and told with
 //! its seed: `RADDLE_RACE_SEED` plays it again, as far as chance lets it.
 #![allow(dead_code, reason = "each test uses some of it")]
 
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 const SEED: &str = "RADDLE_RACE_SEED";
 const CHILD: &str = "RADDLE_RACE_CHILD";
 /// How long a race is played in each child.
-const PLAYED: Duration = Duration::from_millis(400);
+const PLAYED: Duration = Duration::from_millis(300);
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Plays `race` again and again; `name` is the test's.
@@ -20,7 +20,8 @@ pub(crate) fn play(name: &str, race: fn(&mut Random)) {
     if std::env::var_os(CHILD).is_some() {
         return play_here(race);
     }
-    for (cores, slice) in [("2", "4ms"), ("2", "100us"), ("8", "4ms"), ("8", "100us")] {
+    for (cores, slice) in [("1", "4ms"), ("2", "4ms"), ("2", "100us"), ("8", "4ms"), ("8", "100us")]
+    {
         let seed = std::env::var(SEED).unwrap_or_else(|_| {
             let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
             (now.as_nanos() as u64).to_string()
