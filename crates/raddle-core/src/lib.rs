@@ -6,6 +6,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
+//! | [`eagerness`] | how many threads have to wait before an idle core is woken for them |
 //! | [`lifo`] | a lock-free last-in-first-out list of indices, for free lists that several cores share |
 //! | [`lock_word`] | the state word of a mutex: barging, one wake at a time, hand-over to who has waited too long |
 //! | [`run_queue`] | a core's threads that can run: the active and the expired array, constant-time picks |
@@ -18,6 +19,7 @@
 //! | [`state`] | the state word of a thread that can sleep: who may wake it, why, and only once |
 #![deny(unsafe_code)]
 
+pub mod eagerness;
 pub mod lifo;
 mod list;
 pub mod lock_word;

@@ -21,6 +21,7 @@ mod record;
 pub mod runtime;
 mod sched;
 mod settings;
+mod slab;
 mod sleeper;
 mod spin;
 pub mod sync;

@@ -22,11 +22,13 @@
 use crate::dumper::{DumpSignal, Dumper, Question};
 use crate::host_contract::Host;
 use crate::record::{Graveyard, Record, fresh_ids};
+use crate::slab::Pieces;
 use crate::sleeper::{Kind, Sleeper};
 use crate::spin::Spin;
 use crate::sys::clock;
 use crate::sys::task::Watch;
 use raddle_context::{Arena, BodyRef, Cache, Config, KernelThread, Prepared};
+use raddle_core::eagerness::Eagerness;
 use raddle_core::ready::Ready;
 use raddle_core::run_queue;
 use raddle_core::slice::{Charge, Priority};
@@ -38,7 +40,7 @@ use std::path::PathBuf;
 use std::ptr::{self, NonNull};
 use std::sync::OnceLock;
 use std::sync::atomic::{
-    AtomicI32, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+    AtomicBool, AtomicI32, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
 
 /// Settings that a runtime runs by.
@@ -76,6 +78,7 @@ pub(crate) struct Runtime {
     pub(crate) simulated: AtomicU64,
     /// Cores whose worker sleeps, or is about to.
     pub(crate) idle_cores: AtomicUsize,
+    pub(crate) eagerness: Eagerness,
     /// Where the next thread from outside goes: as many came from outside so far.
     pub(crate) turn: AtomicUsize,
     /// All workers that there ever were, linked through `next_worker`.
@@ -186,6 +189,8 @@ pub(crate) struct Core {
     /// What the running thread had earned when it was dispatched.
     pub(crate) earned_ns: AtomicU64,
     pub(crate) nice: AtomicI32,
+    /// It is idle, and woken for the sake of threads that wait elsewhere.
+    pub(crate) is_to_help: AtomicBool,
 
     // The holder's.
     pub(crate) own: UnsafeCell<Own>,
@@ -197,6 +202,7 @@ pub(crate) struct Core {
 pub(crate) struct Own {
     pub(crate) cache: Cache,
     pub(crate) graveyard: Graveyard,
+    pub(crate) pieces: Pieces,
     /// Ids that this core may still give away.
     ids: std::ops::Range<u64>,
 }
@@ -339,6 +345,8 @@ pub(crate) struct Block {
     pub(crate) slice_ns: Cell<u64>,
     /// When it was dispatched, or began to sleep.
     pub(crate) since_ns: Cell<u64>,
+    /// Until then it lets nobody run before it when it has spawned a thread.
+    pub(crate) spawns_on_until_ns: Cell<u64>,
     /// What it waits for, and until when, for lists of threads: see [`Label`](crate::label::Label).
     pub(crate) waits_for: AtomicU64,
     pub(crate) waits_until_ns: AtomicU64,
@@ -446,6 +454,7 @@ impl Block {
         block.priority.set(priority);
         block.slice_ns.set(slice_ns);
         block.since_ns.set(0);
+        block.spawns_on_until_ns.set(0);
         block.core.set(ptr::null());
         block.arena.set(arena.map_or(ptr::null(), ptr::from_ref));
         block.record.store(record, Ordering::Relaxed);
@@ -565,7 +574,13 @@ impl Core {
             slice_end_ns: AtomicU64::new(u64::MAX),
             earned_ns: AtomicU64::new(0),
             nice: AtomicI32::new(0),
-            own: UnsafeCell::new(Own { cache, graveyard: Graveyard::new(), ids: 0..0 }),
+            is_to_help: AtomicBool::new(false),
+            own: UnsafeCell::new(Own {
+                cache,
+                graveyard: Graveyard::new(),
+                pieces: Pieces::new(),
+                ids: 0..0,
+            }),
             counters: Counters::default(),
         }
     }

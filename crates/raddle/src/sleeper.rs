@@ -123,10 +123,15 @@ pub(crate) struct Foreign {
     sleeper: Sleeper,
     /// 1 when somebody has ended the sleep and the kernel thread may still wait.
     pub(crate) word: AtomicU32,
+    /// The next free one: under [`FREE`]'s lock, while this one is free.
+    next_free: Cell<Option<&'static Foreign>>,
 }
 
-/// Those that kernel threads which are gone have left.
-static FREE: Spin<Vec<&'static Foreign>> = Spin::new(Vec::new());
+// SAFETY: all that others touch is atomic, but for `next_free`, which a lock guards.
+unsafe impl Sync for Foreign {}
+
+/// The first of those that kernel threads which are gone have left. The lock is held for a few instructions: nothing is allocated in it.
+static FREE: Spin<Option<&'static Foreign>> = Spin::new(None);
 
 thread_local! {
     /// Without a destructor, so that it can be asked to the very end.
@@ -139,7 +144,9 @@ struct GivesBack;
 impl Drop for GivesBack {
     fn drop(&mut self) {
         if let Some(mine) = MINE.take() {
-            FREE.lock().push(mine);
+            let mut first = FREE.lock();
+            mine.next_free.set(*first);
+            *first = Some(mine);
         }
     }
 }
@@ -150,11 +157,17 @@ impl Foreign {
         if let Some(mine) = MINE.get() {
             return mine;
         }
-        let free = FREE.lock().pop();
+        let free = {
+            let mut first = FREE.lock();
+            let free = *first;
+            *first = free.and_then(|free| free.next_free.get());
+            free
+        };
         let mine = free.unwrap_or_else(|| {
             Box::leak(Box::new(Foreign {
                 sleeper: Sleeper::new(Kind::KernelThread),
                 word: AtomicU32::new(0),
+                next_free: Cell::new(None),
             }))
         });
         MINE.set(Some(mine));
@@ -165,6 +178,13 @@ impl Foreign {
 
     pub(crate) fn sleeper(&'static self) -> NonNull<Sleeper> {
         NonNull::from(&self.sleeper)
+    }
+
+    /// In a forked child: whoever had the lock in the parent is not here. The free ones are left to the parent.
+    pub(crate) fn forget_free() {
+        // SAFETY: the child has one kernel thread, which is in `fork`: nobody else holds the lock, or looks at what it guards.
+        unsafe { FREE.release() };
+        *FREE.lock() = None;
     }
 
     /// What `sleeper`, of kind [`Kind::KernelThread`], is the head of.

@@ -286,6 +286,8 @@ pub(crate) fn wake_while(
                 woken += 1;
             } else {
                 give_back(taken.tag);
+                // For whoever has come meanwhile, too: it may have found nothing left because of this one.
+                before = u64::MAX;
             }
         }
     }

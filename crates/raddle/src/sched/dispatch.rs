@@ -81,18 +81,33 @@ pub(crate) fn give_way(place: Place) {
     requeue(&place, charged, Array::Expired, End::Back, now);
 }
 
-/// The calling thread has spawned one more. If many wait by now it lets them run first: their bodies come back, warm, for those that
+/// The calling thread has spawned one more. If some wait by now it lets them run first: their bodies come back, warm, for those that
 /// it spawns next. Otherwise a burst of a hundred thousand short threads would touch as many stacks, most of them cold.
+///
+/// It does not know that they are short. If it had to wait for long it spawns for much longer before it tries again.
 pub(crate) fn after_spawn(place: Place) {
-    /// About what the caches of bodies hold.
-    const BACKLOG: usize = 96;
-    let core = place.core();
+    /// So many stacks stay in the processor's nearer caches.
+    const BACKLOG: usize = 16;
+    /// It waits for this part of its time, at most.
+    const PART: u64 = 32;
+    /// Short, for all of them together.
+    const SHORT_NS: u64 = 50_000;
+    let (core, block) = (place.core(), place.thread.block());
     if core.waiting.load(Ordering::Relaxed) < BACKLOG || !place.runtime().settings.preempts {
         return;
     }
     let now = read_clock(core);
+    if now < block.spawns_on_until_ns.get() {
+        return;
+    }
     let (_, charged) = charge(core, place.thread, now);
+    let runtime = place.runtime();
     requeue(&place, charged, Array::Active, End::Back, now);
+    let back_at = runtime.coarse_ns();
+    let away = back_at.saturating_sub(now);
+    if away > SHORT_NS {
+        block.spawns_on_until_ns.set(back_at + away * PART);
+    }
 }
 
 /// Another thread is to run in place of the calling one, which has not asked for it: its slice is over, or somebody who waited
@@ -268,10 +283,16 @@ fn choose(core: &Core, queue: &mut Queue, host: &dyn Host) -> Option<ThreadRef> 
     Some(chosen)
 }
 
-/// Takes half of what waits on another core: the first to run, the others to this core's queue.
+/// Whether `core`, which has nothing to do, takes over threads where so many wait.
+pub(crate) fn shall_help(core: &Core, waiting: usize) -> bool {
+    let is_sent = core.is_to_help.load(Ordering::Relaxed);
+    waiting > 0 && (is_sent || core.runtime().eagerness.shall_help(waiting))
+}
+
+/// Takes half of what waits on another core, if it is worth it: the first to run, the others to this core's queue.
 fn steal(core: &'static Core, now: u64) -> Option<ThreadRef> {
     for victim in others(core) {
-        if victim.waiting.load(Ordering::Relaxed) == 0 {
+        if !shall_help(core, victim.waiting.load(Ordering::Relaxed)) {
             continue;
         }
         // Two thieves that steal from each other would wait for ever; whoever comes second tries elsewhere.

@@ -86,7 +86,7 @@ pub(crate) fn watch(runtime: &'static Runtime) -> ! {
     let mut evicted_at = busy_at;
     loop {
         runtime.monitor.wakes_at_ns.store(0, Ordering::Relaxed);
-        runtime.monitor.poked.store(0, Ordering::Relaxed);
+        let was_poked = runtime.monitor.poked.swap(0, Ordering::Relaxed) != 0;
         fence(Ordering::SeqCst);
         let now = clock::now_ns();
         if now - fixed_at > LONGEST_NS {
@@ -118,7 +118,7 @@ pub(crate) fn watch(runtime: &'static Runtime) -> ! {
         keep_spare(runtime);
         if is_busy {
             busy_at = now;
-            calm = if has_moved { 0 } else { calm + 1 };
+            calm = if has_moved || was_poked { 0 } else { calm + 1 };
             let step = if calm < CALM {
                 wake::STEP_NS
             } else {

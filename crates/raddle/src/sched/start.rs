@@ -9,10 +9,13 @@ use crate::dumper::Dumper;
 use crate::host_contract::Host;
 use crate::machine::{Block, Core, MonitorWord, Recruits, Runtime, Settings, Spares, ThreadRef};
 use crate::sched::{enter, monitor, recruit, stock};
+use crate::slab;
+use crate::sleeper::Foreign;
 use crate::spin::Spin;
 use crate::sys::{clock, kernel_threads, task};
 use crate::trace;
 use raddle_context::{Arena, overflow};
+use raddle_core::eagerness::Eagerness;
 use std::fmt::{self, Write};
 use std::io;
 use std::mem::MaybeUninit;
@@ -102,6 +105,7 @@ pub(crate) fn build(
         large: [const { OnceLock::new() }; 31],
         library_text: library_text(),
         idle_cores: AtomicUsize::new(0),
+        eagerness: Eagerness::new(),
         turn: AtomicUsize::new(0),
         workers: AtomicPtr::new(ptr::null_mut()),
         homeless: AtomicUsize::new(0),
@@ -147,6 +151,8 @@ fn handle_signal(signal: i32) -> io::Result<()> {
 /// A forked child has one kernel thread, no worker and no monitor: its runtime is off.
 fn forget_in_children() {
     extern "C" fn in_child() {
+        slab::forget();
+        Foreign::forget_free();
         RUNTIME.store(ptr::null_mut(), Ordering::Release);
         dump::forget();
         trace::forget();

@@ -52,7 +52,7 @@ pub(crate) fn wake_to_run(sleep: Sleep, reason: Reason, here: &'static Core) -> 
             let home = unsafe { &*thread.block().core.get() };
             let is_free = here.waiting.load(Ordering::Relaxed) == 0;
             if is_free && std::ptr::eq(home.runtime(), here.runtime()) {
-                credit_sleep(thread, here, here.dispatched_at_ns.load(Ordering::Relaxed));
+                credit_sleep(thread, here, here.now_ns.load(Ordering::Relaxed));
                 trace::woken(Some(here), thread, here);
                 return Some(thread);
             }
@@ -79,8 +79,8 @@ fn ready(thread: ThreadRef, here: Option<&'static Core>) {
     let runtime = home.runtime();
     let here = here.filter(|core| std::ptr::eq(core.runtime(), runtime));
     let (target, now) = match here {
-        // The time of the last dispatch will do: what is asked is how long the thread slept.
-        Some(core) => (choose(core), core.dispatched_at_ns.load(Ordering::Relaxed)),
+        // The core's clock will do, which may be a millisecond late: what is asked is how long the thread slept.
+        Some(core) => (choose(core), core.now_ns.load(Ordering::Relaxed)),
         None => (choose_from_outside(home), runtime.coarse_ns()),
     };
     credit_sleep(thread, target, now);
@@ -98,7 +98,7 @@ pub(crate) fn ready_new(thread: ThreadRef, runtime: &'static Runtime, here: Opti
     let (target, now) = match here {
         Some(core) => {
             Counters::add(&core.counters.started, 1);
-            (choose(core), core.dispatched_at_ns.load(Ordering::Relaxed))
+            (choose(core), core.now_ns.load(Ordering::Relaxed))
         }
         None => {
             let turn = runtime.turn.fetch_add(1, Ordering::Relaxed);
@@ -110,15 +110,23 @@ pub(crate) fn ready_new(thread: ThreadRef, runtime: &'static Runtime, here: Opti
     submit(target, thread, now, here);
 }
 
-/// A thread goes to its waker's core, which has its data at hand, unless others wait there already and a core is idle.
+/// A thread goes to its waker's core, which has its data at hand, unless a core is idle that is worth waking.
 fn choose(core: &'static Core) -> &'static Core {
-    let runtime = core.runtime();
-    let is_busy = core.waiting.load(Ordering::Relaxed) > 0;
-    if is_busy && runtime.idle_cores.load(Ordering::Relaxed) > 0 {
-        idle_core(runtime).unwrap_or(core)
-    } else {
-        core
+    let waiting = core.waiting.load(Ordering::Relaxed) + 1;
+    if !shall_wake_core(core, waiting) {
+        return core;
     }
+    let Some(idle) = idle_core(core.runtime()) else { return core };
+    idle.is_to_help.store(true, Ordering::Relaxed);
+    idle
+}
+
+/// Whether a core is idle, and is to be woken, now that so many threads wait on `core`, which is the caller's. The running one may be about
+/// to make room for them. If it is not, the monitor sees to it.
+#[inline]
+fn shall_wake_core(core: &Core, waiting: usize) -> bool {
+    let runtime = core.runtime();
+    runtime.idle_cores.load(Ordering::Relaxed) > 0 && runtime.eagerness.shall_help(waiting)
 }
 
 /// From outside, a thread goes where it ran last unless only another core is idle.
@@ -167,8 +175,8 @@ fn submit(target: &'static Core, thread: ThreadRef, now_ns: u64, here: Option<&'
                 let worker = unsafe { &*core.worker.load(Ordering::Relaxed) };
                 worker.flags.fetch_or(flag::PREEMPT, Ordering::Relaxed);
             }
-            if runtime.idle_cores.load(Ordering::Relaxed) > 0 {
-                offer_work(target, waiting);
+            if shall_wake_core(target, waiting) {
+                wake_idle_core(runtime);
             }
             ensure_watched(runtime, now_ns + STEP_NS);
         }
@@ -184,14 +192,6 @@ fn level_at_dispatch(core: &Core) -> u8 {
     slice::level(priority, core.earned_ns.load(Ordering::Relaxed), slice)
 }
 
-/// `waiting` threads wait behind one that runs, and a core is idle. One that waits alone is perhaps about to be run by this
-/// core, when the running thread waits for it: waking a core for it would be dear. The monitor sees to it otherwise.
-fn offer_work(core: &'static Core, waiting: usize) {
-    if waiting > 1 {
-        wake_idle_core(core.runtime());
-    }
-}
-
 /// Wakes a core that sleeps, if there is one, so that it steals.
 pub(crate) fn wake_idle_core(runtime: &'static Runtime) -> bool {
     runtime.cores.iter().any(|core| {
@@ -199,6 +199,7 @@ pub(crate) fn wake_idle_core(runtime: &'static Runtime) -> bool {
         let was_idle = seems_idle
             && core.queue.try_lock().is_some_and(|mut queue| std::mem::take(&mut queue.is_idle));
         if was_idle {
+            core.is_to_help.store(true, Ordering::Relaxed);
             wake_core(core);
         }
         was_idle

@@ -57,10 +57,11 @@ pub(super) fn report(orders: &'static mut Orders, kernel_thread: KernelThread) -
 /// Runs threads for ever.
 pub(crate) fn work(worker: &'static Worker) -> ! {
     let mut was_coming = worker.core.load(Ordering::Relaxed).is_null();
+    let mut helps_since = None;
     loop {
         match wake::core_of(&worker.core) {
             Some(core) => {
-                let next = find_work(worker, core);
+                let next = find_work(worker, core, &mut helps_since);
                 dispatch::run(worker, core, next);
             }
             None => {
@@ -71,12 +72,28 @@ pub(crate) fn work(worker: &'static Worker) -> ! {
     }
 }
 
-/// The next thread for `core`; sleeps until there is one.
-fn find_work(worker: &'static Worker, core: &'static Core) -> ThreadRef {
+/// The next thread for `core`; sleeps until there is one. Keeps in mind since when the core has been helping another, if it has.
+fn find_work(
+    worker: &'static Worker,
+    core: &'static Core,
+    helps_since: &mut Option<u64>,
+) -> ThreadRef {
     let runtime = core.runtime();
     loop {
-        if let Some(next) = dispatch::pick(core, dispatch::read_clock(core)) {
+        let now = dispatch::read_clock(core);
+        let is_sent = core.is_to_help.load(Ordering::Relaxed);
+        if is_sent {
+            *helps_since = Some(now);
+        }
+        let next = dispatch::pick(core, now);
+        if is_sent {
+            core.is_to_help.store(false, Ordering::Relaxed);
+        }
+        if let Some(next) = next {
             return next;
+        }
+        if let Some(since) = helps_since.take() {
+            runtime.eagerness.helper_is_idle_again(now.saturating_sub(since));
         }
         worker.woken.store(0, Ordering::Relaxed);
         {
@@ -88,8 +105,11 @@ fn find_work(worker: &'static Worker, core: &'static Core) -> ThreadRef {
         }
         runtime.idle_cores.fetch_add(1, Ordering::SeqCst);
         // Whoever queued a thread elsewhere just before has not seen that this core is idle.
-        let others_wait = runtime.cores.iter().any(|core| core.waiting.load(Ordering::SeqCst) > 0);
-        if !others_wait {
+        let is_needed = runtime
+            .cores
+            .iter()
+            .any(|other| dispatch::shall_help(core, other.waiting.load(Ordering::SeqCst)));
+        if !is_needed {
             sleep_idle(worker, core);
         }
         runtime.idle_cores.fetch_sub(1, Ordering::SeqCst);

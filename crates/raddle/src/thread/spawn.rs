@@ -9,6 +9,7 @@ use crate::record::{Graveyard, Record, RecordRef, fresh_ids};
 use crate::sched::enter::{self, Here};
 use crate::sched::{dispatch, start, wake};
 use crate::settings;
+use crate::slab::{self, Piece};
 use crate::trace;
 use raddle_context::{Body, BodyRef, Departure, Hooks, Outcome};
 use raddle_core::slice::{self, Charge, Priority};
@@ -65,12 +66,35 @@ const SETTLED: u8 = 2;
 const ABANDONED: u8 = 3;
 
 impl<T> Shared<T> {
+    /// Whether it goes into a piece of the slab; else it is boxed.
+    const FITS: bool =
+        size_of::<Shared<T>>() <= slab::BYTES && align_of::<Shared<T>>() <= slab::ALIGN;
+
+    /// Puts it into memory of its own: `piece`, if it fits and there is one.
+    fn place(self, piece: Option<NonNull<Piece>>) -> NonNull<Shared<T>> {
+        if !Self::FITS {
+            return NonNull::from(Box::leak(Box::new(self)));
+        }
+        let place = piece.unwrap_or_else(slab::make).cast::<Shared<T>>();
+        // SAFETY: a piece is free memory, and as large and aligned as it takes.
+        unsafe { place.write(self) };
+        place
+    }
+
     /// # Safety
     ///
-    /// `record` is the head of a boxed `Shared<T>` that nobody can reach any more.
+    /// `record` is the head of a `Shared<T>` from `place` that nobody can reach any more.
     unsafe fn free(record: NonNull<Record>) {
-        // SAFETY: the caller's.
-        drop(unsafe { Box::from_raw(record.cast::<Shared<T>>().as_ptr()) });
+        let shared = record.cast::<Shared<T>>();
+        // SAFETY: the caller's; `place` decided in the same way.
+        unsafe {
+            if Self::FITS {
+                shared.drop_in_place();
+                slab::give(shared.cast());
+            } else {
+                drop(Box::from_raw(shared.as_ptr()));
+            }
+        }
     }
 
     /// The thread's function has returned.
@@ -227,9 +251,9 @@ where
         ));
     }
     let large = runtime.arena_for(wishes.stack_bytes)?;
-    let (mut body, id) = match large {
-        Some(arena) => (arena.make()?, None),
-        None => take_body(runtime)?,
+    let (mut body, id, piece) = match large {
+        Some(arena) => (arena.make()?, None, None),
+        None => take_body(runtime, Shared::<T>::FITS)?,
     };
     let id = id.unwrap_or_else(|| fresh_ids(1));
     if let Some(name) = &name {
@@ -240,13 +264,14 @@ where
     }
     let sleeper = ThreadRef::of_body(*body).sleeper();
     // Two references: the thread's and the handle's.
-    let shared = NonNull::from(Box::leak(Box::new(Shared {
+    let shared = Shared {
         record: Record::new(2, id, name, sleeper, Shared::<T>::free),
         progress: AtomicU8::new(RUNNING),
         result: UnsafeCell::new(None),
         waker: Mutex::new(None),
         scope,
-    })));
+    };
+    let shared = shared.place(piece);
     let record = shared.cast::<Record>();
     // SAFETY: the second of the two references.
     let thread_handle = Thread { record: unsafe { RecordRef::from_raw(record) } };
@@ -295,9 +320,14 @@ pub(crate) fn runtime() -> io::Result<&'static Runtime> {
     start::get_or_start(settings::from_environment)
 }
 
-/// A body of the calling thread's core and an id, or a new body. Making one calls libc: never inside the runtime.
-fn take_body(runtime: &'static Runtime) -> io::Result<(Body, Option<u64>)> {
+/// A body of the calling thread's core, an id and, if it is wanted, memory for what is shared; or a new body. Making one calls libc: never
+/// inside the runtime.
+fn take_body(
+    runtime: &'static Runtime,
+    wants_piece: bool,
+) -> io::Result<(Body, Option<u64>, Option<NonNull<Piece>>)> {
     let mut dead = Graveyard::new();
+    let mut piece = None;
     let warm = Here::enter().and_then(|here| {
         let place = here.place();
         if !ptr::eq(place.runtime(), runtime) {
@@ -306,12 +336,20 @@ fn take_body(runtime: &'static Runtime) -> io::Result<(Body, Option<u64>)> {
         // SAFETY: the references end here, and nothing else is called meanwhile.
         let own = unsafe { place.own() };
         dead = own.graveyard.take();
+        piece = if wants_piece { own.pieces.take() } else { None };
         own.cache.take_warm().map(|body| (body, Some(own.next_id())))
     });
     drop(dead);
-    match warm {
-        Some(warm) => Ok(warm),
-        None => Ok((runtime.arena.make()?, None)),
+    if let Some((body, id)) = warm {
+        return Ok((body, id, piece));
+    }
+    match runtime.arena.make() {
+        Ok(body) => Ok((body, None, piece)),
+        Err(error) => {
+            // SAFETY: taken above, and not used.
+            piece.into_iter().for_each(|piece| unsafe { slab::give(piece) });
+            Err(error)
+        }
     }
 }
 
