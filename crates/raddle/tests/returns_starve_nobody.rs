@@ -55,5 +55,5 @@ fn who_computes_runs_beside_many_that_block() {
     let longest = computes.join().unwrap();
     blockers.into_iter().for_each(|blocker| blocker.join().unwrap());
     println!("the longest wait of the thread that computes: {longest:?}");
-    assert!(longest < Duration::from_millis(500), "it waited for {longest:?} of 2.5 s");
+    assert!(longest < Duration::from_millis(600), "it waited for {longest:?} of 2.5 s");
 }
