@@ -13,6 +13,7 @@
 //! | [`mod@slice`] | how long a thread may run, what waiting earns it, and which level that puts it on |
 //! | [`wheel`] | the timer wheel: arming, removing and firing in constant time, exact to a tick |
 //! | [`pool`] | the worker pool's policy: questions over plain numbers |
+//! | [`ready`] | a core's run queue with its round, and how cores take threads over from one another |
 //! | [`ring`] | the trace ring: a producer that never waits, a reader that knows what it has missed |
 //! | [`random`] | seeded randomness: the same seed gives the same numbers on every machine |
 //! | [`state`] | the state word of a thread that can sleep: who may wake it, why, and only once |
@@ -24,6 +25,7 @@ mod list;
 pub mod lock_word;
 pub mod pool;
 pub mod random;
+pub mod ready;
 pub mod ring;
 pub mod run_queue;
 pub mod slice;

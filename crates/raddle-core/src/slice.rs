@@ -22,6 +22,10 @@
 //! once, and shortly. It can't be faked: sleeping a microsecond earns less than that, and a thread that has expired begins
 //! with nothing earned.
 //!
+//! A slice that is used up is used up, also when the thread happens to sleep just then: unless it has earned a third of the new one by
+//! the time that it wakes, it waits for the next round ([`Charge::array_for`]). Two threads that wake each other all the time would have
+//! the core for themselves otherwise.
+//!
 //! Nobody starves: levels order threads within a round, and every round ends. Of threads that compute, this is so by
 //! construction. Those that wake could keep a round alive for ever, each with a good claim, if together they want more
 //! than the core has: when a [`Round`] has become old, whoever wakes is put off to the next. This is Linux's
@@ -123,12 +127,14 @@ pub struct Charge {
     left_ns: u64,
     /// At most `left_ns`.
     earned_ns: u64,
+    /// Its slice of this round is used up, and it has not been queued for the next one since.
+    is_used_up: bool,
 }
 
 impl Charge {
     /// A thread without a parent, with a whole slice; as it was never seen to compute, as if it had earned that.
     pub const fn new(slice_ns: u64) -> Charge {
-        Charge { left_ns: slice_ns, earned_ns: slice_ns }
+        Charge { left_ns: slice_ns, earned_ns: slice_ns, is_used_up: false }
     }
 
     /// A thread that this one spawns: a whole slice of its own, and its parent's standing.
@@ -140,7 +146,7 @@ impl Charge {
         let parent = if parent_slice_ns == 0 { 1 } else { parent_slice_ns };
         let share = if self.earned_ns < parent { self.earned_ns } else { parent };
         let earned = share as u128 * child_slice_ns as u128 / parent as u128;
-        Charge { left_ns: child_slice_ns, earned_ns: earned as u64 }
+        Charge { left_ns: child_slice_ns, earned_ns: earned as u64, is_used_up: false }
     }
 
     /// How long it may still run in this round.
@@ -169,7 +175,31 @@ impl Charge {
         let debt = ran_ns - self.left_ns;
         self.left_ns = slice_ns.saturating_sub(debt).max(slice_ns / 10).max(1);
         self.earned_ns = 0;
+        self.is_used_up = true;
         Verdict::Expired
+    }
+
+    /// Nobody else wants to run: it begins the new slice at once.
+    #[inline]
+    pub fn run_on(&mut self) {
+        self.is_used_up = false;
+    }
+
+    /// In which array it is queued now, if it would be `wanted` by what happened to it: in the expired one if its slice is used up.
+    ///
+    /// ```
+    /// use raddle_core::{run_queue::Array, slice::Charge};
+    /// let slice = 4_000_000;
+    /// let mut charge = Charge::new(slice);
+    /// let _ = charge.charge(slice, slice);
+    /// charge.refill_after_sleep(1_000, 0, slice);
+    /// assert_eq!(charge.array_for(Array::Active), Array::Expired);
+    /// assert_eq!(charge.array_for(Array::Active), Array::Active);
+    /// ```
+    #[inline]
+    #[must_use]
+    pub fn array_for(&mut self, wanted: Array) -> Array {
+        if std::mem::take(&mut self.is_used_up) { Array::Expired } else { wanted }
     }
 
     /// It slept for `slept_ns` beside `runnable` other threads that shared its core: it earns its part of that time, until
@@ -180,6 +210,8 @@ impl Charge {
             if runnable == 0 { slept_ns } else { slept_ns / (runnable as u64).saturating_add(1) };
         self.left_ns = self.left_ns.saturating_add(entitled).min(slice_ns);
         self.earned_ns = self.earned_ns.saturating_add(entitled).min(self.left_ns);
+        let mostly_waits = self.earned_ns.saturating_mul(3) >= slice_ns;
+        self.is_used_up &= !mostly_waits;
     }
 
     /// Its level in the run queue: [`level`] of what it has earned.
@@ -243,11 +275,13 @@ pub const fn may_preempt(woken: u8, running: u8) -> bool {
 ///
 /// **Rounds of several cores keep step**, so that threads that compute get equal shares wherever they are queued: a core that has
 /// finished its round takes over threads of others that are still to run in theirs ([`RunQueue::steal_active`]), if those are not ahead
-/// of it, before it begins another one. Three such threads on two cores get two thirds of a core each. This is distributed weighted
+/// of it, before it begins another one; and if they are behind, such as wait there for a round that it has finished
+/// ([`RunQueue::steal_expired`]). Three such threads on two cores get two thirds of a core each. This is distributed weighted
 /// round robin (Li, Baumberger, Hahn: Efficient and scalable multiprocessor fair scheduling using distributed weighted round-robin,
 /// PPoPP 2009). Only rounds in which a slice was used up count: threads that yield begin new ones all the time.
 ///
 /// [`RunQueue::steal_active`]: crate::run_queue::RunQueue::steal_active
+/// [`RunQueue::steal_expired`]: crate::run_queue::RunQueue::steal_expired
 #[derive(Clone, Copy, Debug)]
 pub struct Round {
     began_ns: u64,
@@ -282,6 +316,11 @@ impl Round {
     /// Whether a core that has finished this round may take over threads that wait for their turn in `other`, another core's.
     pub fn may_help(&self, other: &Round) -> bool {
         other.number <= self.number
+    }
+
+    /// Whether those who wait in `other` for its next round wait for this one, or one that is long past.
+    pub fn is_ahead_of(&self, other: &Round) -> bool {
+        other.number < self.number
     }
 
     /// Another core's round is further on than this one, which is over: the next has its number, or this core, long idle, would run

@@ -104,6 +104,7 @@ impl Core {
     fn push(&mut self, key: usize, array: Array, end: End) {
         self.threads[key].ready_ns = self.now_ns;
         let level = self.level(key);
+        let array = self.threads[key].charge.array_for(array);
         self.queue.push(&self.table, key, level, array, end);
     }
 

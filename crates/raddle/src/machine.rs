@@ -29,8 +29,9 @@ use crate::sys::clock;
 use crate::sys::task::Watch;
 use raddle_context::{Arena, BodyRef, Cache, Config, KernelThread, Prepared};
 use raddle_core::eagerness::Eagerness;
-use raddle_core::run_queue::{self, RunQueue};
-use raddle_core::slice::{Charge, Priority, Round};
+use raddle_core::ready::Ready;
+use raddle_core::run_queue;
+use raddle_core::slice::{Charge, Priority};
 use raddle_core::wheel::{self, Timer, Wheel};
 use std::cell::{Cell, UnsafeCell};
 use std::fmt;
@@ -221,8 +222,7 @@ impl Own {
 /// Threads that are ready.
 #[derive(Debug)]
 pub(crate) struct Queue {
-    pub(crate) threads: RunQueue<ThreadRef>,
-    pub(crate) round: Round,
+    pub(crate) ready: Ready<ThreadRef>,
     /// The worker sleeps or is about to: whoever queues a thread clears this, and wakes it.
     pub(crate) is_idle: bool,
 }
@@ -272,6 +272,8 @@ pub(crate) struct Worker {
     pub(crate) core: AtomicPtr<Core>,
     /// The futex on which it sleeps, idle or as a spare: 1 when it has been woken.
     pub(crate) woken: AtomicU32,
+    /// When it lost its core, if it has.
+    pub(crate) lost_at_ns: AtomicU64,
     /// Who prints lists of threads asks here who runs; null: nobody asks.
     pub(crate) asked: AtomicPtr<Question>,
 
@@ -560,11 +562,7 @@ impl Core {
         Core {
             index,
             runtime: AtomicPtr::new(ptr::null_mut()),
-            queue: Spin::new(Queue {
-                threads: RunQueue::new(),
-                round: Round::new(now_ns),
-                is_idle: false,
-            }),
+            queue: Spin::new(Queue { ready: Ready::new(now_ns), is_idle: false }),
             waiting: AtomicUsize::new(0),
             timers: Spin::new(Wheel::new(now_ns)),
             next_deadline_ns: AtomicU64::new(u64::MAX),

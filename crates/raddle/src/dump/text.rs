@@ -74,8 +74,8 @@ fn places(runtime: &'static Runtime) -> Places {
         let mut first = Vec::with_capacity(AT_MOST);
         let queued = {
             let queue = core.queue.lock();
-            first.extend(queue.threads.iter(&Blocks).take(AT_MOST).map(|placed| placed.key));
-            queue.threads.len()
+            first.extend(queue.ready.threads.iter(&Blocks).take(AT_MOST).map(|placed| placed.key));
+            queue.ready.threads.len()
         };
         let place = |(at, thread): (usize, ThreadRef)| {
             (thread.as_ptr().addr(), (core.index, at + 1, queued))

@@ -23,7 +23,6 @@ use crate::machine::{Block, Blocks, Core, Counters, Parting, Place, Queue, Threa
 use crate::record::RecordRef;
 use crate::sched::{timers, wake};
 use crate::sleeper::{Reason, Sleep};
-use crate::sys::clock;
 use crate::trace::{self, Why};
 use raddle_context::{After, Body, Context, Departure};
 use raddle_core::run_queue::{Array, End};
@@ -57,9 +56,7 @@ fn glance(core: &Core) -> u64 {
 /// Puts the calling thread, whose sleep is prepared, to sleep. Returns when the sleep is over; at once if it is over already.
 pub(crate) fn sleep(place: Place, sleep: Sleep, why: Why) {
     let now = glance(place.core());
-    let block = place.thread.block();
-    let _ = charge(place.thread, now);
-    block.since_ns.set(now);
+    let _ = charge(place.core(), place.thread, now);
     let next = pick(place.core(), now);
     // Timers that `pick` looked at, or another core, may have ended it: then nobody else needs to run first.
     if let (Some(_), None) = (sleep.reason(), next) {
@@ -80,7 +77,7 @@ pub(crate) fn give_way(place: Place) {
     if core.waiting.load(Ordering::Relaxed) == 0 {
         return;
     }
-    let (_, charged) = charge(place.thread, now);
+    let (_, charged) = charge(core, place.thread, now);
     requeue(&place, charged, Array::Expired, End::Back, now);
 }
 
@@ -103,7 +100,7 @@ pub(crate) fn after_spawn(place: Place) {
     if now < block.spawns_on_until_ns.get() {
         return;
     }
-    let (_, charged) = charge(place.thread, now);
+    let (_, charged) = charge(core, place.thread, now);
     let runtime = place.runtime();
     requeue(&place, charged, Array::Active, End::Back, now);
     let back_at = runtime.coarse_ns();
@@ -121,11 +118,13 @@ pub(crate) fn preempt(place: Place) {
     if now >= core.next_deadline_ns.load(Ordering::Relaxed) {
         timers::expire(core, Some(core));
     }
-    let (verdict, charged) = charge(place.thread, now);
+    let (verdict, mut charged) = charge_alone(place.thread, now);
     let goes_on = core.waiting.load(Ordering::Relaxed) == 0
         && (verdict == Verdict::GoesOn || !place.runtime().anyone_waits());
     if goes_on {
         // Nobody waits: it starts another slice.
+        charged.run_on();
+        place.thread.block().charge.set(charged);
         note_dispatch(core, place.thread, now);
         return;
     }
@@ -134,7 +133,7 @@ pub(crate) fn preempt(place: Place) {
     match verdict {
         Verdict::GoesOn => requeue(&place, charged, Array::Active, End::Front, now),
         Verdict::Expired => {
-            core.queue.lock().round.slice_used(place.thread.block().slice_ns.get());
+            note_slice_used(core, place.thread);
             requeue(&place, charged, Array::Expired, End::Back, now);
         }
     }
@@ -142,12 +141,14 @@ pub(crate) fn preempt(place: Place) {
 
 /// Queues the calling thread and runs the first of the queue, which may be the same.
 #[inline]
-fn requeue(place: &Place, charged: Charge, array: Array, end: End, now: u64) {
+fn requeue(place: &Place, mut charged: Charge, array: Array, end: End, now: u64) {
     let (core, thread) = (place.core(), place.thread);
     let block = thread.block();
     let level = block.level(&charged);
+    let array = charged.array_for(array);
+    block.charge.set(charged);
     let mut queue = core.queue.lock();
-    queue.threads.push(&Blocks, thread, level, array, end);
+    queue.ready.threads.push(&Blocks, thread, level, array, end);
     if let Some(host) = &place.runtime().host {
         let next =
             choose(core, &mut queue, host.as_ref()).expect("a thread was queued a moment ago");
@@ -169,10 +170,12 @@ fn requeue(place: &Place, charged: Charge, array: Array, end: End, now: u64) {
     unsafe { leave(place, Some(next), Parting::Queued, now) };
 }
 
-/// Leaves the worker that has lost its core, for the queue of another core.
+/// Leaves the worker that has lost its core, for a core's queue.
 pub(crate) fn evict(place: Place) {
-    let now = clock::coarse_ns();
-    let _ = charge(place.thread, now);
+    // SAFETY: it ran, so it has a core, and cores are never freed.
+    let home = unsafe { &*place.thread.block().core.get() };
+    // As if it had begun to sleep when the core went. What it ran without one, a millisecond at most, is nobody's.
+    let _ = charge(home, place.thread, place.worker.lost_at_ns.load(Ordering::Relaxed));
     trace::evicted(place.thread);
     place.worker.parting.set(Parting::Evicted(place.thread));
     // SAFETY: the worker's own context is suspended: a thread runs in its place.
@@ -238,14 +241,11 @@ fn pick_own(core: &'static Core, now: u64) -> Option<ThreadRef> {
 /// The first of `core`'s queue, whose lock is held.
 #[inline]
 fn pop(core: &'static Core, queue: &mut Queue, now: u64) -> Option<ThreadRef> {
-    if queue.round.is_full() && queue.threads.len_of(Array::Active) == 0 {
+    if queue.ready.shall_help() {
         help_others(core, queue);
     }
-    let popped = queue.threads.pop(&Blocks)?;
-    if popped.new_round {
-        queue.round.begin(now);
-    }
-    core.waiting.store(queue.threads.len(), Ordering::Relaxed);
+    let popped = queue.ready.pop(&Blocks, now)?;
+    core.waiting.store(queue.ready.threads.len(), Ordering::Relaxed);
     Some(popped.key)
 }
 
@@ -264,12 +264,8 @@ fn help_others(core: &'static Core, queue: &mut Queue) {
     for other in others(core).filter(|other| other.waiting.load(Ordering::Relaxed) > 0) {
         // The lock of the own queue is held: whoever waits here for the other's might be waited for.
         let Some(mut theirs) = other.queue.try_lock() else { continue };
-        if !queue.round.may_help(&theirs.round) {
-            queue.round.catch_up(&theirs.round);
-            continue;
-        }
-        let taken = theirs.threads.steal_active(&Blocks, &mut queue.threads, STOLEN_AT_MOST);
-        other.waiting.store(theirs.threads.len(), Ordering::Relaxed);
+        let taken = queue.ready.help(&Blocks, &mut theirs.ready, STOLEN_AT_MOST);
+        other.waiting.store(theirs.ready.threads.len(), Ordering::Relaxed);
         if taken > 0 {
             Counters::add(&core.counters.steals, taken as u64);
             return;
@@ -280,10 +276,10 @@ fn help_others(core: &'static Core, queue: &mut Queue) {
 /// The thread that a simulated host chooses.
 #[cold]
 fn choose(core: &Core, queue: &mut Queue, host: &dyn Host) -> Option<ThreadRef> {
-    let ready = queue.threads.len();
-    let chosen = queue.threads.iter(&Blocks).nth(host.choose(ready))?.key;
-    queue.threads.remove(&Blocks, chosen);
-    core.waiting.store(queue.threads.len(), Ordering::Relaxed);
+    let threads = &mut queue.ready.threads;
+    let chosen = threads.iter(&Blocks).nth(host.choose(threads.len()))?.key;
+    threads.remove(&Blocks, chosen);
+    core.waiting.store(threads.len(), Ordering::Relaxed);
     Some(chosen)
 }
 
@@ -302,14 +298,11 @@ fn steal(core: &'static Core, now: u64) -> Option<ThreadRef> {
         // Two thieves that steal from each other would wait for ever; whoever comes second tries elsewhere.
         let mut own = core.queue.lock();
         let Some(mut theirs) = victim.queue.try_lock() else { continue };
-        let stolen = theirs.threads.steal_half(&Blocks, &mut own.threads, STOLEN_AT_MOST);
-        victim.waiting.store(theirs.threads.len(), Ordering::Relaxed);
+        let stolen = own.ready.steal(&Blocks, &mut theirs.ready, STOLEN_AT_MOST);
+        victim.waiting.store(theirs.ready.threads.len(), Ordering::Relaxed);
         drop(theirs);
-        let popped = own.threads.pop(&Blocks);
-        if popped.is_some_and(|popped| popped.new_round) {
-            own.round.begin(now);
-        }
-        core.waiting.store(own.threads.len(), Ordering::Relaxed);
+        let popped = own.ready.pop(&Blocks, now);
+        core.waiting.store(own.ready.threads.len(), Ordering::Relaxed);
         if let Some(popped) = popped {
             Counters::add(&core.counters.steals, stolen as u64);
             trace::stolen(core, popped.key, victim, stolen);
@@ -319,9 +312,24 @@ fn steal(core: &'static Core, now: u64) -> Option<ThreadRef> {
     None
 }
 
-/// Charges a running thread for the time since it was dispatched. Says whether its slice is over, and what it has now.
+/// Charges a running thread for the time since it was dispatched. Says whether its slice is over, and what it has now. A slice that is
+/// used up is noted in the round of `core`.
 #[inline]
-fn charge(thread: ThreadRef, now: u64) -> (Verdict, Charge) {
+fn charge(core: &Core, thread: ThreadRef, now: u64) -> (Verdict, Charge) {
+    let (verdict, charged) = charge_alone(thread, now);
+    if verdict == Verdict::Expired {
+        note_slice_used(core, thread);
+    }
+    (verdict, charged)
+}
+
+#[cold]
+fn note_slice_used(core: &Core, thread: ThreadRef) {
+    core.queue.lock().ready.round.slice_used(thread.block().slice_ns.get());
+}
+
+#[inline]
+fn charge_alone(thread: ThreadRef, now: u64) -> (Verdict, Charge) {
     let block = thread.block();
     let ran = now.saturating_sub(block.since_ns.replace(now));
     let mut charge = block.charge.get();
@@ -414,13 +422,11 @@ unsafe extern "C" fn part(worker: *mut u8) {
             if thread.block().sleeper.state.fall_asleep(ticket).is_err() {
                 let core = wake::core_of(&worker.core).expect("a worker that switches has a core");
                 trace::woken_on_its_way(core, thread);
-                wake::ready_preempted(core, thread, Array::Active);
+                wake::ready_woken_on_its_way(core, thread);
             }
         }
         Parting::Evicted(thread) => {
-            // SAFETY: it ran, so it has a core.
-            let home = unsafe { &*thread.block().core.get() };
-            wake::ready_preempted(home, thread, Array::Active);
+            wake::ready_returned(thread);
             wake::ensure_watched(worker.runtime, 0);
         }
         Parting::Ended(thread) => part_for_ever(worker, thread),

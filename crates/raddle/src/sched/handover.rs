@@ -34,6 +34,7 @@ pub(crate) fn transfer(core: &'static Core, worker: &Worker, spare: &'static Wor
     worker.runtime.homeless.fetch_add(1, Ordering::Relaxed);
     core.counters.handovers.fetch_add(1, Ordering::Relaxed);
     trace::handed_over(core, worker, spare);
+    worker.lost_at_ns.store(worker.runtime.coarse_ns(), Ordering::Relaxed);
     worker.core.store(ptr::null_mut(), Ordering::Relaxed);
     core.current.store(ptr::null_mut(), Ordering::Relaxed);
     core.dispatches.fetch_add(1, Ordering::Relaxed);

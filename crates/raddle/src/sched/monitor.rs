@@ -214,7 +214,7 @@ fn examine(core: &'static Core, look: &mut Look, anyone_waits: bool, now: u64) -
 /// Whether a thread waits on `core` that should run before the one that does, after what that has computed.
 fn better_waits(core: &Core, now: u64) -> bool {
     let Some(queue) = core.queue.try_lock() else { return false };
-    let Some(level) = queue.threads.peek_level() else { return false };
+    let Some(level) = queue.ready.threads.peek_level() else { return false };
     drop(queue);
     let priority = slice::Priority::new(core.nice.load(Ordering::Relaxed));
     let slice = slice::slice_ns(core.runtime().settings.slice_ns, priority);

@@ -151,11 +151,14 @@ fn idle_core(runtime: &'static Runtime) -> Option<&'static Core> {
 fn submit(target: &'static Core, thread: ThreadRef, now_ns: u64, here: Option<&'static Core>) {
     let block = thread.block();
     let runtime = target.runtime();
-    let level = block.level(&block.charge.get());
+    let mut charge = block.charge.get();
+    let level = block.level(&charge);
     let mut queue = target.queue.lock();
-    let array = queue.round.array_for_woken(now_ns, runtime.settings.slice_ns);
-    queue.threads.push(&Blocks, thread, level, array, End::Back);
-    let waiting = queue.threads.len();
+    let array = queue.ready.round.array_for_woken(now_ns, runtime.settings.slice_ns);
+    let array = charge.array_for(array);
+    block.charge.set(charge);
+    queue.ready.threads.push(&Blocks, thread, level, array, End::Back);
+    let waiting = queue.ready.threads.len();
     target.waiting.store(waiting, Ordering::Relaxed);
     let was_idle = std::mem::take(&mut queue.is_idle);
     drop(queue);
@@ -244,13 +247,28 @@ fn poke_monitor(runtime: &Runtime) {
     }
 }
 
-/// Queues a thread that was running and is in the caller's hands: on `core`, before its equals.
-pub(crate) fn ready_preempted(core: &'static Core, thread: ThreadRef, array: Array) {
+/// Queues a thread that has come back from the kernel without a core, and is in the caller's hands: where it ran last. What it was away
+/// counts as a sleep.
+pub(crate) fn ready_returned(thread: ThreadRef) {
+    // SAFETY: it ran, so it has a core.
+    let home = unsafe { &*thread.block().core.get() };
+    let now = home.runtime().coarse_ns();
+    credit_sleep(thread, home, now);
+    submit(home, thread, now, None);
+}
+
+/// Queues a thread that was about to sleep, and was woken before, and is in the caller's hands: on `core`, before its equals if some of
+/// its slice is left.
+pub(crate) fn ready_woken_on_its_way(core: &'static Core, thread: ThreadRef) {
     let block = thread.block();
-    let level = block.level(&block.charge.get());
+    let mut charge = block.charge.get();
+    let level = block.level(&charge);
+    let array = charge.array_for(Array::Active);
+    block.charge.set(charge);
+    let end = if array == Array::Active { End::Front } else { End::Back };
     let mut queue = core.queue.lock();
-    queue.threads.push(&Blocks, thread, level, array, End::Front);
-    core.waiting.store(queue.threads.len(), Ordering::Relaxed);
+    queue.ready.threads.push(&Blocks, thread, level, array, end);
+    core.waiting.store(queue.ready.threads.len(), Ordering::Relaxed);
     let was_idle = std::mem::take(&mut queue.is_idle);
     drop(queue);
     if was_idle {

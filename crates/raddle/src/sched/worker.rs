@@ -14,7 +14,7 @@ use crate::sys::{clock, futex, task};
 use raddle_context::KernelThread;
 use std::cell::Cell;
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 /// The calling kernel thread as a worker, known to the runtime. `orders` are its own. Neither allocates nor calls libc.
 pub(super) fn report(orders: &'static mut Orders, kernel_thread: KernelThread) -> &'static Worker {
@@ -30,6 +30,7 @@ pub(super) fn report(orders: &'static mut Orders, kernel_thread: KernelThread) -
         flags: AtomicU32::new(0),
         core: AtomicPtr::new(core.map_or(ptr::null_mut(), |core| ptr::from_ref(core).cast_mut())),
         woken: AtomicU32::new(0),
+        lost_at_ns: AtomicU64::new(0),
         asked: AtomicPtr::new(ptr::null_mut()),
         parting: Cell::new(Parting::Nothing),
         put_off: Cell::new(0),
@@ -97,7 +98,7 @@ fn find_work(
         worker.woken.store(0, Ordering::Relaxed);
         {
             let mut queue = core.queue.lock();
-            if !queue.threads.is_empty() {
+            if !queue.ready.threads.is_empty() {
                 continue;
             }
             queue.is_idle = true;

@@ -174,7 +174,7 @@ fn park_until(deadline_ns: Option<u64>) {
 /// Waits for at least `duration`.
 #[track_caller]
 pub fn sleep(duration: Duration) {
-    sleep_until_ns(deadline_in(duration));
+    sleep_until_ns(Some(deadline_in(duration)).filter(|&at| at != u64::MAX));
 }
 
 /// Waits until `deadline`; not at all if it has passed. In a simulation use `time::sleep_until`: `std`'s clock is the kernel's.
@@ -183,13 +183,13 @@ pub fn sleep_until(deadline: Instant) {
     sleep(deadline.saturating_duration_since(Instant::now()));
 }
 
+/// A wait that nobody but the clock ends; `None`: for ever.
 #[track_caller]
-fn sleep_until_ns(deadline_ns: u64) {
+pub(crate) fn sleep_until_ns(deadline_ns: Option<u64>) {
     loop {
-        let wait = Wait::begin();
-        match wait.park_for(What::Time, Some(deadline_ns)) {
+        match Wait::begin().park_for(What::Time, deadline_ns) {
             Reason::TIMED_OUT => return,
-            Reason::CANCELLED => cancel::unwind(),
+            Reason::CANCELLED if !std::thread::panicking() => cancel::unwind(),
             _ => {}
         }
     }

@@ -1,10 +1,7 @@
-//! Sleeping: a wait that nobody but the clock ends.
+//! Sleeping, on raddle's clock: the loop is `thread`'s.
 
 use super::Instant;
-use crate::cancel;
-use crate::park::Wait;
-use crate::sleeper::Reason;
-use crate::trace::What;
+use crate::thread;
 use std::time::Duration;
 
 /// Waits for at least `duration`. Never shows a signal, unlike a raw `nanosleep`.
@@ -15,7 +12,7 @@ use std::time::Duration;
 /// ```
 #[track_caller]
 pub fn sleep(duration: Duration) {
-    sleep_to(Instant::after(duration));
+    thread::sleep(duration);
 }
 
 /// Waits until `deadline`; not at all if it has passed.
@@ -29,18 +26,6 @@ pub fn sleep(duration: Duration) {
 #[track_caller]
 pub fn sleep_until(deadline: Instant) {
     if deadline > Instant::now() {
-        sleep_to(Some(deadline));
-    }
-}
-
-/// `None`: for ever.
-#[track_caller]
-fn sleep_to(deadline: Option<Instant>) {
-    loop {
-        match Wait::begin().park_for(What::Time, deadline.map(Instant::as_ns)) {
-            Reason::TIMED_OUT => return,
-            Reason::CANCELLED if !std::thread::panicking() => cancel::unwind(),
-            _ => {}
-        }
+        thread::sleep_until_ns(Some(deadline.as_ns()));
     }
 }
