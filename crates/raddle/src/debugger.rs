@@ -5,8 +5,9 @@
 
 #![allow(unsafe_code, reason = "a symbol that debuggers look for")]
 
+use crate::flag;
 use crate::label::SAID;
-use crate::machine::{Block, Core, Worker, flag};
+use crate::machine::{Block, Core, Worker};
 use crate::record::Record;
 use crate::sleeper::Sleeper;
 use raddle_context::DEBUGGER_OFFSETS;

@@ -5,9 +5,11 @@
 mod blocking;
 pub mod cancel;
 mod carry;
+mod counters;
 mod debugger;
 mod dump;
 mod dumper;
+mod flag;
 mod futex;
 pub mod future;
 pub mod host;

@@ -15,8 +15,9 @@
 )]
 
 use crate::dumper::{Answer, Question};
+use crate::flag;
 use crate::label::Label;
-use crate::machine::{Block, Queue, Runtime, ThreadRef, Worker, flag};
+use crate::machine::{Block, Queue, Runtime, ThreadRef, Worker};
 use crate::record::RecordRef;
 use crate::spin::Locked;
 use crate::sys::task::{self, Seen};

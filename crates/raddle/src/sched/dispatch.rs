@@ -18,8 +18,9 @@
 
 #![allow(unsafe_code, reason = "switches; cells of the threads in hand")]
 
+use crate::counters::Counters;
 use crate::host_contract::Host;
-use crate::machine::{Block, Blocks, Core, Counters, Parting, Place, Queue, ThreadRef, Worker};
+use crate::machine::{Block, Blocks, Core, Parting, Place, Queue, ThreadRef, Worker};
 use crate::record::RecordRef;
 use crate::sched::{timers, wake};
 use crate::sleeper::{Reason, Sleep};
@@ -79,6 +80,18 @@ pub(crate) fn give_way(place: Place) {
     }
     let (_, charged) = charge(core, place.thread, now);
     requeue(&place, charged, Array::Expired, End::Back, now);
+}
+
+/// The calling thread waits in the kernel for a lock, and shall let others run: if nobody is queued here, somebody from another core.
+pub(crate) fn step_back(place: Place) {
+    let core = place.core();
+    if core.waiting.load(Ordering::Relaxed) == 0 {
+        core.is_to_help.store(true, Ordering::Relaxed);
+        let stolen = steal(core, read_clock(core));
+        core.is_to_help.store(false, Ordering::Relaxed);
+        stolen.into_iter().for_each(|first| wake::ready_first(core, first));
+    }
+    give_way(place);
 }
 
 /// The calling thread has spawned one more. If some wait by now it lets them run first: their bodies come back, warm, for those that
@@ -422,7 +435,7 @@ unsafe extern "C" fn part(worker: *mut u8) {
             if thread.block().sleeper.state.fall_asleep(ticket).is_err() {
                 let core = wake::core_of(&worker.core).expect("a worker that switches has a core");
                 trace::woken_on_its_way(core, thread);
-                wake::ready_woken_on_its_way(core, thread);
+                wake::ready_first(core, thread);
             }
         }
         Parting::Evicted(thread) => {

@@ -12,7 +12,8 @@
 #![allow(unsafe_code, reason = "a signal handler")]
 
 use crate::dumper::{Answer, Question};
-use crate::machine::{Place, ThreadRef, Worker, flag};
+use crate::flag;
+use crate::machine::{Place, ThreadRef, Worker};
 use crate::record::RecordRef;
 use crate::sched::{dispatch, handover, wake};
 use crate::sleeper::{Reason, Sleep};
@@ -162,7 +163,7 @@ fn act_on_notes(thread: ThreadRef) {
     }
     let asked = place.worker.flags.fetch_and(!notes, Ordering::Relaxed);
     if asked & flag::STEP_BACK != 0 {
-        dispatch::give_way(place);
+        dispatch::step_back(place);
     } else {
         dispatch::preempt(place);
     }

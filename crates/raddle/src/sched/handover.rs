@@ -3,7 +3,8 @@
 
 #![allow(unsafe_code, reason = "pointers to workers, which are never freed")]
 
-use crate::machine::{Core, Place, Runtime, Worker, flag};
+use crate::flag;
+use crate::machine::{Core, Place, Runtime, Worker};
 use crate::sched::wake;
 use crate::trace;
 use std::ptr;

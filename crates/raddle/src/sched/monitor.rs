@@ -24,7 +24,8 @@
 #![allow(unsafe_code, reason = "pointers to workers and cores, which are never freed")]
 
 use crate::dump;
-use crate::machine::{Core, Recruits, Runtime, Worker, flag};
+use crate::flag;
+use crate::machine::{Core, Recruits, Runtime, Worker};
 use crate::sched::{handover, recruit, stock, timers, wake};
 use crate::sys::{clock, futex, kernel_threads, task};
 use crate::trace;

@@ -2,7 +2,9 @@
 
 #![allow(unsafe_code, reason = "cells of a thread that is in the caller's hands")]
 
-use crate::machine::{Blocks, Core, Counters, Runtime, ThreadRef, Worker, flag};
+use crate::counters::Counters;
+use crate::flag;
+use crate::machine::{Blocks, Core, Runtime, ThreadRef, Worker};
 use crate::sleeper::{Foreign, Kind, Reason, Sleep};
 use crate::sys::futex;
 use crate::trace;
@@ -257,9 +259,9 @@ pub(crate) fn ready_returned(thread: ThreadRef) {
     submit(home, thread, now, None);
 }
 
-/// Queues a thread that was about to sleep, and was woken before, and is in the caller's hands: on `core`, before its equals if some of
-/// its slice is left.
-pub(crate) fn ready_woken_on_its_way(core: &'static Core, thread: ThreadRef) {
+/// Queues a thread that is in the caller's hands on `core`, before its equals if some of its slice is left: one that was about to sleep and
+/// was woken before, or that was taken from another core to run next.
+pub(crate) fn ready_first(core: &'static Core, thread: ThreadRef) {
     let block = thread.block();
     let mut charge = block.charge.get();
     let level = block.level(&charge);

@@ -8,7 +8,8 @@
 
 #![allow(unsafe_code, reason = "workers are leaked, and shared by pointers")]
 
-use crate::machine::{Core, Orders, Parting, ThreadRef, Worker, flag};
+use crate::flag;
+use crate::machine::{Core, Orders, Parting, ThreadRef, Worker};
 use crate::sched::{dispatch, stock, wake};
 use crate::sys::{clock, futex, task};
 use raddle_context::KernelThread;
