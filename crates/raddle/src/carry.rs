@@ -196,7 +196,7 @@ pub(crate) fn deadline_ns() -> Option<u64> {
 }
 
 /// Whether the thread can be cancelled at this point: not behind a shield, and not while it unwinds, as a second panic would abort.
-fn heeds() -> bool {
+pub(crate) fn heeds() -> bool {
     SHIELDS.get() == 0 && !std::thread::panicking()
 }
 

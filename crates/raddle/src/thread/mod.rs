@@ -5,6 +5,7 @@ mod current;
 mod join;
 mod priority;
 mod scope;
+pub mod signal;
 pub(crate) mod spawn;
 
 pub use builder::Builder;

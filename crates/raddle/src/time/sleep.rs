@@ -3,6 +3,7 @@
 use super::Instant;
 use crate::cancel;
 use crate::park::Wait;
+use crate::signals;
 use crate::sleeper::Reason;
 use crate::trace::What;
 use std::time::Duration;
@@ -40,6 +41,7 @@ fn sleep_to(deadline: Option<Instant>) {
         match Wait::begin().park_for(What::Time, deadline.map(Instant::as_ns)) {
             Reason::TIMED_OUT => return,
             Reason::CANCELLED if !std::thread::panicking() => cancel::unwind(),
+            Reason::SIGNALLED => signals::deliver(),
             _ => {}
         }
     }
