@@ -135,7 +135,7 @@ pub(crate) fn wait_with(
         let ended = match reason {
             Reason::TIMED_OUT => Ended::TimedOut,
             Reason::CANCELLED => Ended::Cancelled,
-            Reason::SIGNALLED if carry::heeds() => Ended::Signalled,
+            Reason::SIGNALLED if carry::hears() => Ended::Signalled,
             Reason::SIGNALLED => {
                 wait = Wait::begin();
                 if stays(&node, wait.sleep()) {

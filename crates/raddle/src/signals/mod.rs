@@ -173,7 +173,7 @@ pub(crate) fn deliver() {
     let Some(own) = Own::here() else { return };
     // Before the bits are looked at: whoever sends later sets it anew.
     own.block.attention.store(0, Ordering::SeqCst);
-    while carry::heeds() {
+    while carry::hears() {
         let Some(signal) = own.pending().take().and_then(Signal::lowest) else { return };
         own.run(signal);
     }
@@ -191,7 +191,7 @@ pub(crate) fn try_deliver() -> std::thread::Result<()> {
 pub(crate) fn come_first(thread: ThreadRef) -> bool {
     let own = Own { block: thread.block_of() };
     own.block.attention.store(0, Ordering::SeqCst);
-    let come_first = carry::heeds() && own.pending().is_any_ready();
+    let come_first = carry::hears() && own.pending().is_any_ready();
     if come_first {
         own.block.attention.store(1, Ordering::SeqCst);
     }
