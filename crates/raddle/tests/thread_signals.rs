@@ -73,9 +73,12 @@ fn to_one_that_is_queued() {
     // More than there are cores: most of them are queued at any moment.
     let targets: Vec<_> = (0..50)
         .map(|_| {
-            heard.listener(|_| {
+            let heard = heard.clone();
+            ready(move |is_ready| {
                 let own = Heard::new();
                 own.listen(Signal::USR2);
+                heard.listen(Signal::USR1);
+                is_ready();
                 while own.count() == 0 {
                     thread::yield_now();
                 }
@@ -133,11 +136,12 @@ fn to_itself() {
 
 fn what_is_masked_stays_pending() {
     let heard = Heard::new();
-    let is_masked = Arc::new(AtomicBool::new(false));
-    let theirs = is_masked.clone();
-    let target = heard.listener(move |heard| {
+    let theirs = heard.clone();
+    let target = ready(move |is_ready| {
+        let heard = theirs;
+        heard.listen(Signal::USR1);
         assert_eq!(signal::block(Signal::USR1), SignalSet::EMPTY);
-        theirs.store(true, Release);
+        is_ready();
         thread::park();
         assert_eq!(signal::pending(), Signal::USR1.into());
         thread::sleep(Duration::from_millis(1));
@@ -147,10 +151,6 @@ fn what_is_masked_stays_pending() {
         assert_eq!(heard.count(), 1, "before `unblock` returns, and once");
         assert!(signal::pending().is_empty());
     });
-    while !is_masked.load(Acquire) {
-        std::thread::yield_now();
-    }
-    a_moment();
     (0..3).for_each(|_| send(&target, Signal::USR1));
     target.thread().unpark();
     target.join().unwrap();
@@ -220,35 +220,36 @@ fn without_a_handler_nothing_happens() {
 
 fn a_handler_waits() {
     let held = Arc::new(Mutex::new(0));
-    let (theirs, other) = (held.clone(), Semaphore::new(0));
-    let other = Arc::new(other);
+    let permits = Arc::new(Semaphore::new(0));
+    let (begun, within) = (Heard::new(), Heard::new());
     let guard = held.lock().unwrap();
-    let target = thread::spawn({
-        let other = other.clone();
-        move || {
+    let target = ready({
+        let (held, permits) = (held.clone(), permits.clone());
+        let (begun, within) = (begun.clone(), within.clone());
+        move |is_ready| {
             let handle = Handler::new(move |_| {
-                *theirs.lock().unwrap() += 1;
+                begun.count_one();
+                *held.lock().unwrap() += 1;
                 thread::sleep(Duration::from_millis(1));
                 thread::park_timeout(Duration::from_millis(1));
                 thread::spawn(thread::yield_now).join().unwrap();
             });
             signal::set_handler(Signal::USR1, Some(handle));
-            let quick = Heard::new();
-            quick.listen(Signal::USR2);
-            other.acquire().forget();
-            quick.count()
+            within.listen(Signal::USR2);
+            is_ready();
+            permits.acquire().forget();
         }
     });
-    a_moment();
     send(&target, Signal::USR1);
+    begun.wait_for(1, "a semaphore");
     a_moment();
-    // Into the wait of the handler.
     send(&target, Signal::USR2);
-    other.add_permits(1);
+    within.wait_for(1, "a lock, in a handler");
+    permits.add_permits(1);
     a_moment();
     assert!(!target.is_finished(), "its handler waits for the lock");
     drop(guard);
-    assert_eq!(target.join().unwrap(), 1);
+    target.join().unwrap();
     assert_eq!(*held.lock().unwrap(), 1);
 }
 
@@ -261,7 +262,7 @@ fn handlers_signal_others() {
     let members: Vec<_> = (0..MEMBERS)
         .map(|seat| {
             let (ring, passed, over) = (ring.clone(), passed.clone(), over.clone());
-            thread::spawn(move || {
+            ready(move |is_ready| {
                 let all_done = over.clone();
                 let pass = Handler::new(move |signal| {
                     if passed.fetch_add(1, Relaxed) + 1 == ROUNDS * MEMBERS as u64 {
@@ -272,12 +273,12 @@ fn handlers_signal_others() {
                     next.send_signal(signal).unwrap();
                 });
                 signal::set_handler(Signal::USR1, Some(pass));
+                is_ready();
                 over.acquire().forget();
             })
         })
         .collect();
     ring.lock().unwrap().extend(members.iter().map(|member| member.thread().clone()));
-    a_moment();
     send(&members[0], Signal::USR1);
     over.acquire().forget();
     members.into_iter().for_each(|member| member.join().unwrap());
@@ -313,16 +314,20 @@ fn from_and_to_kernel_threads() {
 fn a_panic_unwinds_the_wait() {
     let lock = Arc::new(Mutex::new(0));
     let (held, theirs) = (lock.lock().unwrap(), lock.clone());
-    let target = thread::spawn(move || {
+    let has_caught = Arc::new(AtomicBool::new(false));
+    let tells = has_caught.clone();
+    let target = ready(move |is_ready| {
         signal::set_handler(Signal::USR1, Some(Handler::new(|_| panic_quietly(7))));
+        is_ready();
         let caught = catch_unwind(AssertUnwindSafe(|| drop(theirs.lock()))).unwrap_err();
         assert_eq!(caught.downcast_ref(), Some(&7));
         assert!(signal::mask().is_empty(), "as it was before");
+        tells.store(true, Release);
         thread::sleep(Duration::from_secs(3600));
     });
     a_moment();
     send(&target, Signal::USR1);
-    a_moment();
+    wait_until(|| has_caught.load(Acquire));
     drop(held);
     assert_eq!(*lock.lock().unwrap(), 0, "whoever unwound did not have it, nor is in its queue");
     send(&target, Signal::USR1);
@@ -345,19 +350,16 @@ fn a_panic_leaves_the_rest() {
     });
     target.join().unwrap();
     // At the end of the function a panic is the result.
-    let step = Arc::new(AtomicU64::new(0));
-    let theirs = step.clone();
-    let last = thread::spawn(move || {
+    let was_sent = Arc::new(AtomicBool::new(false));
+    let theirs = was_sent.clone();
+    let last = ready(move |is_ready| {
         signal::set_handler(Signal::USR1, Some(Handler::new(|_| panic_quietly(2))));
         // No safe point from here to the end.
-        theirs.store(1, Release);
-        while theirs.load(Acquire) == 1 {}
+        is_ready();
+        while !theirs.load(Acquire) {}
     });
-    while step.load(Acquire) == 0 {
-        std::thread::yield_now();
-    }
     send(&last, Signal::USR1);
-    step.store(2, Release);
+    was_sent.store(true, Release);
     assert_eq!(last.join().unwrap_err().downcast_ref(), Some(&2));
 }
 
@@ -367,8 +369,9 @@ fn a_panic_in_a_send_drops_the_message() {
         let (sender, receiver) = bounded::<Arc<()>>(capacity);
         (0..capacity).for_each(|_| sender.send(Arc::new(())).unwrap());
         let message = alive.clone();
-        let target = thread::spawn(move || {
+        let target = ready(move |is_ready| {
             signal::set_handler(Signal::USR1, Some(Handler::new(|_| panic_quietly(3))));
+            is_ready();
             drop(sender.send(message));
         });
         a_moment();
@@ -381,8 +384,12 @@ fn a_panic_in_a_send_drops_the_message() {
 
 fn a_shield_holds_them_back() {
     let heard = Heard::new();
-    let target = heard.listener(|heard| {
+    let theirs = heard.clone();
+    let target = ready(move |is_ready| {
+        let heard = theirs;
+        heard.listen(Signal::USR1);
         cancel::shield(|| {
+            is_ready();
             let begun = Instant::now();
             thread::sleep(Duration::from_millis(30));
             assert!(begun.elapsed() >= Duration::from_millis(30));
@@ -393,7 +400,6 @@ fn a_shield_holds_them_back() {
         signal::check();
         assert_eq!(heard.count(), 1);
     });
-    a_moment();
     (0..100).for_each(|_| send(&target, Signal::USR1));
     target.join().unwrap();
 }
@@ -434,7 +440,7 @@ fn what_was_accepted_is_handled() {
 fn a_panic_waits_for_the_scope() {
     let permits = Arc::new(Semaphore::new(0));
     let theirs = permits.clone();
-    let target = thread::spawn(move || {
+    let target = ready(move |is_ready| {
         signal::set_handler(Signal::USR1, Some(Handler::new(|_| panic_quietly(4))));
         let mut borrowed = 0;
         let caught = catch_unwind(AssertUnwindSafe(|| {
@@ -444,6 +450,7 @@ fn a_panic_waits_for_the_scope() {
                     theirs.acquire().forget();
                     borrowed = 1;
                 });
+                is_ready();
             });
         }));
         (borrowed, caught.unwrap_err().downcast_ref() == Some(&4))

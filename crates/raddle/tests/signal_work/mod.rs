@@ -26,10 +26,14 @@ impl Heard {
         self.count.load(Relaxed)
     }
 
+    pub fn count_one(&self) {
+        self.count.fetch_add(1, Relaxed);
+    }
+
     /// The calling thread counts `signal` here from now on.
     pub fn listen(self: &Arc<Self>, signal: Signal) {
         let own = self.clone();
-        let count = Handler::new(move |_| _ = own.count.fetch_add(1, Relaxed));
+        let count = Handler::new(move |_| own.count_one());
         signal::set_handler(signal, Some(count));
     }
 
@@ -38,17 +42,12 @@ impl Heard {
         self: &Arc<Self>,
         body: impl FnOnce(&Arc<Heard>) -> T + Send + 'static,
     ) -> JoinHandle<T> {
-        let (own, has_begun) = (self.clone(), Arc::new(AtomicBool::new(false)));
-        let begins = has_begun.clone();
-        let thread = thread::spawn(move || {
+        let own = self.clone();
+        ready(move |is_ready| {
             own.listen(Signal::USR1);
-            begins.store(true, Release);
+            is_ready();
             body(&own)
-        });
-        while !has_begun.load(Acquire) {
-            std::thread::sleep(Duration::from_micros(50));
-        }
-        thread
+        })
     }
 
     /// Waits until it was heard so often.
@@ -58,6 +57,23 @@ impl Heard {
             assert!(begun.elapsed() < Duration::from_secs(20), "{what}: a signal was slept over");
             thread::sleep(Duration::from_micros(100));
         }
+    }
+}
+
+/// A thread that says when it is ready, which it is when this returns. Saying so is no safe point.
+pub fn ready<T: Send + 'static>(
+    body: impl FnOnce(&dyn Fn()) -> T + Send + 'static,
+) -> JoinHandle<T> {
+    let has_said_so = Arc::new(AtomicBool::new(false));
+    let says = has_said_so.clone();
+    let thread = thread::spawn(move || body(&|| says.store(true, Release)));
+    wait_until(|| has_said_so.load(Acquire));
+    thread
+}
+
+pub fn wait_until(is_so: impl Fn() -> bool) {
+    while !is_so() {
+        thread::sleep(Duration::from_micros(50));
     }
 }
 

@@ -260,6 +260,8 @@ pub fn deadlines_stay() {
         let took = target.join().unwrap_or_else(|_| panic!("{name}: failed"));
         assert!(took >= TIME, "{name} ended after {took:?}");
         assert!(took < TIME * 20, "{name} ended after {took:?}");
-        assert!(heard.count() > 1 && heard.count() <= sent, "{name}: {sent} were sent");
+        // None, if the sender did not get to run in time.
+        let count = heard.count();
+        assert!(count <= sent && (count > 0) == (sent > 0), "{name}: {count} of {sent}");
     }
 }
