@@ -39,6 +39,7 @@ fn main() -> ExitCode {
         ("a_panic_waits_for_the_scope", a_panic_waits_for_the_scope),
         ("a_panic_in_a_send_drops_the_message", a_panic_in_a_send_drops_the_message),
         ("a_shield_holds_them_back", a_shield_holds_them_back),
+        ("in_a_forked_child", in_a_forked_child),
         ("what_was_accepted_is_handled", what_was_accepted_is_handled),
         ("wakers_against_signals", races::wakers_against_signals),
         ("locks_against_signals", races::locks_against_signals),
@@ -463,4 +464,26 @@ fn a_panic_waits_for_the_scope() {
     assert!(!target.is_finished());
     permits.add_permits(1);
     assert_eq!(target.join().unwrap(), (1, true));
+}
+
+/// The thread that forked goes on in the child, as a kernel thread does; it can still signal itself.
+fn in_a_forked_child() {
+    let heard = Heard::new();
+    let target = heard.listener(|heard| {
+        // SAFETY: the child calls nothing that the parent's other threads may have locked, and ends itself.
+        unsafe {
+            let child = libc::fork();
+            if child == 0 {
+                let was_sent = thread::current().send_signal(Signal::USR1).is_ok();
+                thread::sleep(Duration::from_millis(1));
+                thread::yield_now();
+                libc::_exit(if was_sent && heard.count() == 1 { 0 } else { 1 });
+            }
+            let mut status = 0;
+            assert_eq!(libc::waitpid(child, &raw mut status, 0), child);
+            assert_eq!(status, 0, "it heard itself");
+        }
+        assert_eq!(heard.count(), 0, "that was the child's");
+    });
+    target.join().unwrap();
 }
