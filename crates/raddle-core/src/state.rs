@@ -138,11 +138,12 @@ impl State {
 
     #[inline]
     fn leave_preparation(&self, ticket: Ticket, phase: u64) -> Result<(), u16> {
-        // Release: whoever wakes it may resume it, and needs to see it saved. Acquire: what its waker wrote before.
+        // Release at least: whoever wakes it may resume it, and needs to see it saved. More, for the sake of `under_way`: the
+        // instruction is the same. Acquire: what its waker wrote before.
         match self.0.compare_exchange(
             ticket.0 | PREPARING,
             ticket.0 | phase,
-            Ordering::Release,
+            Ordering::SeqCst,
             Ordering::Acquire,
         ) {
             Ok(_) => Ok(()),
@@ -182,6 +183,25 @@ impl State {
     pub fn reason(&self, ticket: Ticket) -> Option<u16> {
         let now = self.0.load(Ordering::Acquire);
         (now & (NUMBER | PHASE) == ticket.0 | WOKEN).then(|| reason_of(now))
+    }
+
+    /// The sleep that is under way, on its way or asleep: for those who would end it whatever it is.
+    ///
+    /// A sender leaves a mark and then looks here; whoever runs after the sleeper says [`fall_asleep`](Self::fall_asleep) and then
+    /// looks at the mark. If both are sequentially consistent, one of the two sees the other.
+    ///
+    /// ```
+    /// use raddle_core::state::State;
+    /// let state = State::new();
+    /// assert!(state.under_way().is_none());
+    /// let ticket = state.prepare();
+    /// assert_eq!(state.under_way(), Some(ticket));
+    /// assert_eq!(state.retract(ticket), Ok(()));
+    /// assert!(state.under_way().is_none());
+    /// ```
+    pub fn under_way(&self) -> Option<Ticket> {
+        let now = self.0.load(Ordering::SeqCst);
+        matches!(now & PHASE, PREPARING | ASLEEP | HELD).then(|| Ticket(now & NUMBER))
     }
 
     /// Whether the thread is off its stack at this moment: for those who print lists of threads.

@@ -119,7 +119,8 @@ pub fn checkpoint() {
     }
 }
 
-/// Runs `body` to its end: what the thread carries does not reach waits in it.
+/// Runs `body` to its end: what the thread carries does not reach waits in it, and signals
+/// ([`thread::signal`](crate::thread::signal)) are held back until afterwards.
 ///
 /// ```
 /// use raddle::{cancel::{self, Token}, thread};

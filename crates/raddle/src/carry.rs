@@ -50,6 +50,8 @@ thread_local! {
     static DEADLINE_NS: Cell<u64> = const { Cell::new(u64::MAX) };
     /// How many shields are up.
     static SHIELDS: Cell<u32> = const { Cell::new(0) };
+    /// How many of them signals pass.
+    static PASSABLE: Cell<u32> = const { Cell::new(0) };
 }
 
 impl TokenState {
@@ -200,6 +202,11 @@ fn heeds() -> bool {
     SHIELDS.get() == 0 && !std::thread::panicking()
 }
 
+/// Whether handlers of signals may run at this point. They may panic as well.
+pub(crate) fn hears() -> bool {
+    SHIELDS.get() == PASSABLE.get() && !std::thread::panicking()
+}
+
 /// Waits with the sleep left with the token that the thread carries, if it carries one.
 pub(crate) fn with_token_told(sleep: Sleep, park: impl FnOnce() -> Reason) -> Reason {
     let token = if heeds() { token() } else { None };
@@ -249,16 +256,26 @@ fn note() {
     CARRIES.set(has_token || DEADLINE_NS.get() != u64::MAX);
 }
 
-/// A shield: nothing that the thread carries reaches its waits while this lives.
-pub(crate) struct Shield(());
+/// A shield: nothing that the thread carries reaches its waits while this lives, nor do signals.
+pub(crate) struct Shield {
+    is_passable: bool,
+}
 
 pub(crate) fn raise_shield() -> Shield {
     SHIELDS.set(SHIELDS.get() + 1);
-    Shield(())
+    Shield { is_passable: false }
+}
+
+/// The same, but signals pass: for a caller who catches what their handlers panic with.
+pub(crate) fn raise_passable_shield() -> Shield {
+    PASSABLE.set(PASSABLE.get() + 1);
+    SHIELDS.set(SHIELDS.get() + 1);
+    Shield { is_passable: true }
 }
 
 impl Drop for Shield {
     fn drop(&mut self) {
         SHIELDS.set(SHIELDS.get() - 1);
+        PASSABLE.set(PASSABLE.get() - u32::from(self.is_passable));
     }
 }

@@ -16,6 +16,7 @@ use crate::machine::ThreadRef;
 use crate::sched::enter::Here;
 pub(crate) use crate::sched::enter::end_sleep as unpark;
 use crate::sched::timers;
+use crate::signals;
 use crate::sleeper::{Foreign, Kind, Reason, Sleep};
 use crate::sys::{clock, futex};
 use crate::trace::{What, Why};
@@ -97,9 +98,25 @@ impl Wait {
     #[inline]
     fn park_plain(self, deadline_ns: Option<u64>, why: Why) -> Reason {
         match self.sleep.kind() {
-            Kind::Thread => self.park_thread(deadline_ns, why),
+            Kind::Thread => self.park_heeding(deadline_ns, why),
             Kind::KernelThread => self.park_kernel_thread(deadline_ns),
         }
+    }
+
+    /// A signal that came before the sleep is heard before it.
+    #[inline]
+    fn park_heeding(self, deadline_ns: Option<u64>, why: Why) -> Reason {
+        let thread = ThreadRef::of_sleeper(self.sleep.sleeper);
+        if thread.block().attention.load(std::sync::atomic::Ordering::Relaxed) == 0 {
+            return self.park_thread(deadline_ns, why);
+        }
+        if signals::come_first(thread) {
+            return self.retract().unwrap_or(Reason::SIGNALLED);
+        }
+        // Called for nothing, or deaf. A signal that comes now may end the sleep once, and is then passed over here.
+        let reason = self.park_thread(deadline_ns, why);
+        signals::remember(thread);
+        reason
     }
 
     fn park_thread(self, deadline_ns: Option<u64>, why: Why) -> Reason {

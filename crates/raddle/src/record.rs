@@ -5,6 +5,7 @@
 
 #![allow(unsafe_code, reason = "counted references")]
 
+use crate::pending::Pending;
 use crate::sleeper::{Sleep, Sleeper};
 use raddle_core::state::Ticket;
 use std::cell::Cell;
@@ -34,6 +35,9 @@ pub(crate) struct Record {
     end: AtomicU64,
     /// Written by the one joiner before it puts its ticket into `end`.
     joiner: AtomicPtr<Sleeper>,
+
+    /// Atomic.
+    pub(crate) signals: Pending,
 }
 
 // SAFETY: what changes is atomic, but for `next_dead`, which belongs to the list that a record without references is in.
@@ -68,9 +72,9 @@ impl Record {
         }
     }
 
-    /// The thread has stopped being parked, for whatever reason. Takes a token that came meanwhile.
-    pub(crate) fn unparked(&self) {
-        self.token.swap(EMPTY, Ordering::Acquire);
+    /// The thread has stopped being parked, for whatever reason. Takes a token that came meanwhile; whether there was one.
+    pub(crate) fn unparked(&self) -> bool {
+        self.token.swap(EMPTY, Ordering::Acquire) == NOTIFIED
     }
 
     /// Puts a token in place: whom to wake, if the thread is parked.
@@ -131,6 +135,7 @@ impl Record {
         id: u64,
         name: Option<Box<str>>,
         sleeper: NonNull<Sleeper>,
+        signals: Pending,
         free: unsafe fn(NonNull<Record>),
     ) -> Record {
         Record {
@@ -143,6 +148,7 @@ impl Record {
             parker: AtomicPtr::new(sleeper.as_ptr()),
             end: AtomicU64::new(RUNNING),
             joiner: AtomicPtr::new(ptr::null_mut()),
+            signals,
         }
     }
 }
@@ -160,7 +166,7 @@ impl RecordRef {
             // SAFETY: from the Box below, and nobody else's any more.
             drop(unsafe { Box::from_raw(record.as_ptr()) });
         }
-        let record = Record::new(1, fresh_ids(1), name, sleeper, free);
+        let record = Record::new(1, fresh_ids(1), name, sleeper, Pending::new(None, 0), free);
         RecordRef(NonNull::from(Box::leak(Box::new(record))))
     }
 

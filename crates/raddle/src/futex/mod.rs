@@ -82,7 +82,7 @@ pub(crate) struct Request {
     pub(crate) tag: usize,
     pub(crate) end: End,
     pub(crate) deadline_ns: Option<u64>,
-    /// Whether a cancellation may end the wait.
+    /// Whether a cancellation or a signal may end the wait.
     pub(crate) heeds_cancel: bool,
 }
 
@@ -105,6 +105,8 @@ pub(crate) enum Ended {
     Moved(Option<Reason>),
     TimedOut,
     Cancelled,
+    /// The waiter's handlers are to be run: it has left the queue, and comes again.
+    Signalled,
 }
 
 /// Waits at an address.
@@ -133,6 +135,7 @@ pub(crate) fn wait_with(
         let ended = match reason {
             Reason::TIMED_OUT => Ended::TimedOut,
             Reason::CANCELLED => Ended::Cancelled,
+            Reason::SIGNALLED if carry::hears() => Ended::Signalled,
             Reason::SIGNALLED => {
                 wait = Wait::begin();
                 if stays(&node, wait.sleep()) {

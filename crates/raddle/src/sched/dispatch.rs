@@ -28,6 +28,7 @@ use crate::trace::{self, Why};
 use raddle_context::{After, Body, Context, Departure};
 use raddle_core::run_queue::{Array, End};
 use raddle_core::slice::{Charge, Verdict};
+use raddle_core::state::Woke;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::Ordering;
 
@@ -436,6 +437,8 @@ unsafe extern "C" fn part(worker: *mut u8) {
                 let core = wake::core_of(&worker.core).expect("a worker that switches has a core");
                 trace::woken_on_its_way(core, thread);
                 wake::ready_first(core, thread);
+            } else if thread.block().attention.load(Ordering::SeqCst) != 0 {
+                signal(worker, Sleep { sleeper: thread.sleeper(), ticket });
             }
         }
         Parting::Evicted(thread) => {
@@ -443,6 +446,18 @@ unsafe extern "C" fn part(worker: *mut u8) {
             wake::ensure_watched(worker.runtime, 0);
         }
         Parting::Ended(thread) => part_for_ever(worker, thread),
+    }
+}
+
+/// A thread that has fallen asleep is to look at its signals. Whoever sent them may not have seen that it was about to sleep; and
+/// the thread may be awake by now, or another one: the ticket tells.
+#[cold]
+fn signal(worker: &Worker, sleep: Sleep) {
+    let core = wake::core_of(&worker.core).expect("a worker that switches has a core");
+    if sleep.state().wake(sleep.ticket, Reason::SIGNALLED.0) == Woke::Asleep {
+        let thread = ThreadRef::of_sleeper(sleep.sleeper);
+        trace::woken_on_its_way(core, thread);
+        wake::ready_first(core, thread);
     }
 }
 

@@ -23,6 +23,7 @@ use super::raw::RawMutex;
 use crate::cancel;
 use crate::futex::{self, Ended, MovedOne, Request};
 use crate::host;
+use crate::signals;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -221,8 +222,12 @@ impl Condvar {
             }
         };
         let ended = futex::wait_with(request, is_needed, release, left);
-        if ended == Ended::Cancelled {
-            cancel::unwind();
+        match ended {
+            Ended::Cancelled => cancel::unwind(),
+            // Without the lock, which a handler may want. A notification that comes meanwhile may find nobody here, so the wait is
+            // over.
+            Ended::Signalled => signals::deliver(),
+            _ => {}
         }
         raw.lock_after(ended);
         (MutexGuard::resume(mutex), ended == Ended::TimedOut)

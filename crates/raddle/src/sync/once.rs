@@ -10,6 +10,7 @@
 
 use crate::cancel;
 use crate::futex::{self, Ended, Request};
+use crate::signals;
 use std::fmt;
 use std::ptr;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -173,8 +174,10 @@ impl Once {
         {
             return;
         }
-        if futex::wait(&self.state, waits, Request::at(self.address())) == Ended::Cancelled {
-            cancel::unwind();
+        match futex::wait(&self.state, waits, Request::at(self.address())) {
+            Ended::Cancelled => cancel::unwind(),
+            Ended::Signalled => signals::deliver(),
+            _ => {}
         }
     }
 

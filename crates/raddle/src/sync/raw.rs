@@ -12,6 +12,7 @@ use crate::cancel;
 use crate::futex::{self, End, Ended, Request};
 use crate::host;
 use crate::sched::enter::Here;
+use crate::signals;
 use crate::sleeper::Reason;
 use raddle_core::lock_word::{LockWord, Release, Role};
 
@@ -80,6 +81,7 @@ impl RawMutex {
                 Ended::Woken(reason) if reason.chosen() == Some(HANDED_OVER) => return true,
                 Ended::Woken(_) => role = Role::Woken,
                 Ended::Cancelled => return false,
+                Ended::Signalled => signals::deliver(),
                 Ended::LookAgain | Ended::Moved(_) | Ended::TimedOut => {}
             }
         }

@@ -22,6 +22,7 @@ use super::spinning;
 use crate::cancel;
 use crate::futex::{self, Ended, Request};
 use crate::sched::enter::Here;
+use crate::signals;
 use std::cell::UnsafeCell;
 use std::fmt;
 use std::marker::PhantomData;
@@ -148,8 +149,10 @@ impl RawRwLock {
                 state = waits;
             }
             let request = Request::at(self.state_address());
-            if futex::wait(&self.state, state, request) == Ended::Cancelled {
-                cancel::unwind();
+            match futex::wait(&self.state, state, request) {
+                Ended::Cancelled => cancel::unwind(),
+                Ended::Signalled => signals::deliver(),
+                _ => {}
             }
         }
     }
@@ -183,9 +186,18 @@ impl RawRwLock {
                 continue;
             }
             let request = Request::at(self.writers_address());
-            if futex::wait(&self.writers, turn, request) == Ended::Cancelled {
-                self.writer_gave_up();
-                cancel::unwind();
+            match futex::wait(&self.writers, turn, request) {
+                Ended::Cancelled => {
+                    self.writer_gave_up();
+                    cancel::unwind();
+                }
+                Ended::Signalled => {
+                    // A handler may take long, or panic: others shall not wait for a writer that is not there.
+                    self.writer_gave_up();
+                    others = 0;
+                    signals::deliver();
+                }
+                _ => {}
             }
         }
     }

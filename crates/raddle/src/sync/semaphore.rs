@@ -14,6 +14,7 @@
 use crate::cancel;
 use crate::futex::{self, Ended, Request};
 use crate::host;
+use crate::signals;
 use std::cell::Cell;
 use std::fmt;
 use std::ptr;
@@ -176,6 +177,10 @@ impl Semaphore {
                 Ended::Cancelled => {
                     self.grant();
                     cancel::unwind();
+                }
+                Ended::Signalled => {
+                    self.grant();
+                    signals::deliver();
                 }
             }
         }

@@ -8,6 +8,7 @@ use crate::machine::ThreadRef;
 use crate::park::{self, Wait};
 use crate::record::{Record, RecordRef};
 use crate::sched::enter::Here;
+use crate::signals;
 use crate::sleeper::{Foreign, Reason};
 use crate::sys::task;
 use crate::trace::What;
@@ -156,18 +157,25 @@ pub fn park_timeout(timeout: Duration) {
 #[track_caller]
 fn park_until(deadline_ns: Option<u64>) {
     let record = own_record();
-    if record.take_token() {
-        return;
-    }
-    let wait = Wait::begin();
-    if !record.parks(&wait.sleep()) {
-        wait.retract();
-        return;
-    }
-    let reason = wait.park_for(What::Token, deadline_ns);
-    record.unparked();
-    if reason == Reason::CANCELLED {
-        cancel::unwind();
+    loop {
+        if record.take_token() {
+            return;
+        }
+        let wait = Wait::begin();
+        if !record.parks(&wait.sleep()) {
+            wait.retract();
+            return;
+        }
+        let reason = wait.park_for(What::Token, deadline_ns);
+        let has_token = record.unparked();
+        match reason {
+            Reason::CANCELLED => cancel::unwind(),
+            Reason::SIGNALLED => signals::deliver(),
+            _ => return,
+        }
+        if has_token {
+            return;
+        }
     }
 }
 
@@ -190,6 +198,7 @@ pub(crate) fn sleep_until_ns(deadline_ns: Option<u64>) {
         match Wait::begin().park_for(What::Time, deadline_ns) {
             Reason::TIMED_OUT => return,
             Reason::CANCELLED if !std::thread::panicking() => cancel::unwind(),
+            Reason::SIGNALLED => signals::deliver(),
             _ => {}
         }
     }
@@ -207,6 +216,7 @@ pub fn yield_now() {
         Some(here) => here.give_way(),
         None => task::yield_processor(),
     }
+    signals::check();
 }
 
 /// How many threads can run at once: the number of cores, or, before the runtime has started, what it would have.
@@ -231,8 +241,10 @@ pub(super) fn wait_for_end(record: &RecordRef) {
     while !record.has_ended() {
         let wait = Wait::begin();
         if record.joined_by(&wait.sleep()) {
-            if wait.park_for(What::Join, None) == Reason::CANCELLED {
-                cancel::unwind();
+            match wait.park_for(What::Join, None) {
+                Reason::CANCELLED => cancel::unwind(),
+                Reason::SIGNALLED => signals::deliver(),
+                _ => {}
             }
         } else {
             wait.retract();

@@ -6,6 +6,7 @@ mod join;
 mod memory;
 mod priority;
 mod scope;
+pub mod signal;
 pub(crate) mod spawn;
 
 pub use builder::Builder;

@@ -4,7 +4,7 @@
 
 use super::spawn::{ScopeData, Spawned, runtime, spawn_unchecked};
 use super::{Builder, Result, Thread, current, park};
-use crate::cancel;
+use crate::carry;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
@@ -81,13 +81,8 @@ where
         env: PhantomData,
     };
     let result = catch_unwind(AssertUnwindSafe(|| body(&scope)));
-    // Cancelled or not: what the threads borrow must not go before them.
-    cancel::shield(|| {
-        while scope.data.running.load(Ordering::Acquire) != 0 {
-            park();
-        }
-    });
-    match result {
+    let interrupted = scope.wait_for_all();
+    match result.and_then(|value| interrupted.map(|()| value)) {
         Err(payload) => resume_unwind(payload),
         Ok(_) if scope.data.a_thread_panicked.load(Ordering::Relaxed) => {
             panic!("a scoped thread panicked")
@@ -97,6 +92,16 @@ where
 }
 
 impl<'scope> Scope<'scope, '_> {
+    /// Cancelled or not: what the threads borrow must not go before them. An error is what a signal's handler panicked with.
+    fn wait_for_all(&self) -> Result<()> {
+        let mut result = Ok(());
+        let _shield = carry::raise_passable_shield();
+        while self.data.running.load(Ordering::Acquire) != 0 {
+            result = result.and(catch_unwind(park));
+        }
+        result
+    }
+
     /// Starts a thread of the scope.
     ///
     /// # Panics

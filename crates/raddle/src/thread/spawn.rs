@@ -5,10 +5,12 @@
 use super::{Thread, memory};
 use crate::carry;
 use crate::machine::{Block, Runtime, ThreadRef};
+use crate::pending::Pending;
 use crate::record::{Graveyard, Record, RecordRef, fresh_ids};
 use crate::sched::enter::{self, Here};
 use crate::sched::{dispatch, start, wake};
 use crate::settings;
+use crate::signals::{self, Inherited};
 use crate::slab::{self, Piece};
 use crate::trace;
 use raddle_context::{Body, BodyRef, Departure, Hooks, Outcome};
@@ -263,9 +265,11 @@ where
         scope.running.fetch_add(1, Ordering::Relaxed);
     }
     let sleeper = ThreadRef::of_body(*body).sleeper();
+    let inherited = Inherited::get();
+    let pending = Pending::new(Some(sleeper), inherited.mask);
     // Two references: the thread's and the handle's.
     let shared = Shared {
-        record: Record::new(2, id, name, sleeper, Shared::<T>::free),
+        record: Record::new(2, id, name, sleeper, pending, Shared::<T>::free),
         progress: AtomicU8::new(RUNNING),
         result: UnsafeCell::new(None),
         waker: Mutex::new(None),
@@ -280,7 +284,15 @@ where
         if token.is_some() {
             carry::replace_token(token);
         }
-        let result = catch_unwind(AssertUnwindSafe(main));
+        inherited.take_up();
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            signals::check();
+            main()
+        }));
+        let result = match signals::close() {
+            Ok(()) => result,
+            Err(panic) => result.and(Err(panic)),
+        };
         // SAFETY: the thread has a reference until it is parted with.
         unsafe { shared.as_ref() }.settle(result);
     };

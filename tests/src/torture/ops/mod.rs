@@ -10,6 +10,7 @@
 //! | `blocking` | calls that block the kernel thread |
 //! | `children` | forked and executed children |
 //! | `primitives` | raddle's own locks and channels |
+//! | `signals` | signals between threads |
 
 mod blocking;
 mod children;
@@ -18,6 +19,7 @@ mod locks;
 mod memory;
 mod parking;
 mod primitives;
+mod signals;
 mod threads;
 
 use super::world::Actor;
@@ -86,6 +88,7 @@ const ROWS: &[Row] = &[
     Row("channel", 8, On::Anywhere, primitives::channel),
     Row("select", 8, On::Anywhere, primitives::select),
     Row("cancel", 8, On::Anywhere, primitives::cancel),
+    Row("signal", 8, On::Anywhere, signals::signal),
 ];
 
 /// What all operations are called, in the order of their indices.

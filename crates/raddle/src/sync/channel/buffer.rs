@@ -19,10 +19,12 @@
 use super::claim::{Attempt, Claim, Enlisting, commits};
 use super::wait::{Ended, Inside, Node, Patience, Waiters};
 use crate::cancel;
+use crate::signals;
 use crate::spin::Spin;
 use std::cell::UnsafeCell;
 use std::marker::PhantomData;
 use std::mem::{ManuallyDrop, MaybeUninit};
+use std::panic::resume_unwind;
 
 /// What messages wait in.
 ///
@@ -295,6 +297,13 @@ impl<T, S: Store<T>> Buffer<T, S> {
                                 drop(ManuallyDrop::into_inner(message.into_inner()));
                                 cancel::unwind()
                             }
+                            Ended::Signalled => {
+                                if let Err(panic) = signals::try_deliver() {
+                                    drop(ManuallyDrop::into_inner(message.into_inner()));
+                                    resume_unwind(panic)
+                                }
+                                continue;
+                            }
                             _ => continue,
                         }
                     }
@@ -339,6 +348,7 @@ impl<T, S: Store<T>> Buffer<T, S> {
                     match ended {
                         Ended::TimedOut => return Err(Dearth::TimedOut),
                         Ended::Cancelled if !std::thread::panicking() => cancel::unwind(),
+                        Ended::Signalled => signals::deliver(),
                         _ => {}
                     }
                 }

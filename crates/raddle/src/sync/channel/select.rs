@@ -13,6 +13,7 @@ use super::sender::Sender;
 use super::wait::{Ended, MOST_ARMS, Node};
 use crate::cancel;
 use crate::machine::ThreadRef;
+use crate::signals;
 use crate::time::{Duration, Instant};
 use raddle_core::random::Random;
 use std::cell::RefCell;
@@ -216,6 +217,9 @@ fn wait_for_any(arms: &[Arm<'_>], deadline_ns: Option<u64>) -> Option<(usize, Cl
     }
     if ended == Ended::Cancelled && chosen.is_none() && !std::thread::panicking() {
         cancel::unwind();
+    }
+    if ended == Ended::Signalled && chosen.is_none() {
+        signals::deliver();
     }
     chosen
 }

@@ -189,6 +189,8 @@ pub(super) enum Ended {
     Gone(u16),
     TimedOut,
     Cancelled,
+    /// Handlers are to be run, when the node is out of the queue.
+    Signalled,
     /// For nothing that matters here.
     Other,
 }
@@ -209,6 +211,7 @@ impl Ended {
             Some(choice) => Ended::Gone(choice / 2),
             None if reason == Reason::TIMED_OUT => Ended::TimedOut,
             None if reason == Reason::CANCELLED => Ended::Cancelled,
+            None if reason == Reason::SIGNALLED => Ended::Signalled,
             None => Ended::Other,
         }
     }

@@ -27,10 +27,12 @@ use super::wait::{Debt, Ended, Inside, Node, Patience, Waiters};
 use crate::cancel;
 use crate::carry;
 use crate::park::Wait;
+use crate::signals;
 use crate::spin::Spin;
 use std::cell::UnsafeCell;
 use std::collections::VecDeque;
 use std::mem::{ManuallyDrop, MaybeUninit, swap};
+use std::panic::resume_unwind;
 
 /// A channel without capacity.
 pub(super) struct Zero<T> {
@@ -208,6 +210,13 @@ impl<T> Zero<T> {
                                     drop(ManuallyDrop::into_inner(message.into_inner()));
                                     cancel::unwind()
                                 }
+                                Ended::Signalled => {
+                                    if let Err(panic) = signals::try_deliver() {
+                                        drop(ManuallyDrop::into_inner(message.into_inner()));
+                                        resume_unwind(panic)
+                                    }
+                                    continue;
+                                }
                                 _ => continue,
                             }
                         }
@@ -261,6 +270,7 @@ impl<T> Zero<T> {
                 match ended {
                     Ended::TimedOut => return Err(Dearth::TimedOut),
                     Ended::Cancelled if !std::thread::panicking() => cancel::unwind(),
+                    Ended::Signalled => signals::deliver(),
                     _ => {}
                 }
             } else if self.wait_for_debt(&node, Wait::begin()) {
