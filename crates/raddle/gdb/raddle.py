@@ -27,7 +27,7 @@ WORDS = [
     "block_bytes", "block_state", "block_worker", "block_record", "block_is_live", "block_waits_for", "block_place",
     "worker_core", "worker_kernel_id", "worker_flags", "flag_lost",
     "core_current", "core_index",
-    "record_id", "record_name",
+    "record_id", "record_name", "label_join",
 ]
 # Of a state word.
 PHASE, ASLEEP, HELD = 0xFF, 2, 4
@@ -91,8 +91,9 @@ class Thread:
         if phase in (ASLEEP, HELD):
             label = word(block + table.block_waits_for)
             self.doing = table.labels[min(label >> 56, len(table.labels) - 1)]
-            if label & ((1 << 56) - 1):
-                self.doing += " at %#x" % (label & ((1 << 56) - 1))
+            place = label & ((1 << 56) - 1)
+            if place:
+                self.doing += (" (id %d)" if label >> 56 == table.label_join else " at %#x") % place
         elif word(block + table.block_place, 1):
             self.doing = "ready"
         elif worker:

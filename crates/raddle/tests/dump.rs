@@ -22,6 +22,7 @@ fn program() {
         Ok("storm") => storm(),
         Ok("stuck") => stuck(),
         Ok("handled") => handled(),
+        Ok("waits") => waits(),
         Ok("nothing") => {
             thread::spawn(say_ready).join().unwrap();
             let _ = std::io::stdin().read(&mut [0]);
@@ -152,6 +153,66 @@ fn stuck() {
     }
     say_ready();
     let _ = std::io::stdin().read(&mut [0]);
+    std::process::exit(0);
+}
+
+/// One or two threads that wait for each thing that can be waited for, with names that say which.
+fn waits() {
+    use raddle::sync::{
+        Barrier, Condvar, LazyLock, Mutex, Once, OnceLock, RwLock, Semaphore, channel, mpsc,
+    };
+    static MUTEX: Mutex<()> = Mutex::new(());
+    static LOCK: RwLock<()> = RwLock::new(());
+    static READ: RwLock<()> = RwLock::new(());
+    static NEVER: Condvar = Condvar::new();
+    static SOMETIMES: Condvar = Condvar::new();
+    static OTHER: Mutex<()> = Mutex::new(());
+    static MOVED: Mutex<()> = Mutex::new(());
+    static SEMAPHORE: Semaphore = Semaphore::new(0);
+    static BARRIER: Barrier = Barrier::new(2);
+    static ONCE: Once = Once::new();
+    static ONCE_LOCK: OnceLock<()> = OnceLock::new();
+    static LAZY: LazyLock<()> = LazyLock::new(thread::park);
+    let held = (MUTEX.lock().unwrap(), LOCK.write().unwrap(), READ.read().unwrap());
+    let start = |name: &str, main: fn()| drop(named(name, main));
+    start("mutex", || drop(MUTEX.lock()));
+    start("read", || drop(LOCK.read()));
+    start("write", || drop(READ.write()));
+    start("condvar", || drop(NEVER.wait(OTHER.lock().unwrap())));
+    start("moved", || drop(SOMETIMES.wait(MOVED.lock().unwrap())));
+    start("semaphore", || SEMAPHORE.acquire().forget());
+    start("barrier", || drop(BARRIER.wait()));
+    start("once-first", || ONCE.call_once(thread::park));
+    start("lazy-first", || *LAZY);
+    start("once-lock", || *ONCE_LOCK.wait());
+    start("future", || raddle::future::block_on(std::future::pending()));
+    start("scope", || thread::scope(|scope| drop(scope.spawn(thread::park))));
+    start("timed", || drop(SEMAPHORE.acquire_timeout(Duration::from_secs(1000))));
+    let ended = named("ended", thread::park);
+    drop(named("join", || ended.join().unwrap()));
+    let (send, receive) = channel::bounded::<u8>(1);
+    let (send_zero, receive_zero) = channel::bounded::<u8>(0);
+    let (full, kept) = channel::bounded::<u8>(1);
+    let (never, nothing) = mpsc::channel::<u8>();
+    let (select_send, selects) = channel::bounded::<u8>(1);
+    full.send(1).unwrap();
+    drop(named("receive", move || _ = receive.recv()));
+    drop(named("receive-0", move || _ = receive_zero.recv()));
+    drop(named("send", move || _ = full.send(2)));
+    drop(named("mpsc", move || _ = nothing.recv()));
+    drop(named("select", move || {
+        raddle::select! { recv(selects) -> _ => (), }
+    }));
+    // Behind those that were first.
+    std::thread::sleep(Duration::from_millis(100));
+    start("once", || ONCE.call_once(|| ()));
+    start("lazy", || *LAZY);
+    let moved = MOVED.lock().unwrap();
+    SOMETIMES.notify_all();
+    std::thread::sleep(Duration::from_millis(200));
+    say_ready();
+    let _ = std::io::stdin().read(&mut [0]);
+    drop((held, moved, send, send_zero, kept, never, select_send));
     std::process::exit(0);
 }
 
@@ -303,10 +364,45 @@ fn every_thread_is_listed_with_what_it_does_and_where_and_goes_on() {
         }
         says(of(&list, "reads"), &["blocked in the kernel (read),", "#0 ", "read"]);
         says(of(&list, "sleeps"), &["sleeping until +9", "dump_test_sleep"]);
-        says(of(&list, "locks"), &["waiting", ", for ", "dump_test_lock"]);
+        says(of(&list, "locks"), &["waiting on a futex at 0x", ", for ", "dump_test_lock"]);
     }
     let (said, status) = program.end();
     assert!(said.contains("went on") && status.success(), "{said}, {status}");
+}
+
+#[test]
+fn every_wait_says_what_for() {
+    let program = Program::start("waits", &[]);
+    let list = program.ask();
+    for (name, said) in [
+        ("mutex", "waiting for a mutex at 0x"),
+        ("read", "waiting for a reader-writer lock, to read at 0x"),
+        ("write", "waiting for a reader-writer lock, to write at 0x"),
+        ("condvar", "waiting on a condition variable at 0x"),
+        ("moved", "waiting for a mutex at 0x"),
+        ("semaphore", "waiting for a semaphore at 0x"),
+        ("timed", "waiting for a semaphore at 0x"),
+        ("barrier", "waiting at a barrier at 0x"),
+        ("once", "waiting for a first use to end at 0x"),
+        ("lazy", "waiting for a first use to end at 0x"),
+        ("once-lock", "waiting for a first use to end at 0x"),
+        ("future", "waiting for a future, for "),
+        ("scope", "waiting for the end of a scope's threads, for "),
+        ("join", "waiting for a thread's end (id "),
+        ("receive", "receiving from a channel at 0x"),
+        ("receive-0", "receiving from a channel at 0x"),
+        ("mpsc", "receiving from a channel at 0x"),
+        ("send", "sending to a channel at 0x"),
+        ("select", "selecting among channels, for "),
+        ("ended", "parked, for "),
+    ] {
+        let paragraph = of(&list, name);
+        assert!(paragraph.contains(&format!("\n  {said}")), "{said}: {paragraph}");
+    }
+    let joined = of(&list, "ended").split("(id ").nth(1).unwrap().split(')').next().unwrap();
+    says(of(&list, "join"), &["waiting for a thread's end (id ", joined, ")"]);
+    says(of(&list, "timed"), &[" until +"]);
+    assert!(program.end().1.success());
 }
 
 #[test]

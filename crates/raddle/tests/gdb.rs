@@ -252,10 +252,14 @@ fn check_backtraces(backtraces: &[(&str, String)]) -> Result<(), Failed> {
     Ok(())
 }
 
-/// The names of the threads that park or compute and their backtraces, which `look` gets.
-fn backtraces(
-    look: impl Fn(&[&str]) -> Result<String, Failed>,
-) -> Result<(String, Vec<(&'static str, String)>), Failed> {
+/// The list, and the threads that park or compute with their backtraces.
+struct Looked {
+    list: String,
+    backtraces: Vec<(&'static str, String)>,
+}
+
+/// What `look` gets.
+fn backtraces(look: impl Fn(&[&str]) -> Result<String, Failed>) -> Result<Looked, Failed> {
     const NAMES: [&str; 9] = [
         "parks-0",
         "parks-1",
@@ -278,15 +282,15 @@ fn backtraces(
     let parts: Vec<&str> = text.split("---\n").collect();
     expect(parts.len() == 10 && listed(parts[0]).len() == 10, "ten parts", &text)?;
     let backtraces = NAMES.iter().zip(&parts[1..]).map(|(name, part)| (*name, (*part).to_owned()));
-    Ok((parts[0].to_owned(), backtraces.collect()))
+    Ok(Looked { list: parts[0].to_owned(), backtraces: backtraces.collect() })
 }
 
 fn backtraces_of_all_kinds() -> Result<(), Failed> {
-    let (list, all) = backtraces(at_stop)?;
-    check_list(&list)?;
-    check_backtraces(&all)?;
+    let looked = backtraces(at_stop)?;
+    check_list(&looked.list)?;
+    check_backtraces(&looked.backtraces)?;
     // At least one of those that compute was preempted: its stack has the kernel's frame.
-    let all: String = all.into_iter().map(|(_, text)| text).collect();
+    let all: String = looked.backtraces.into_iter().map(|(_, text)| text).collect();
     expect(all.contains("<signal handler called>"), "no preempted thread", &all)
 }
 
@@ -354,7 +358,7 @@ fn a_core_file() -> Result<(), Failed> {
         backtraces(|commands| say(commands, Some(&core)))
     });
     std::fs::remove_dir_all(&place)?;
-    let (list, all) = result?;
-    check_list(&list)?;
-    check_backtraces(&all)
+    let looked = result?;
+    check_list(&looked.list)?;
+    check_backtraces(&looked.backtraces)
 }

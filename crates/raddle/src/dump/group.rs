@@ -97,7 +97,7 @@ impl Groups {
     pub(super) fn sorted(self) -> Vec<Group> {
         let mut all: Vec<Group> = self.0.into_values().collect();
         let place = |group: &Group| match group.kind {
-            Kind::Sleeps(_) => Kind::Sleeps(Label::SOMETHING),
+            Kind::Sleeps(_) => Kind::Sleeps(Label::PARK),
             Kind::Blocked(_) => Kind::Blocked(None),
             kind => kind,
         };

@@ -14,6 +14,7 @@ use super::group::{Group, Groups, Kind, Span};
 use super::look::{Doing, Looker};
 use super::output;
 use super::symbols::Symbols;
+use crate::label::Label;
 use crate::machine::{Blocks, Runtime, ThreadRef};
 use crate::sys::clock;
 use std::collections::HashMap;
@@ -167,6 +168,8 @@ fn doing(text: &mut String, group: &Group, places: &Places, now: u64) -> fmt::Re
             write!(text, "{}", what.said())?;
             match group.address {
                 Some(0) => {}
+                Some(id) if what == Label::JOIN => write!(text, " (id {id})")?,
+                None if what == Label::JOIN => write!(text, " (different ones)")?,
                 Some(address) => write!(text, " at {address:#x}")?,
                 None => write!(text, " at different addresses")?,
             }

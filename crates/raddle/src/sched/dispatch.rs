@@ -24,10 +24,11 @@ use crate::record::RecordRef;
 use crate::sched::{timers, wake};
 use crate::sleeper::{Reason, Sleep};
 use crate::sys::clock;
-use crate::trace::{self, Why};
+use crate::trace;
 use raddle_context::{After, Body, Context, Departure};
 use raddle_core::run_queue::{Array, End};
 use raddle_core::slice::{Charge, Verdict};
+use std::panic::Location;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::Ordering;
 
@@ -55,7 +56,7 @@ fn glance(core: &Core) -> u64 {
 }
 
 /// Puts the calling thread, whose sleep is prepared, to sleep. Returns when the sleep is over; at once if it is over already.
-pub(crate) fn sleep(place: Place, sleep: Sleep, why: Why) {
+pub(crate) fn sleep(place: Place, sleep: Sleep, at: &'static Location<'static>) {
     let now = glance(place.core());
     let block = place.thread.block();
     let _ = charge(place.thread, now);
@@ -65,7 +66,7 @@ pub(crate) fn sleep(place: Place, sleep: Sleep, why: Why) {
     if let (Some(_), None) = (sleep.reason(), next) {
         return;
     }
-    trace::sleeps(place.core(), place.thread, why);
+    trace::sleeps(place.core(), place.thread, at);
     // SAFETY: the thread is saved by the switch; `part` says that it sleeps.
     unsafe { leave(&place, next, Parting::Sleeps(sleep.ticket, place.thread), now) };
 }

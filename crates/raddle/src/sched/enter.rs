@@ -17,11 +17,12 @@ use crate::record::RecordRef;
 use crate::sched::{dispatch, handover, wake};
 use crate::sleeper::{Reason, Sleep};
 use crate::sys::{clock, task};
-use crate::trace::{self, Why};
+use crate::trace;
 use raddle_context::SignalFrame;
 use raddle_context::trace::Trace;
 use std::ffi::{c_int, c_void};
 use std::marker::PhantomData;
+use std::panic::Location;
 use std::sync::atomic::{Ordering, compiler_fence};
 
 /// The calling thread is inside the runtime as long as this lives: it stays on its worker, and the worker on its core.
@@ -65,9 +66,9 @@ impl Here {
     ///
     /// The caller must not be inside twice: what the outer one has locked would stay locked.
     #[inline]
-    pub(crate) fn sleep(&self, sleep: Sleep, why: Why) {
+    pub(crate) fn sleep(&self, sleep: Sleep, at: &'static Location<'static>) {
         debug_assert_eq!(self.thread.block().count.load(Ordering::Relaxed), 1);
-        dispatch::sleep(self.place(), sleep, why);
+        dispatch::sleep(self.place(), sleep, at);
     }
 
     /// Goes out without the core, if others want it: what follows may block in the kernel.

@@ -8,6 +8,7 @@ mod scope;
 pub(crate) mod spawn;
 
 pub use builder::Builder;
+pub(crate) use current::park_for;
 pub use current::{
     Thread, ThreadId, available_parallelism, current, park, park_timeout, sleep, sleep_until,
     yield_now,

@@ -2,9 +2,11 @@
 
 #![allow(unsafe_code, reason = "threads that borrow")]
 
+use super::current::park_for;
 use super::spawn::{ScopeData, Spawned, runtime, spawn_unchecked};
-use super::{Builder, Result, Thread, current, park};
+use super::{Builder, Result, Thread, current};
 use crate::cancel;
+use crate::label::Label;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
@@ -84,7 +86,7 @@ where
     // Cancelled or not: what the threads borrow must not go before them.
     cancel::shield(|| {
         while scope.data.running.load(Ordering::Acquire) != 0 {
-            park();
+            park_for(Label::SCOPE.at(0), None);
         }
     });
     match result {

@@ -2,9 +2,9 @@
 
 use super::Instant;
 use crate::cancel;
+use crate::label::Label;
 use crate::park::Wait;
 use crate::sleeper::Reason;
-use crate::trace::What;
 use std::time::Duration;
 
 /// Waits for at least `duration`. Never shows a signal, unlike a raw `nanosleep`.
@@ -37,7 +37,7 @@ pub fn sleep_until(deadline: Instant) {
 #[track_caller]
 fn sleep_to(deadline: Option<Instant>) {
     loop {
-        match Wait::begin().park_for(What::Time, deadline.map(Instant::as_ns)) {
+        match Wait::begin(Label::TIME.at(0)).park(deadline.map(Instant::as_ns)) {
             Reason::TIMED_OUT => return,
             Reason::CANCELLED if !std::thread::panicking() => cancel::unwind(),
             _ => {}
