@@ -33,7 +33,7 @@ WORDS = [
 PHASE, ASLEEP, HELD = 0xFF, 2, 4
 # Functions of these tell only how a thread waits or was preempted.
 INNER = re.compile(
-    r"^(<?&?raddle_context::|<?&?raddle_core::|<?&?raddle::(sched|park|carry|futex|interpose)::"
+    r"^(<?&?raddle_context::|<?&?raddle_core::|<?&?raddle::(sched|park|carry|futex|interpose|sync::raw|sync::channel::(buffer|zero|shared))::"
     r"|core::|switch_body$|__restore_rt$)"
 )
 

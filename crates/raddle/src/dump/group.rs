@@ -7,7 +7,7 @@ use raddle_context::trace::Trace;
 use std::collections::HashMap;
 
 /// Threads of a group that are named.
-const NAMED: usize = 10;
+const NAMED: usize = 5;
 
 /// What threads of one group have in common, beside their frames. In the order in which groups are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
