@@ -1,8 +1,10 @@
 """gdb commands for raddle's threads, live and in core files.
 
-    info raddle threads              every thread: id, name, what it does, its first frame outside the runtime
-    raddle thread ID bt [ARGUMENTS]  its backtrace, with gdb's own options
-    raddle thread ID apply COMMAND   any command on its innermost frame
+    info raddle threads [TEXT]            every thread, or those with TEXT in their name or state: id, name, what it does, its first
+                                          frame outside the runtime
+    raddle thread ID bt [ARGUMENTS]       its backtrace, with gdb's own options
+    raddle thread ID apply COMMAND        any command on its innermost frame
+    raddle thread apply all COMMAND       the same for every thread, or for some: raddle thread apply 3 7 bt 5
 
 A program with debug information carries this script; gdb loads it if it trusts the file:
 
@@ -15,6 +17,7 @@ called by the thread's saved one, so that everything works on core files as well
 raddle/src/debugger.rs, raddle-context/src/arena/notes.rs, raddle-context/src/arch/x86_64.rs.
 """
 
+import itertools
 import re
 import gdb
 import gdb.unwinder
@@ -83,7 +86,7 @@ class Thread:
         self.sp = word(header + table.header_sp)
         record = word(block + table.block_record)
         self.id = word(record + table.record_id)
-        self.name = text(record + table.record_name)
+        self.name_or_not = text(record + table.record_name) or ""
         # The kernel thread on which it runs, if it does.
         self.kernel_id = None
         phase = word(block + table.block_state) & PHASE
@@ -253,17 +256,23 @@ class Info(gdb.Command):
 
 
 class InfoThreads(gdb.Command):
-    """Lists raddle's threads: id, name, what each does, its first frame outside the runtime."""
+    """info raddle threads [TEXT]: lists raddle's threads, or those with TEXT in their name or state: id, name, what each does, its first
+frame outside the runtime."""
 
     def __init__(self):
         super().__init__("info raddle threads", gdb.COMMAND_STATUS)
 
-    def invoke(self, _, from_tty):
-        found = threads()
-        print("%-6s %-20s %-30s %s" % ("Id", "Name", "State", "Frame"))
+    def invoke(self, argument, from_tty):
+        all_threads = threads()
+        found = [one for one in all_threads if argument in one.name_or_not or argument in one.doing]
+        name = max([20] + [min(len(one.name_or_not), 32) for one in found])
+        state = max([20] + [len(one.doing) for one in found])
+        line = "%%-6s %%-%ds %%-%ds %%s" % (name, state)
+        print(line % ("Id", "Name", "State", "Frame"))
         for thread in found:
-            print("%-6d %-20s %-30s %s" % (thread.id, thread.name or "", thread.doing, top(thread)))
-        print("%d raddle threads." % len(found))
+            print(line % (thread.id, thread.name_or_not, thread.doing, top(thread)))
+        of_all = " of %d" % len(all_threads) if argument else ""
+        print("%d%s raddle threads." % (len(found), of_all))
 
 
 class Raddle(gdb.Command):
@@ -275,27 +284,53 @@ class Raddle(gdb.Command):
 
 class RaddleThread(gdb.Command):
     """raddle thread ID bt [ARGUMENTS]: the backtrace of a raddle thread, with the options of gdb's backtrace.
-raddle thread ID apply COMMAND: executes a command on its innermost frame."""
+raddle thread ID apply COMMAND: executes a command on its innermost frame.
+raddle thread apply all COMMAND: executes a command, such as bt, on every raddle thread; or on some: raddle thread apply 3 7 bt 5"""
 
-    USAGE = "Usage: raddle thread ID bt [ARGUMENTS], or raddle thread ID apply COMMAND"
+    USAGE = "Usage: raddle thread ID bt [ARGUMENTS], raddle thread ID apply COMMAND, or raddle thread apply all COMMAND"
 
     def __init__(self):
         super().__init__("raddle thread", gdb.COMMAND_STACK)
 
     def invoke(self, argument, from_tty):
         words = argument.split(None, 2)
+        if words[:1] == ["apply"]:
+            return self.apply(argument.split()[1:], from_tty)
         if len(words) < 2 or not words[0].isdigit():
             raise gdb.GdbError(self.USAGE)
         thread, verb, rest = thread_of(int(words[0])), words[1], words[2] if len(words) > 2 else ""
         if verb in ("bt", "backtrace"):
-            with Shown(thread) as shown:
-                print(backtrace(rest, shown.first), end="")
+            execute(thread, verb + " " + rest, from_tty)
         elif verb == "apply" and rest:
-            with Shown(thread) as shown:
-                shown.innermost().select()
-                gdb.execute(rest, from_tty)
+            execute(thread, rest, from_tty)
         else:
             raise gdb.GdbError(self.USAGE)
+
+    def apply(self, words, from_tty):
+        ids = list(itertools.takewhile(str.isdigit, words))
+        command = " ".join(words[max(len(ids), 1):])
+        if not command or not ids and words[0] != "all":
+            raise gdb.GdbError(self.USAGE)
+        for thread in [thread_of(int(one)) for one in ids] or threads():
+            print('\nRaddle thread %d "%s" (%s):' % (thread.id, thread.name_or_not, thread.doing))
+            try:
+                execute(thread, command, from_tty)
+            except gdb.GdbError as error:
+                print(error)
+
+
+def execute(thread, command, from_tty):
+    """A command on the innermost frame of a thread."""
+    verb, _, rest = command.partition(" ")
+    try:
+        with Shown(thread) as shown:
+            if verb in ("bt", "backtrace"):
+                print(backtrace(rest, shown.first), end="")
+            else:
+                shown.innermost().select()
+                gdb.execute(command, from_tty)
+    except gdb.error as error:
+        raise gdb.GdbError(str(error))
 
 
 def backtrace(arguments, first):

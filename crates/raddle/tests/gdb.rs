@@ -25,6 +25,7 @@ fn main() -> ExitCode {
                 ("threads_are_listed", threads_are_listed as fn() -> Result<(), Failed>),
                 ("backtraces_of_all_kinds", backtraces_of_all_kinds),
                 ("a_command_sees_the_threads_frame", a_command_sees_the_threads_frame),
+                ("commands_on_many_and_lists_of_some", commands_on_many_and_lists_of_some),
                 ("the_program_goes_on_unharmed", the_program_goes_on_unharmed),
                 ("the_program_carries_the_script", the_program_carries_the_script),
                 ("what_is_wrong_is_said", what_is_wrong_is_said),
@@ -224,7 +225,7 @@ fn threads_are_listed() -> Result<(), Failed> {
     let stopped = listed(&text).into_iter().find(|(_, line)| line.contains(" stops "));
     expect(
         stopped.is_some_and(|(_, line)| {
-            line.contains("running on core") && line.contains("raddle_gdb_stop")
+            line.contains(" running ") && line.contains("raddle_gdb_stop")
         }),
         "the thread at the breakpoint",
         &text,
@@ -306,6 +307,20 @@ fn a_command_sees_the_threads_frame() -> Result<(), Failed> {
     expect(is_so, "one frame, two frames, and back", &text)
 }
 
+fn commands_on_many_and_lists_of_some() -> Result<(), Failed> {
+    let all = at_stop(&["raddle thread apply all bt 1"])?;
+    let heads = all.lines().filter(|line| line.starts_with("Raddle thread ")).count();
+    let frames = all.lines().filter(|line| line.starts_with("#0 ")).count();
+    expect(heads == 10 && frames == 10, "ten threads, a frame of each", &all)?;
+    let two = at_stop(&["raddle thread apply 1 3 frame", "info raddle threads parks-"])?;
+    let is_so = two.contains("Raddle thread 1 \"parks-0\" (parked):")
+        && two.contains("Raddle thread 3 \"parks-2\" (parked):")
+        && !two.contains("Raddle thread 2");
+    expect(is_so, "two threads", &two)?;
+    let is_so = two.contains("3 of 10 raddle threads.") && listed(&two).len() == 3;
+    expect(is_so, "a list of three", &two)
+}
+
 fn the_program_goes_on_unharmed() -> Result<(), Failed> {
     // The breakpoint goes before the program does: a thread that is preempted before gdb has stepped it over one comes to it again, on
     // another kernel thread, and gdb stops a second time.
@@ -331,8 +346,12 @@ fn the_program_carries_the_script() -> Result<(), Failed> {
 fn what_is_wrong_is_said() -> Result<(), Failed> {
     let text = at_stop(&["raddle thread 99 bt"])?;
     expect(text.contains("There is no raddle thread with id 99"), "an unknown id", &text)?;
-    let text = at_stop(&["raddle thread 1 jump"])?;
-    expect(text.contains("Usage: raddle thread ID bt"), "an unknown verb", &text)?;
+    for wrong in ["1 jump", "one bt", "apply all", "apply bt"] {
+        let text = at_stop(&[&format!("raddle thread {wrong}")])?;
+        expect(text.contains("Usage: raddle thread ID bt"), "an unknown verb", &text)?;
+    }
+    let text = at_stop(&["raddle thread 1 bt nonsense"])?;
+    expect(text.lines().any(|line| line.starts_with("No symbol")), "a wrong argument", &text)?;
     let text = run(gdb().args([
         "-ex",
         &format!("source {}", script()),
