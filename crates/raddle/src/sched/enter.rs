@@ -233,7 +233,7 @@ pub(crate) extern "C" fn on_signal(
     // SAFETY: the kernel's argument, used while the handler runs.
     let mut frame = unsafe { SignalFrame::from_handler(context) };
     if let Some(question) = Question::take(&worker.asked) {
-        say_where(thread, question, &frame);
+        say_where(thread, question, &mut frame);
         return;
     }
     if !frame.may_switch(&worker.kernel_thread) {
@@ -268,7 +268,7 @@ fn note_preemption(worker: &Worker) {
 
 /// Answers, from the handler, who runs here and where. Preemption is forbidden once, and allowed again at the end.
 #[cold]
-fn say_where(thread: ThreadRef, question: &Question, frame: &SignalFrame) {
+fn say_where(thread: ThreadRef, question: &Question, frame: &mut SignalFrame) {
     question.answer(Answer {
         thread: thread.as_ptr().addr(),
         // SAFETY: the calling thread.
@@ -276,8 +276,14 @@ fn say_where(thread: ThreadRef, question: &Question, frame: &SignalFrame) {
         since_ns: thread.block().since_ns.get(),
         trace: Trace::of_interrupted(frame),
     });
-    // As below: nobody moves the thread before the kernel has taken the frame back.
+    // As in `on_signal`: nobody moves the thread before the kernel has taken the frame back; but before this handler counted a second
+    // one may have, and then the frame is another kernel thread's. One that may not be switched away from was not moved.
     task::block_signals();
+    let here = &place_of(thread).worker.kernel_thread;
+    if frame.may_switch(here) {
+        // SAFETY: on return the frame goes to the worker that runs this; nothing switches before.
+        unsafe { frame.resume_on(here) };
+    }
     count_down(thread);
 }
 
