@@ -8,6 +8,7 @@ mod carry;
 mod debugger;
 mod dump;
 mod dumper;
+mod flag;
 mod futex;
 pub mod future;
 pub mod host;

@@ -20,6 +20,7 @@
 #![allow(unsafe_code, reason = "control blocks are memory of bodies; cells that a protocol guards")]
 
 use crate::dumper::{DumpSignal, Dumper, Question};
+pub(crate) use crate::flag;
 use crate::host_contract::Host;
 use crate::record::{Graveyard, Record, fresh_ids};
 use crate::sleeper::{Kind, Sleeper};
@@ -278,21 +279,6 @@ pub(crate) struct Worker {
 
 // SAFETY: `parting` and `put_off` are touched by the worker's own kernel thread only; the rest is constant, atomic or locked.
 unsafe impl Sync for Worker {}
-
-/// Bits of [`Worker::flags`]: what a thread finds when it enters or leaves the runtime.
-pub(crate) mod flag {
-    /// A signal came at a bad moment: give way as soon as may be.
-    pub(crate) const PREEMPT: u32 = 1;
-    /// The monitor is thinking about taking the core: whoever enters the runtime waits until it has decided.
-    pub(crate) const DOUBT: u32 = 2;
-    /// The core is gone. Set until the worker has parked as a spare.
-    pub(crate) const LOST: u32 = 4;
-    /// The thread waits in the kernel for a lock, and there is no spare to give the core to: it is to be queued, so that whoever holds the
-    /// lock can run.
-    pub(crate) const STEP_BACK: u32 = 8;
-    /// Who prints lists of threads looks at the thread: whoever enters the runtime waits for a moment.
-    pub(crate) const LOOKED_AT: u32 = 16;
-}
 
 /// What is to be done about a thread that has just been switched away from, on the other side.
 #[derive(Clone, Copy, Debug)]

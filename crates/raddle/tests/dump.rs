@@ -199,7 +199,7 @@ fn waits() {
     start("condvar", || drop(NEVER.wait(OTHER.lock().unwrap())));
     start("moved", || drop(SOMETIMES.wait(MOVED.lock().unwrap())));
     start("semaphore", || SEMAPHORE.acquire().forget());
-    start("barrier", || drop(BARRIER.wait()));
+    start("barrier", || _ = BARRIER.wait());
     start("once-first", || ONCE.call_once(thread::park));
     start("lazy-first", || *LAZY);
     start("once-lock", || *ONCE_LOCK.wait());
