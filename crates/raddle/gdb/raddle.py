@@ -36,8 +36,14 @@ WORDS = [
 PHASE, ASLEEP, HELD = 0xFF, 2, 4
 # Functions of these tell only how a thread waits or was preempted.
 INNER = re.compile(
-    r"^(<?&?raddle_context::|<?&?raddle_core::|<?&?raddle::(sched|park|carry|futex|interpose|sync::raw|sync::channel::(buffer|zero|shared))::"
+    r"^(<?&?raddle_context::|<?&?raddle_core::|<?&?raddle::(sched|machine|park|carry|futex|interpose|sync::raw|sync::channel::(buffer|zero|shared))::"
     r"|core::|switch_body$|__restore_rt$)"
+)
+
+# The same by file: in optimised programs inlined functions may have short names.
+INNER_FILE = re.compile(
+    r"/raddle-context[-.\d]*/src/|/raddle-core[-.\d]*/src/"
+    r"|/raddle[-.\d]*/src/(sched/|machine\.rs|park\.rs|carry\.rs|futex/|interpose/|sync/raw\.rs|sync/channel/(buffer|zero|shared)\.rs)"
 )
 
 
@@ -70,6 +76,8 @@ def text(address):
 class Table:
     def __init__(self):
         at = address_of("raddle_debugger_table")
+        if gdb.selected_thread() is None:
+            raise gdb.GdbError("The program is not being run.")
         for number, name in enumerate(WORDS):
             setattr(self, name, word(at + 8 * number))
         if self.version != VERSION:
@@ -230,8 +238,9 @@ def top(thread):
             frame = shown.innermost()
             while frame is not None:
                 name = frame.name()
-                if name and not INNER.match(name) and frame.type() != gdb.SIGTRAMP_FRAME:
-                    place = frame.find_sal()
+                place = frame.find_sal()
+                is_inner = place.symtab and INNER_FILE.search(place.symtab.fullname())
+                if name and not is_inner and not INNER.match(name) and frame.type() != gdb.SIGTRAMP_FRAME:
                     if place.symtab:
                         return "%s at %s:%d" % (name, place.symtab.filename, place.line)
                     return name

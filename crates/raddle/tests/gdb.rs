@@ -209,7 +209,7 @@ fn check_list(text: &str) -> Result<(), Failed> {
         list.iter().map(|(_, line)| *line).filter(move |line| line.contains(name))
     };
     let all_parked =
-        of("parks-").all(|line| line.contains(" parked ") && line.contains("thread::"));
+        of("parks-").all(|line| line.contains(" parked ") && line.contains("/thread/current.rs:"));
     expect(of("parks-").count() == 3 && all_parked, "threads that park", text)?;
     let computes = of("computes-").all(|line| line.contains("raddle_gdb_computes"));
     expect(of("computes-").count() == 6 && computes, "threads that compute", text)?;

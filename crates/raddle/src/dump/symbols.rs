@@ -84,6 +84,7 @@ const INNER: &[&str] = &[
     "raddle_context::",
     "raddle_core::",
     "raddle::sched::",
+    "raddle::machine::",
     "raddle::park::",
     "raddle::carry::",
     "raddle::futex::",
@@ -95,6 +96,7 @@ const INNER: &[&str] = &[
 ];
 const INNER_FILES: &[&str] = &[
     "sched/",
+    "machine.rs",
     "park.rs",
     "carry.rs",
     "futex/",
