@@ -1,8 +1,10 @@
 """gdb commands for raddle's threads, live and in core files.
 
-    info raddle threads              every thread: id, name, what it does, its first frame outside the runtime
-    raddle thread ID bt [ARGUMENTS]  its backtrace, with gdb's own options
-    raddle thread ID apply COMMAND   any command on its innermost frame
+    info raddle threads [TEXT]            every thread, or those with TEXT in their name or state: id, name, what it does, its first
+                                          frame outside the runtime
+    raddle thread ID bt [ARGUMENTS]       its backtrace, with gdb's own options
+    raddle thread ID apply COMMAND        any command on its innermost frame
+    raddle thread apply all COMMAND       the same for every thread, or for some: raddle thread apply 3 7 bt 5
 
 A program with debug information carries this script; gdb loads it if it trusts the file:
 
@@ -15,6 +17,7 @@ called by the thread's saved one, so that everything works on core files as well
 raddle/src/debugger.rs, raddle-context/src/arena/notes.rs, raddle-context/src/arch/x86_64.rs.
 """
 
+import itertools
 import re
 import gdb
 import gdb.unwinder
@@ -27,14 +30,20 @@ WORDS = [
     "block_bytes", "block_state", "block_worker", "block_record", "block_is_live", "block_waits_for", "block_place",
     "worker_core", "worker_kernel_id", "worker_flags", "flag_lost",
     "core_current", "core_index",
-    "record_id", "record_name",
+    "record_id", "record_name", "label_join",
 ]
 # Of a state word.
 PHASE, ASLEEP, HELD = 0xFF, 2, 4
 # Functions of these tell only how a thread waits or was preempted.
 INNER = re.compile(
-    r"^(<?&?raddle_context::|<?&?raddle_core::|<?&?raddle::(sched|park|carry|futex|interpose)::"
+    r"^(<?&?raddle_context::|<?&?raddle_core::|<?&?raddle::(sched|machine|park|carry|futex|interpose|sync::raw|sync::channel::(buffer|zero|shared))::"
     r"|core::|switch_body$|__restore_rt$)"
+)
+
+# The same by file: in optimised programs inlined functions may have short names.
+INNER_FILE = re.compile(
+    r"/raddle-context[-.\d]*/src/|/raddle-core[-.\d]*/src/"
+    r"|/raddle[-.\d]*/src/(sched/|machine\.rs|park\.rs|carry\.rs|futex/|interpose/|sync/raw\.rs|sync/channel/(buffer|zero|shared)\.rs)"
 )
 
 
@@ -67,6 +76,8 @@ def text(address):
 class Table:
     def __init__(self):
         at = address_of("raddle_debugger_table")
+        if gdb.selected_thread() is None:
+            raise gdb.GdbError("The program is not being run.")
         for number, name in enumerate(WORDS):
             setattr(self, name, word(at + 8 * number))
         if self.version != VERSION:
@@ -83,7 +94,7 @@ class Thread:
         self.sp = word(header + table.header_sp)
         record = word(block + table.block_record)
         self.id = word(record + table.record_id)
-        self.name = text(record + table.record_name)
+        self.name_or_not = text(record + table.record_name) or ""
         # The kernel thread on which it runs, if it does.
         self.kernel_id = None
         phase = word(block + table.block_state) & PHASE
@@ -91,8 +102,9 @@ class Thread:
         if phase in (ASLEEP, HELD):
             label = word(block + table.block_waits_for)
             self.doing = table.labels[min(label >> 56, len(table.labels) - 1)]
-            if label & ((1 << 56) - 1):
-                self.doing += " at %#x" % (label & ((1 << 56) - 1))
+            place = label & ((1 << 56) - 1)
+            if place:
+                self.doing += (" (id %d)" if label >> 56 == table.label_join else " at %#x") % place
         elif word(block + table.block_place, 1):
             self.doing = "ready"
         elif worker:
@@ -226,8 +238,9 @@ def top(thread):
             frame = shown.innermost()
             while frame is not None:
                 name = frame.name()
-                if name and not INNER.match(name) and frame.type() != gdb.SIGTRAMP_FRAME:
-                    place = frame.find_sal()
+                place = frame.find_sal()
+                is_inner = place.symtab and INNER_FILE.search(place.symtab.fullname())
+                if name and not is_inner and not INNER.match(name) and frame.type() != gdb.SIGTRAMP_FRAME:
                     if place.symtab:
                         return "%s at %s:%d" % (name, place.symtab.filename, place.line)
                     return name
@@ -252,17 +265,23 @@ class Info(gdb.Command):
 
 
 class InfoThreads(gdb.Command):
-    """Lists raddle's threads: id, name, what each does, its first frame outside the runtime."""
+    """info raddle threads [TEXT]: lists raddle's threads, or those with TEXT in their name or state: id, name, what each does, its first
+frame outside the runtime."""
 
     def __init__(self):
         super().__init__("info raddle threads", gdb.COMMAND_STATUS)
 
-    def invoke(self, _, from_tty):
-        found = threads()
-        print("%-6s %-20s %-30s %s" % ("Id", "Name", "State", "Frame"))
+    def invoke(self, argument, from_tty):
+        all_threads = threads()
+        found = [one for one in all_threads if argument in one.name_or_not or argument in one.doing]
+        name = max([20] + [min(len(one.name_or_not), 32) for one in found])
+        state = max([20] + [len(one.doing) for one in found])
+        line = "%%-6s %%-%ds %%-%ds %%s" % (name, state)
+        print(line % ("Id", "Name", "State", "Frame"))
         for thread in found:
-            print("%-6d %-20s %-30s %s" % (thread.id, thread.name or "", thread.doing, top(thread)))
-        print("%d raddle threads." % len(found))
+            print(line % (thread.id, thread.name_or_not, thread.doing, top(thread)))
+        of_all = " of %d" % len(all_threads) if argument else ""
+        print("%d%s raddle threads." % (len(found), of_all))
 
 
 class Raddle(gdb.Command):
@@ -274,27 +293,53 @@ class Raddle(gdb.Command):
 
 class RaddleThread(gdb.Command):
     """raddle thread ID bt [ARGUMENTS]: the backtrace of a raddle thread, with the options of gdb's backtrace.
-raddle thread ID apply COMMAND: executes a command on its innermost frame."""
+raddle thread ID apply COMMAND: executes a command on its innermost frame.
+raddle thread apply all COMMAND: executes a command, such as bt, on every raddle thread; or on some: raddle thread apply 3 7 bt 5"""
 
-    USAGE = "Usage: raddle thread ID bt [ARGUMENTS], or raddle thread ID apply COMMAND"
+    USAGE = "Usage: raddle thread ID bt [ARGUMENTS], raddle thread ID apply COMMAND, or raddle thread apply all COMMAND"
 
     def __init__(self):
         super().__init__("raddle thread", gdb.COMMAND_STACK)
 
     def invoke(self, argument, from_tty):
         words = argument.split(None, 2)
+        if words[:1] == ["apply"]:
+            return self.apply(argument.split()[1:], from_tty)
         if len(words) < 2 or not words[0].isdigit():
             raise gdb.GdbError(self.USAGE)
         thread, verb, rest = thread_of(int(words[0])), words[1], words[2] if len(words) > 2 else ""
         if verb in ("bt", "backtrace"):
-            with Shown(thread) as shown:
-                print(backtrace(rest, shown.first), end="")
+            execute(thread, verb + " " + rest, from_tty)
         elif verb == "apply" and rest:
-            with Shown(thread) as shown:
-                shown.innermost().select()
-                gdb.execute(rest, from_tty)
+            execute(thread, rest, from_tty)
         else:
             raise gdb.GdbError(self.USAGE)
+
+    def apply(self, words, from_tty):
+        ids = list(itertools.takewhile(str.isdigit, words))
+        command = " ".join(words[max(len(ids), 1):])
+        if not command or not ids and words[0] != "all":
+            raise gdb.GdbError(self.USAGE)
+        for thread in [thread_of(int(one)) for one in ids] or threads():
+            print('\nRaddle thread %d "%s" (%s):' % (thread.id, thread.name_or_not, thread.doing))
+            try:
+                execute(thread, command, from_tty)
+            except gdb.GdbError as error:
+                print(error)
+
+
+def execute(thread, command, from_tty):
+    """A command on the innermost frame of a thread."""
+    verb, _, rest = command.partition(" ")
+    try:
+        with Shown(thread) as shown:
+            if verb in ("bt", "backtrace"):
+                print(backtrace(rest, shown.first), end="")
+            else:
+                shown.innermost().select()
+                gdb.execute(command, from_tty)
+    except gdb.error as error:
+        raise gdb.GdbError(str(error))
 
 
 def backtrace(arguments, first):

@@ -6,7 +6,7 @@
 #![allow(unsafe_code, reason = "a symbol that debuggers look for")]
 
 use crate::flag;
-use crate::label::SAID;
+use crate::label::{Label, SAID};
 use crate::machine::{Block, Core, Worker};
 use crate::record::Record;
 use crate::sleeper::Sleeper;
@@ -15,7 +15,7 @@ use raddle_core::run_queue::Link;
 use std::mem::offset_of;
 
 /// Words of the table, before the labels.
-const WORDS: usize = 22;
+const WORDS: usize = 23;
 
 #[repr(C)]
 struct Table {
@@ -58,6 +58,8 @@ static raddle_debugger_table: Table = Table {
         // A record: the id, and the name, a pointer and a length.
         offset_of!(Record, id),
         offset_of!(Record, name),
+        // The label that has a thread's id beside it, not an address.
+        Label::JOIN.number(),
     ],
     labels: &SAID,
 };

@@ -10,6 +10,8 @@
 //! The flag and the thread are counted, as wakers are cloned and outlive what they wake. A thread keeps the last one for its next
 //! `block_on`: in the steady state nothing is allocated.
 
+use crate::label::Label;
+use crate::thread::park_for;
 use crate::thread::{self, Thread};
 use std::cell::Cell;
 use std::pin::pin;
@@ -61,9 +63,10 @@ impl Wake for Signal {
 }
 
 impl Signal {
+    #[track_caller]
     fn wait(&self) {
         while !self.is_woken.swap(false, Ordering::Acquire) {
-            thread::park();
+            park_for(Label::FUTURE.at(0), None);
         }
     }
 }
@@ -87,6 +90,7 @@ thread_local! {
 /// });
 /// assert_eq!(sum, 3);
 /// ```
+#[track_caller]
 pub fn block_on<F: Future>(future: F) -> F::Output {
     let kept = KEPT.try_with(Cell::take).ok().flatten();
     let signal = kept.unwrap_or_else(|| {

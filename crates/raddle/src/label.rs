@@ -5,13 +5,15 @@
 pub(crate) struct Label(u8);
 
 /// What is said of a thread that waits for each, with [`Label`]'s number for the index.
-pub(crate) const SAID: [&str; 16] = [
+pub(crate) const SAID: [&str; 17] = [
     "waiting",
     "parked",
     "sleeping",
     "waiting for a thread's end",
+    "waiting for the end of a scope's threads",
     "waiting for a mutex",
-    "waiting for a reader-writer lock",
+    "waiting for a reader-writer lock, to read",
+    "waiting for a reader-writer lock, to write",
     "waiting on a condition variable",
     "waiting for a semaphore",
     "waiting at a barrier",
@@ -21,45 +23,55 @@ pub(crate) const SAID: [&str; 16] = [
     "selecting among channels",
     "waiting on a futex",
     "waiting for a future",
-    "waiting for I/O",
 ];
 
-#[allow(dead_code, reason = "labels stand here before everything that blocks uses them")]
 impl Label {
-    /// Nobody said.
-    pub(crate) const SOMETHING: Label = Label(0);
-    pub(crate) const UNPARK: Label = Label(1);
+    pub(crate) const PARK: Label = Label(1);
     pub(crate) const TIME: Label = Label(2);
-    pub(crate) const END: Label = Label(3);
-    pub(crate) const MUTEX: Label = Label(4);
-    pub(crate) const RW_LOCK: Label = Label(5);
-    pub(crate) const CONDVAR: Label = Label(6);
-    pub(crate) const SEMAPHORE: Label = Label(7);
-    pub(crate) const BARRIER: Label = Label(8);
-    pub(crate) const ONCE: Label = Label(9);
-    pub(crate) const SEND: Label = Label(10);
-    pub(crate) const RECEIVE: Label = Label(11);
-    pub(crate) const SELECT: Label = Label(12);
-    pub(crate) const FUTEX: Label = Label(13);
-    pub(crate) const FUTURE: Label = Label(14);
-    pub(crate) const IO: Label = Label(15);
+    /// With the thread's id in place of an address.
+    pub(crate) const JOIN: Label = Label(3);
+    pub(crate) const SCOPE: Label = Label(4);
+    pub(crate) const MUTEX: Label = Label(5);
+    pub(crate) const READ: Label = Label(6);
+    pub(crate) const WRITE: Label = Label(7);
+    pub(crate) const CONDVAR: Label = Label(8);
+    pub(crate) const SEMAPHORE: Label = Label(9);
+    pub(crate) const BARRIER: Label = Label(10);
+    pub(crate) const ONCE: Label = Label(11);
+    pub(crate) const SEND: Label = Label(12);
+    pub(crate) const RECEIVE: Label = Label(13);
+    pub(crate) const SELECT: Label = Label(14);
+    pub(crate) const FUTEX: Label = Label(15);
+    pub(crate) const FUTURE: Label = Label(16);
 
     const SHIFT: u32 = 56;
+    const PLACE: u64 = (1 << Label::SHIFT) - 1;
 
-    /// One word: addresses of user space have no more than 56 bits.
+    /// This, and where it is: addresses of user space have no more than 56 bits. 0: that is not known, or says nothing.
     #[inline]
-    pub(crate) const fn at(self, address: usize) -> u64 {
-        (self.0 as u64) << Label::SHIFT | (address as u64 & ((1 << Label::SHIFT) - 1))
-    }
-
-    /// What [`at`](Label::at) put together. An address of 0: none was said.
-    pub(crate) fn split(word: u64) -> (Label, usize) {
-        (Label((word >> Label::SHIFT) as u8), (word & ((1 << Label::SHIFT) - 1)) as usize)
+    pub(crate) const fn at(self, address: usize) -> WaitsFor {
+        WaitsFor((self.0 as u64) << Label::SHIFT | (address as u64 & Label::PLACE))
     }
 
     /// In words.
     pub(crate) fn said(self) -> &'static str {
         SAID.get(usize::from(self.0)).copied().unwrap_or(SAID[0])
+    }
+
+    /// For debuggers, who know labels by their numbers.
+    pub(crate) const fn number(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// What a thread waits for, and where that is, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct WaitsFor(pub(crate) u64);
+
+impl WaitsFor {
+    /// What [`at`](Label::at) put together.
+    pub(crate) fn parts(self) -> (Label, usize) {
+        (Label((self.0 >> Label::SHIFT) as u8), (self.0 & Label::PLACE) as usize)
     }
 }
 
@@ -69,8 +81,10 @@ mod tests {
 
     #[test]
     fn a_label_survives_its_word() {
-        assert_eq!(Label::split(Label::IO.at(0x7fff_1234_5678)), (Label::IO, 0x7fff_1234_5678));
-        assert_eq!(Label::split(0), (Label::SOMETHING, 0));
-        assert_eq!(Label::IO.said(), "waiting for I/O");
+        let both = Label::FUTURE.at(0x7fff_1234_5678);
+        assert_eq!(both.parts(), (Label::FUTURE, 0x7fff_1234_5678));
+        assert_eq!(WaitsFor(0).parts().0.said(), "waiting");
+        assert_eq!(Label::FUTURE.said(), "waiting for a future");
+        assert_eq!(Label::FUTURE.number() + 1, SAID.len());
     }
 }

@@ -3,6 +3,7 @@
 //! Each test runs this test's own binary again, as a program with known threads, and sends it the signal.
 
 use raddle::thread::{self, Builder};
+use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::AsRawFd;
@@ -22,6 +23,7 @@ fn program() {
         Ok("storm") => storm(),
         Ok("stuck") => stuck(),
         Ok("handled") => handled(),
+        Ok("waits") => waits(),
         Ok("nothing") => {
             thread::spawn(say_ready).join().unwrap();
             let _ = std::io::stdin().read(&mut [0]);
@@ -114,10 +116,27 @@ fn storm() {
     raddle::runtime::Builder::new().cores(2).slice(Duration::from_micros(100)).start().unwrap();
     static ROUNDS: AtomicU32 = AtomicU32::new(0);
     static ENOUGH: AtomicBool = AtomicBool::new(false);
+    /// A signal frame that returns on another kernel thread than it came on would give that one its alternate stack.
+    fn alternate_stack_is_its_own() {
+        static SEEN: std::sync::Mutex<BTreeMap<i32, usize>> =
+            std::sync::Mutex::new(BTreeMap::new());
+        // SAFETY: both only tell.
+        let (before, stack, after) = unsafe {
+            let mut stack = std::mem::zeroed::<libc::stack_t>();
+            let before = libc::gettid();
+            assert_eq!(libc::sigaltstack(std::ptr::null(), &raw mut stack), 0);
+            (before, stack.ss_sp.addr(), libc::gettid())
+        };
+        if before == after {
+            let first = *SEEN.lock().unwrap().entry(before).or_insert(stack);
+            assert_eq!(first, stack, "kernel thread {before} has another's alternate stack");
+        }
+    }
     fn storm_of(seed: u64) {
         let mut x = seed;
         while !ENOUGH.load(Relaxed) {
             x = x.wrapping_mul(6364136223846793005).wrapping_add(1);
+            alternate_stack_is_its_own();
             match x >> 61 {
                 0 => raddle::time::sleep(Duration::from_micros(x >> 32 & 127)),
                 1 => thread::spawn(|| black_box(vec![1u8; 100])).join().map(drop).unwrap(),
@@ -152,6 +171,66 @@ fn stuck() {
     }
     say_ready();
     let _ = std::io::stdin().read(&mut [0]);
+    std::process::exit(0);
+}
+
+/// One or two threads that wait for each thing that can be waited for, with names that say which.
+fn waits() {
+    use raddle::sync::{
+        Barrier, Condvar, LazyLock, Mutex, Once, OnceLock, RwLock, Semaphore, channel, mpsc,
+    };
+    static MUTEX: Mutex<()> = Mutex::new(());
+    static LOCK: RwLock<()> = RwLock::new(());
+    static READ: RwLock<()> = RwLock::new(());
+    static NEVER: Condvar = Condvar::new();
+    static SOMETIMES: Condvar = Condvar::new();
+    static OTHER: Mutex<()> = Mutex::new(());
+    static MOVED: Mutex<()> = Mutex::new(());
+    static SEMAPHORE: Semaphore = Semaphore::new(0);
+    static BARRIER: Barrier = Barrier::new(2);
+    static ONCE: Once = Once::new();
+    static ONCE_LOCK: OnceLock<()> = OnceLock::new();
+    static LAZY: LazyLock<()> = LazyLock::new(thread::park);
+    let held = (MUTEX.lock().unwrap(), LOCK.write().unwrap(), READ.read().unwrap());
+    let start = |name: &str, main: fn()| drop(named(name, main));
+    start("mutex", || drop(MUTEX.lock()));
+    start("read", || drop(LOCK.read()));
+    start("write", || drop(READ.write()));
+    start("condvar", || drop(NEVER.wait(OTHER.lock().unwrap())));
+    start("moved", || drop(SOMETIMES.wait(MOVED.lock().unwrap())));
+    start("semaphore", || SEMAPHORE.acquire().forget());
+    start("barrier", || _ = BARRIER.wait());
+    start("once-first", || ONCE.call_once(thread::park));
+    start("lazy-first", || *LAZY);
+    start("once-lock", || *ONCE_LOCK.wait());
+    start("future", || raddle::future::block_on(std::future::pending()));
+    start("scope", || thread::scope(|scope| drop(scope.spawn(thread::park))));
+    start("timed", || drop(SEMAPHORE.acquire_timeout(Duration::from_secs(1000))));
+    let ended = named("ended", thread::park);
+    drop(named("join", || ended.join().unwrap()));
+    let (send, receive) = channel::bounded::<u8>(1);
+    let (send_zero, receive_zero) = channel::bounded::<u8>(0);
+    let (full, kept) = channel::bounded::<u8>(1);
+    let (never, nothing) = mpsc::channel::<u8>();
+    let (select_send, selects) = channel::bounded::<u8>(1);
+    full.send(1).unwrap();
+    drop(named("receive", move || _ = receive.recv()));
+    drop(named("receive-0", move || _ = receive_zero.recv()));
+    drop(named("send", move || _ = full.send(2)));
+    drop(named("mpsc", move || _ = nothing.recv()));
+    drop(named("select", move || {
+        raddle::select! { recv(selects) -> _ => (), }
+    }));
+    // Behind those that were first.
+    std::thread::sleep(Duration::from_millis(100));
+    start("once", || ONCE.call_once(|| ()));
+    start("lazy", || *LAZY);
+    let moved = MOVED.lock().unwrap();
+    SOMETIMES.notify_all();
+    std::thread::sleep(Duration::from_millis(200));
+    say_ready();
+    let _ = std::io::stdin().read(&mut [0]);
+    drop((held, moved, send, send_zero, kept, never, select_send));
     std::process::exit(0);
 }
 
@@ -282,7 +361,7 @@ fn every_thread_is_listed_with_what_it_does_and_where_and_goes_on() {
         says(&list[0], &[" 105 threads of process ", "; 2 cores, "]);
         let parked =
             list.iter().find(|one| one.contains("100 threads like this")).expect("a group");
-        says(parked, &["\"parked-0\" (id ", "\"parked-9\"", ", ... and 90 more\n  parked, for "]);
+        says(parked, &["\"parked-0\" (id ", "\"parked-4\"", ", ... and 95 more\n  parked, for "]);
         // Only complete debug information names the modules of inlined functions.
         says(
             parked,
@@ -295,18 +374,56 @@ fn every_thread_is_listed_with_what_it_does_and_where_and_goes_on() {
         for name in ["computes-0", "computes-1"] {
             let paragraph = of(&list, name);
             assert!(
-                paragraph.contains("\n  running on core ") || paragraph.contains("\n  ready"),
+                paragraph.contains("\n  running on core") || paragraph.contains("\n  ready"),
                 "{paragraph}"
             );
             says(paragraph, &["#0 ", "dump_test_compute"]);
             assert!(!paragraph.contains("on_signal"), "{paragraph}");
         }
         says(of(&list, "reads"), &["blocked in the kernel (read),", "#0 ", "read"]);
-        says(of(&list, "sleeps"), &["sleeping until +9", "dump_test_sleep"]);
-        says(of(&list, "locks"), &["waiting", ", for ", "dump_test_lock"]);
+        says(
+            of(&list, "sleeps"),
+            &["sleeping, for ", ", at most 16 min ", " more", "dump_test_sleep"],
+        );
+        says(of(&list, "locks"), &["waiting on a futex at 0x", ", for ", "dump_test_lock"]);
     }
     let (said, status) = program.end();
     assert!(said.contains("went on") && status.success(), "{said}, {status}");
+}
+
+#[test]
+fn every_wait_says_what_for() {
+    let program = Program::start("waits", &[]);
+    let list = program.ask();
+    for (name, said) in [
+        ("mutex", "waiting for a mutex at 0x"),
+        ("read", "waiting for a reader-writer lock, to read at 0x"),
+        ("write", "waiting for a reader-writer lock, to write at 0x"),
+        ("condvar", "waiting on a condition variable at 0x"),
+        ("moved", "waiting for a mutex at 0x"),
+        ("semaphore", "waiting for a semaphore at 0x"),
+        ("timed", "waiting for a semaphore at 0x"),
+        ("barrier", "waiting at a barrier at 0x"),
+        ("once", "waiting for a first use to end at 0x"),
+        ("lazy", "waiting for a first use to end at 0x"),
+        ("once-lock", "waiting for a first use to end at 0x"),
+        ("future", "waiting for a future, for "),
+        ("scope", "waiting for the end of a scope's threads, for "),
+        ("join", "waiting for a thread's end (id "),
+        ("receive", "receiving from a channel at 0x"),
+        ("receive-0", "receiving from a channel at 0x"),
+        ("mpsc", "receiving from a channel at 0x"),
+        ("send", "sending to a channel at 0x"),
+        ("select", "selecting among channels, for "),
+        ("ended", "parked, for "),
+    ] {
+        let paragraph = of(&list, name);
+        assert!(paragraph.contains(&format!("\n  {said}")), "{said}: {paragraph}");
+    }
+    let joined = of(&list, "ended").split("(id ").nth(1).unwrap().split(')').next().unwrap();
+    says(of(&list, "join"), &["waiting for a thread's end (id ", joined, ")"]);
+    says(of(&list, "timed"), &[", at most 16 min "]);
+    assert!(program.end().1.success());
 }
 
 #[test]
@@ -317,7 +434,7 @@ fn a_storm_goes_on_while_it_is_listed_again_and_again() {
     while begun.elapsed() < Duration::from_secs(5) {
         let list = program.ask();
         let all = |part| list.iter().map(|one| one.matches(part).count()).sum::<usize>();
-        // Those past a group's first ten have no name, nor has a thread that was inside the runtime all the time.
+        // Those past a group's first five have no name, nor has a thread that was inside the runtime all the time.
         let more = list.iter().filter_map(|one| {
             one.split("... and ").nth(1)?.split(' ').next()?.parse::<usize>().ok()
         });
@@ -334,8 +451,7 @@ fn a_storm_goes_on_while_it_is_listed_again_and_again() {
 fn threads_are_listed_when_every_core_is_stuck() {
     let program = Program::start("stuck", &[("RADDLE_SLICE", "off")]);
     let list = program.ask();
-    let running =
-        list.iter().filter(|one| one.contains("\n  running on core ")).collect::<Vec<_>>();
+    let running = list.iter().filter(|one| one.contains("\n  running on core")).collect::<Vec<_>>();
     assert!(!running.is_empty(), "{list:#?}");
     running.iter().for_each(|one| says(one, &["dump_test_compute"]));
     let waits =
@@ -361,7 +477,8 @@ fn two_requests_at_once_are_answered_and_none_is_lost() {
 fn the_signal_can_be_another() {
     let program = Program::start("nothing", &[("RADDLE_DUMP_SIGNAL", "SIGUSR2")]);
     program.signal(libc::SIGUSR2);
-    says(&program.list()[0], &["raddle: 0 threads of process "]);
+    // The one that has just been joined may still be leaving its stack.
+    says(&program.list()[0], &["raddle: ", " of process ", "; 2 cores, "]);
     // SIGQUIT is not raddle's then: it kills.
     program.signal(libc::SIGQUIT);
     use std::os::unix::process::ExitStatusExt;

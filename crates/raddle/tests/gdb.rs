@@ -25,6 +25,7 @@ fn main() -> ExitCode {
                 ("threads_are_listed", threads_are_listed as fn() -> Result<(), Failed>),
                 ("backtraces_of_all_kinds", backtraces_of_all_kinds),
                 ("a_command_sees_the_threads_frame", a_command_sees_the_threads_frame),
+                ("commands_on_many_and_lists_of_some", commands_on_many_and_lists_of_some),
                 ("the_program_goes_on_unharmed", the_program_goes_on_unharmed),
                 ("the_program_carries_the_script", the_program_carries_the_script),
                 ("what_is_wrong_is_said", what_is_wrong_is_said),
@@ -208,7 +209,7 @@ fn check_list(text: &str) -> Result<(), Failed> {
         list.iter().map(|(_, line)| *line).filter(move |line| line.contains(name))
     };
     let all_parked =
-        of("parks-").all(|line| line.contains(" parked ") && line.contains("thread::"));
+        of("parks-").all(|line| line.contains(" parked ") && line.contains("/thread/current.rs:"));
     expect(of("parks-").count() == 3 && all_parked, "threads that park", text)?;
     let computes = of("computes-").all(|line| line.contains("raddle_gdb_computes"));
     expect(of("computes-").count() == 6 && computes, "threads that compute", text)?;
@@ -224,7 +225,7 @@ fn threads_are_listed() -> Result<(), Failed> {
     let stopped = listed(&text).into_iter().find(|(_, line)| line.contains(" stops "));
     expect(
         stopped.is_some_and(|(_, line)| {
-            line.contains("running on core") && line.contains("raddle_gdb_stop")
+            line.contains(" running ") && line.contains("raddle_gdb_stop")
         }),
         "the thread at the breakpoint",
         &text,
@@ -252,10 +253,14 @@ fn check_backtraces(backtraces: &[(&str, String)]) -> Result<(), Failed> {
     Ok(())
 }
 
-/// The names of the threads that park or compute and their backtraces, which `look` gets.
-fn backtraces(
-    look: impl Fn(&[&str]) -> Result<String, Failed>,
-) -> Result<(String, Vec<(&'static str, String)>), Failed> {
+/// The list, and the threads that park or compute with their backtraces.
+struct Looked {
+    list: String,
+    backtraces: Vec<(&'static str, String)>,
+}
+
+/// What `look` gets.
+fn backtraces(look: impl Fn(&[&str]) -> Result<String, Failed>) -> Result<Looked, Failed> {
     const NAMES: [&str; 9] = [
         "parks-0",
         "parks-1",
@@ -278,15 +283,15 @@ fn backtraces(
     let parts: Vec<&str> = text.split("---\n").collect();
     expect(parts.len() == 10 && listed(parts[0]).len() == 10, "ten parts", &text)?;
     let backtraces = NAMES.iter().zip(&parts[1..]).map(|(name, part)| (*name, (*part).to_owned()));
-    Ok((parts[0].to_owned(), backtraces.collect()))
+    Ok(Looked { list: parts[0].to_owned(), backtraces: backtraces.collect() })
 }
 
 fn backtraces_of_all_kinds() -> Result<(), Failed> {
-    let (list, all) = backtraces(at_stop)?;
-    check_list(&list)?;
-    check_backtraces(&all)?;
+    let looked = backtraces(at_stop)?;
+    check_list(&looked.list)?;
+    check_backtraces(&looked.backtraces)?;
     // At least one of those that compute was preempted: its stack has the kernel's frame.
-    let all: String = all.into_iter().map(|(_, text)| text).collect();
+    let all: String = looked.backtraces.into_iter().map(|(_, text)| text).collect();
     expect(all.contains("<signal handler called>"), "no preempted thread", &all)
 }
 
@@ -302,9 +307,30 @@ fn a_command_sees_the_threads_frame() -> Result<(), Failed> {
     expect(is_so, "one frame, two frames, and back", &text)
 }
 
+fn commands_on_many_and_lists_of_some() -> Result<(), Failed> {
+    let all = at_stop(&["raddle thread apply all bt 1"])?;
+    let heads = all.lines().filter(|line| line.starts_with("Raddle thread ")).count();
+    let frames = all.lines().filter(|line| line.starts_with("#0 ")).count();
+    expect(heads == 10 && frames == 10, "ten threads, a frame of each", &all)?;
+    let two = at_stop(&["raddle thread apply 1 3 frame", "info raddle threads parks-"])?;
+    let is_so = two.contains("Raddle thread 1 \"parks-0\" (parked):")
+        && two.contains("Raddle thread 3 \"parks-2\" (parked):")
+        && !two.contains("Raddle thread 2");
+    expect(is_so, "two threads", &two)?;
+    let is_so = two.contains("3 of 10 raddle threads.") && listed(&two).len() == 3;
+    expect(is_so, "a list of three", &two)
+}
+
 fn the_program_goes_on_unharmed() -> Result<(), Failed> {
-    let text =
-        at_stop(&["info raddle threads", "raddle thread 2 bt", "raddle thread 5 bt", "continue"])?;
+    // The breakpoint goes before the program does: a thread that is preempted before gdb has stepped it over one comes to it again, on
+    // another kernel thread, and gdb stops a second time.
+    let text = at_stop(&[
+        "info raddle threads",
+        "raddle thread 2 bt",
+        "raddle thread 5 bt",
+        "delete",
+        "continue",
+    ])?;
     expect(text.contains("exited normally"), "the program did not end", &text)
 }
 
@@ -320,8 +346,12 @@ fn the_program_carries_the_script() -> Result<(), Failed> {
 fn what_is_wrong_is_said() -> Result<(), Failed> {
     let text = at_stop(&["raddle thread 99 bt"])?;
     expect(text.contains("There is no raddle thread with id 99"), "an unknown id", &text)?;
-    let text = at_stop(&["raddle thread 1 jump"])?;
-    expect(text.contains("Usage: raddle thread ID bt"), "an unknown verb", &text)?;
+    for wrong in ["1 jump", "one bt", "apply all", "apply bt"] {
+        let text = at_stop(&[&format!("raddle thread {wrong}")])?;
+        expect(text.contains("Usage: raddle thread ID bt"), "an unknown verb", &text)?;
+    }
+    let text = at_stop(&["raddle thread 1 bt nonsense"])?;
+    expect(text.lines().any(|line| line.starts_with("No symbol")), "a wrong argument", &text)?;
     let text = run(gdb().args([
         "-ex",
         &format!("source {}", script()),
@@ -354,7 +384,7 @@ fn a_core_file() -> Result<(), Failed> {
         backtraces(|commands| say(commands, Some(&core)))
     });
     std::fs::remove_dir_all(&place)?;
-    let (list, all) = result?;
-    check_list(&list)?;
-    check_backtraces(&all)
+    let looked = result?;
+    check_list(&looked.list)?;
+    check_backtraces(&looked.backtraces)
 }

@@ -111,7 +111,8 @@ fn two_threads_that_wait_for_each_other() {
         let spans = trace.spans(THREADS, id);
         let running = spans.iter().filter(|span| span.name == "running").count();
         assert!((ROUNDS..=ROUNDS + 3).contains(&running), "{running}");
-        let waits: Vec<_> = spans.iter().filter(|span| span.name == "sleeping: channel").collect();
+        let waits: Vec<_> =
+            spans.iter().filter(|span| span.name == "receiving from a channel").collect();
         assert!(waits.len() >= ROUNDS - 1, "{waits:?}");
         for wait in &waits {
             assert_eq!(
@@ -138,8 +139,11 @@ fn two_threads_that_wait_for_each_other() {
         spans.iter().find(|span| span.name == name).unwrap_or_else(|| panic!("{spans:?}"))
     };
     // Where the user's code waits, not where raddle does.
-    assert!(of("sleeping: join").text("at").ends_with(&here("ping.join()")), "{spans:?}");
-    let nap = of("sleeping: time");
+    assert!(
+        of("waiting for a thread's end").text("at").ends_with(&here("ping.join()")),
+        "{spans:?}"
+    );
+    let nap = of("sleeping");
     assert_eq!(nap.text("ended"), "timed out");
     assert!(nap.text("at").ends_with(&here("from_millis(3)")));
     assert!(nap.ns() >= 2_900_000, "{nap:?}");
@@ -219,7 +223,8 @@ fn an_idle_core_steals() {
         assert_eq!(span.number("core"), Some(thief), "{steal:?} {span:?}");
     }
     let counts = |core: u64| trace.counter(&format!("ready on core {core}"));
-    assert!(counts(0).max(counts(1)) >= 10, "{} {}", counts(0), counts(1));
+    // How many were left for the other core is a matter of who was faster.
+    assert!(counts(0).max(counts(1)) >= 2, "{} {}", counts(0), counts(1));
 }
 
 fn blocked() {
@@ -317,7 +322,7 @@ fn a_kernel_thread_that_wakes_has_a_track() {
     let alarm = trace.find(KERNEL_THREADS, "alarm").unwrap();
     assert!(trace.arrows().contains(&((KERNEL_THREADS, alarm), (THREADS, sleeper))));
     let spans = trace.spans(THREADS, sleeper);
-    let park = spans.iter().find(|span| span.name == "sleeping: park").unwrap();
+    let park = spans.iter().find(|span| span.name == "parked").unwrap();
     assert_eq!(park.number("by_kernel_thread"), Some(alarm));
     assert!(park.text("at").ends_with(&here("thread::park()")), "{park:?}");
 }

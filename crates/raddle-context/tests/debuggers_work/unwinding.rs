@@ -171,9 +171,11 @@ fn check_trace(trace: &Trace, first_entry: usize, functions: &[usize]) -> Result
 }
 
 fn chain() -> [usize; 3] {
-    let chain: [fn(fn()) -> u64; 3] =
-        [scenarios::raddle_test_inner, scenarios::raddle_test_middle, raddle_test_outer];
-    chain.map(|function| function as *const () as usize)
+    [
+        scenarios::raddle_test_inner as *const () as usize,
+        scenarios::raddle_test_middle as *const () as usize,
+        raddle_test_outer as *const () as usize,
+    ]
 }
 
 fn a_trace_of_a_suspended_body() -> Result<(), Failed> {

@@ -7,7 +7,7 @@ use raddle_context::trace::Trace;
 use std::collections::HashMap;
 
 /// Threads of a group that are named.
-const NAMED: usize = 10;
+const NAMED: usize = 5;
 
 /// What threads of one group have in common, beside their frames. In the order in which groups are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -97,7 +97,7 @@ impl Groups {
     pub(super) fn sorted(self) -> Vec<Group> {
         let mut all: Vec<Group> = self.0.into_values().collect();
         let place = |group: &Group| match group.kind {
-            Kind::Sleeps(_) => Kind::Sleeps(Label::SOMETHING),
+            Kind::Sleeps(_) => Kind::Sleeps(Label::PARK),
             Kind::Blocked(_) => Kind::Blocked(None),
             kind => kind,
         };

@@ -16,7 +16,7 @@
 
 use crate::dumper::{Answer, Question};
 use crate::flag;
-use crate::label::Label;
+use crate::label::{Label, WaitsFor};
 use crate::machine::{Block, Queue, Runtime, ThreadRef, Worker};
 use crate::record::RecordRef;
 use crate::spin::Locked;
@@ -155,7 +155,7 @@ fn asleep(thread: ThreadRef) -> Option<Sample> {
     without_waiting(|| {
         let block = thread.block();
         let held = block.sleeper.state.hold()?;
-        let (what, address) = Label::split(block.waits_for.load(Ordering::Relaxed));
+        let (what, address) = WaitsFor(block.waits_for.load(Ordering::Relaxed)).parts();
         let until_ns = block.waits_until_ns.load(Ordering::Relaxed);
         // SAFETY: it sleeps, so it is saved, and is held. This is a kernel thread's own stack.
         let sample =

@@ -27,13 +27,14 @@ struct Line {
 
 impl Symbols {
     /// Writes the frames of `trace`, one a line: without those of the scheduler at the inner end, and of a thread's start at the outer.
-    pub(super) fn write(&mut self, trace: &Trace, text: &mut String) {
+    /// `rest` is for frames that are not in it.
+    pub(super) fn write(&mut self, trace: &Trace, rest: &str, text: &mut String) {
         let mut lines = Vec::new();
         for frame in trace.frames() {
-            let is_interrupted = frame.is_interrupted;
-            lines.extend(
-                self.places(frame).iter().cloned().map(|place| Line { place, is_interrupted }),
-            );
+            // The signal came in the innermost of the functions that are one frame.
+            let innermost = |at| frame.is_interrupted && at == 0;
+            let places = self.places(frame).iter().cloned().enumerate();
+            lines.extend(places.map(|(at, place)| Line { place, is_interrupted: innermost(at) }));
         }
         let end = outer_end(&lines);
         let start = inner_end(&lines[..end]);
@@ -41,7 +42,7 @@ impl Symbols {
             let _ = writeln!(text, "    #{number} {}{}", line.place.name, line.place.at);
         }
         if trace.is_cut() && end > start {
-            let _ = writeln!(text, "    ... and frames that are not listed");
+            let _ = writeln!(text, "    {rest}");
         }
     }
 
@@ -70,10 +71,12 @@ fn look_up(frame: Frame) -> Vec<Place> {
     places
 }
 
-/// Of "/rustc/596...14e/library/core/src/ops/function.rs" what tells: "library/...".
+/// Of "/rustc/596...14e/library/core/src/ops/function.rs" what tells: "library/..."; of a crate from a registry, its name and
+/// what follows.
 fn short(file: &str) -> &str {
-    let inside = file.strip_prefix("/rustc/").and_then(|rest| rest.split_once('/'));
-    inside.map_or(file, |(_, inside)| inside)
+    let compilers = file.strip_prefix("/rustc/");
+    let inside = compilers.or_else(|| file.split_once("/registry/src/").map(|(_, rest)| rest));
+    inside.and_then(|rest| rest.split_once('/')).map_or(file, |(_, inside)| inside)
 }
 
 /// Modules whose frames tell only how a thread waits or was preempted: by name, and by file below this crate's root.
@@ -81,12 +84,28 @@ const INNER: &[&str] = &[
     "raddle_context::",
     "raddle_core::",
     "raddle::sched::",
+    "raddle::machine::",
     "raddle::park::",
     "raddle::carry::",
     "raddle::futex::",
     "raddle::interpose::",
+    "raddle::sync::raw::",
+    "raddle::sync::channel::buffer::",
+    "raddle::sync::channel::zero::",
+    "raddle::sync::channel::shared::",
 ];
-const INNER_FILES: &[&str] = &["sched/", "park.rs", "carry.rs", "futex/", "interpose/"];
+const INNER_FILES: &[&str] = &[
+    "sched/",
+    "machine.rs",
+    "park.rs",
+    "carry.rs",
+    "futex/",
+    "interpose/",
+    "sync/raw.rs",
+    "sync/channel/buffer.rs",
+    "sync/channel/zero.rs",
+    "sync/channel/shared.rs",
+];
 
 /// What stands between such frames, and between a thread's first frame and the function that it was given.
 const BETWEEN: &[&str] =
@@ -119,8 +138,15 @@ impl Place {
 
     /// Whether it is where a thread's function is called from, or a caller of that.
     fn is_start(&self) -> bool {
-        let file = [roots().0, "thread/spawn.rs"].concat();
-        self.name.contains("raddle::thread::spawn::spawn_unchecked") || self.at.contains(&file)
+        let is_in = |file: &&str| self.at.contains(&[roots().0, file].concat());
+        self.name.contains("raddle::thread::spawn::spawn_unchecked")
+            || self.name.starts_with("raddle::runtime::run")
+            || ["thread/spawn.rs", "runtime.rs"].iter().any(is_in)
+    }
+
+    /// Whether it can't be told whose it is: a short name, and no file.
+    fn is_anybodys(&self) -> bool {
+        self.at.is_empty() && !self.name.contains("::")
     }
 
     fn is_named(&self, modules: &[&str]) -> bool {
@@ -134,17 +160,18 @@ impl Place {
 fn inner_end(lines: &[Line]) -> usize {
     let mut end = 0;
     for (at, line) in lines.iter().enumerate() {
+        if line.is_interrupted {
+            // The kernel's way back from the signal, whose name is seldom known, stands between its handler and this.
+            let handler = lines[..at].iter().rev().take(2).any(|line| line.place.is_inner());
+            return if handler { at } else { end };
+        }
         if line.place.is_inner() {
             end = at + 1;
-        } else if !line.place.is_between() || line.is_interrupted {
+        } else if !line.place.is_between() && !line.place.is_anybodys() {
             break;
         }
     }
-    // The kernel's way back from a signal, whose name is seldom known, stands before the frame that was interrupted.
-    match lines[end..].iter().take(2).position(|line| line.is_interrupted) {
-        Some(trampoline) if end > 0 => end + trampoline,
-        _ => end,
-    }
+    end
 }
 
 /// Where the frames end that are the program's: before those of a thread's start.
@@ -238,6 +265,19 @@ mod tests {
     }
 
     #[test]
+    fn a_function_without_a_file_does_not_hide_that_those_above_it_are_inner() {
+        let inner = [
+            ("act_on_notes", false),
+            ("<raddle::sched::enter::Here>::attend", false),
+            ("0x7f0012345678", false),
+            ("program::compute", true),
+        ];
+        assert_eq!(cut(&[&inner[..], &START].concat()), ["program::compute"]);
+        let outer = [("read", false), ("program::wait", false)];
+        assert_eq!(cut(&[&outer[..], &START].concat()), ["read", "program::wait"]);
+    }
+
+    #[test]
     fn a_running_thread_is_shown_whole() {
         let inner = [("program::compute", true), ("program::main", false)];
         assert_eq!(cut(&[&inner[..], &START].concat()), ["program::compute", "program::main"]);
@@ -247,6 +287,8 @@ mod tests {
     fn the_compilers_own_files_are_named_shortly() {
         assert_eq!(short("/rustc/59807616/library/core/src/num.rs"), "library/core/src/num.rs");
         assert_eq!(short("/home/a/rustc/main.rs"), "/home/a/rustc/main.rs");
+        let crates = "/home/a/.cargo/registry/src/index.crates.io-1949/log-0.4.2/src/lib.rs";
+        assert_eq!(short(crates), "log-0.4.2/src/lib.rs");
     }
 
     #[test]

@@ -3,17 +3,18 @@
 //! ```text
 //! raddle: 102 threads of process 4711: 1 running, 0 blocked in the kernel, 1 ready, 100 asleep; 2 cores, 4 workers, 1 of them spare
 //! thread "compute" (id 5)
-//!   running on core 1, for 1.2 s
+//!   running on core 1, for 4 ms
 //!     #0 program::step at src/main.rs:12
-//! 100 threads like this: "reader-0" (id 7), "reader-1" (id 8), ... and 98 more
+//! 100 threads like this: "reader-0" (id 7), "reader-1" (id 8), ... and 95 more
 //!   parked, for 1.2 s to 1.3 s
 //!     #0 raddle::thread::current::park at ...
 //! ```
 
-use super::group::{Group, Groups, Kind, Span};
+use super::group::{Group, Groups, Kind};
 use super::look::{Doing, Looker};
 use super::output;
 use super::symbols::Symbols;
+use crate::label::Label;
 use crate::machine::{Blocks, Runtime, ThreadRef};
 use crate::sys::clock;
 use std::collections::HashMap;
@@ -52,7 +53,11 @@ pub(super) fn write(runtime: &'static Runtime) {
     for group in groups.iter().take(GROUPS) {
         text.clear();
         let _ = paragraph(&mut text, group, &places, now);
-        symbols.write(&group.trace, &mut text);
+        let rest = match group.kind {
+            Kind::Blocked(_) => "... its callers are not known; gdb finds them",
+            _ => "... and frames that are not listed",
+        };
+        symbols.write(&group.trace, rest, &mut text);
         output::write(text.as_bytes());
     }
     let rest = &groups[groups.len().min(GROUPS)..];
@@ -118,30 +123,37 @@ fn paragraph(text: &mut String, group: &Group, places: &Places, now: u64) -> fmt
         more => writeln!(text, ", ... and {more} more")?,
     }
     write!(text, "  ")?;
-    doing(text, group, places, now)?;
+    doing(text, group, places)?;
     // Of a ready thread it is not known since when: what is noted is when it last ran or fell asleep.
     if let Some(since) = group.since_ns.filter(|_| group.kind != Kind::Ready) {
         let passed = |at: u64| Time(now.saturating_sub(at));
         write!(text, ", for {}", Spread(passed(since.high), passed(since.low)))?;
     }
+    if let Some(until) = group.until_ns {
+        let left = |at: u64| Time(at.saturating_sub(now));
+        write!(text, ", at most {} more", Spread(left(until.low), left(until.high)))?;
+    }
     text.push('\n');
     Ok(())
 }
 
-fn doing(text: &mut String, group: &Group, places: &Places, now: u64) -> fmt::Result {
+fn doing(text: &mut String, group: &Group, places: &Places) -> fmt::Result {
     let cores = |text: &mut String| -> fmt::Result {
         let mut cores: Vec<Option<usize>> =
             group.named.iter().map(|(_, doing)| core_of(doing)).collect();
         cores.sort_unstable();
         cores.dedup();
-        for (number, core) in cores.iter().enumerate() {
-            text.push_str(if number > 0 { ", " } else { " " });
-            match core {
-                Some(core) => write!(text, "on core {core}")?,
-                None => write!(text, "without a core")?,
-            }
+        let on = cores.iter().filter(|core| core.is_some()).count();
+        let mut before = if on > 1 { " on cores " } else { " on core " };
+        for core in cores.iter().flatten() {
+            write!(text, "{before}{core}")?;
+            before = ", ";
         }
-        Ok(())
+        match (on, cores.first()) {
+            (0, Some(None)) => write!(text, " without a core"),
+            (_, Some(None)) => write!(text, " or without one"),
+            _ => Ok(()),
+        }
     };
     match group.kind {
         Kind::Running => {
@@ -166,16 +178,11 @@ fn doing(text: &mut String, group: &Group, places: &Places, now: u64) -> fmt::Re
         Kind::Sleeps(what) => {
             write!(text, "{}", what.said())?;
             match group.address {
-                Some(0) => {}
-                Some(address) => write!(text, " at {address:#x}")?,
-                None => write!(text, " at different addresses")?,
-            }
-            match group.until_ns {
-                None => Ok(()),
-                Some(Span { low, high }) => {
-                    let left = |at: u64| Time(at.saturating_sub(now));
-                    write!(text, " until +{}", Spread(left(low), left(high)))
-                }
+                Some(0) => Ok(()),
+                Some(id) if what == Label::JOIN => write!(text, " (id {id})"),
+                None if what == Label::JOIN => write!(text, " (different ones)"),
+                Some(address) => write!(text, " at {address:#x}"),
+                None => write!(text, " at different addresses"),
             }
         }
     }
@@ -201,7 +208,13 @@ impl fmt::Display for Time {
             1_000_000_000..100_000_000_000 => {
                 write!(f, "{}.{} s", ns / 1_000_000_000, ns / 100_000_000 % 10)
             }
-            _ => write!(f, "{} s", ns / 1_000_000_000),
+            _ => {
+                let minutes = ns / 60_000_000_000;
+                match minutes {
+                    0..100 => write!(f, "{minutes} min {} s", ns / 1_000_000_000 % 60),
+                    _ => write!(f, "{} h {} min", minutes / 60, minutes % 60),
+                }
+            }
         }
     }
 }
@@ -281,9 +294,9 @@ mod tests {
         let ordinals: Vec<String> =
             [1, 2, 3, 4, 11, 12, 13, 21, 112].map(|n| Ordinal(n).to_string()).into();
         assert_eq!(ordinals, ["1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "112th"]);
-        let times =
-            [999, 1_500, 2_000_000, 1_250_000_000, 123_456_000_000].map(|ns| Time(ns).to_string());
-        assert_eq!(times, ["0 us", "1 us", "2 ms", "1.2 s", "123 s"]);
+        let times = [999, 1_500, 2_000_000, 1_250_000_000, 123_456_000_000, 100_054_000_000_000]
+            .map(|ns| Time(ns).to_string());
+        assert_eq!(times, ["0 us", "1 us", "2 ms", "1.2 s", "2 min 3 s", "27 h 47 min"]);
         assert_eq!(Call(0).to_string(), "read");
         assert_eq!(Call(9_999).to_string(), "system call 9999");
     }

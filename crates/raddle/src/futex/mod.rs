@@ -30,6 +30,7 @@
 mod queue;
 
 use crate::carry;
+use crate::label::{Label, WaitsFor};
 use crate::park::{self, Wait};
 use crate::sched::enter::Here;
 use crate::sleeper::{Reason, Sleep};
@@ -78,6 +79,8 @@ fn bucket_of(address: usize) -> &'static Bucket {
 pub(crate) struct Request {
     /// Where. Never read here: the memory may be gone when a late waker comes.
     pub(crate) address: usize,
+    /// For lists of threads, and traces.
+    pub(crate) waits_for: WaitsFor,
     /// For those who decide whom to wake.
     pub(crate) tag: usize,
     pub(crate) end: End,
@@ -88,8 +91,9 @@ pub(crate) struct Request {
 
 impl Request {
     /// At the end of the line, as long as it takes, cancelled like every wait.
-    pub(crate) fn at(address: usize) -> Request {
-        Request { address, tag: 0, end: End::Back, deadline_ns: None, heeds_cancel: true }
+    pub(crate) fn at(address: usize, waits_for: WaitsFor) -> Request {
+        let (end, deadline_ns) = (End::Back, None);
+        Request { address, waits_for, tag: 0, end, deadline_ns, heeds_cancel: true }
     }
 }
 
@@ -121,7 +125,7 @@ pub(crate) fn wait_with(
     before_sleep: impl FnOnce(),
     left: impl FnOnce(usize, bool),
 ) -> Ended {
-    let mut wait = Wait::begin();
+    let mut wait = Wait::begin(request.waits_for);
     let node = Node::new(request.address, request.tag, wait.sleep());
     if !enter(&node, request.end, is_needed) {
         // Whoever ended the sleep, a cancellation, will be heard at the next wait.
@@ -137,7 +141,7 @@ pub(crate) fn wait_with(
             Reason::CANCELLED => Ended::Cancelled,
             Reason::SIGNALLED if carry::hears() => Ended::Signalled,
             Reason::SIGNALLED => {
-                wait = Wait::begin();
+                wait = Wait::begin(request.waits_for);
                 if stays(&node, wait.sleep()) {
                     continue;
                 }
@@ -347,12 +351,13 @@ pub(crate) fn came(address: usize) -> u64 {
 }
 
 /// Moves the first who waits at `from` to the end of the line at the address that is its tag, if `moves` agrees; else wakes it. Only
-/// one who was among the first `before` that [came].
+/// one who was among the first `before` that [came]. Who was moved waits for `what`, there.
 ///
 /// `moves` gets the tag, and `left` whether others wait at `from`; both run under the locks.
 pub(crate) fn move_one(
     from: usize,
     before: u64,
+    what: Label,
     mut moves: impl FnMut(usize) -> bool,
     mut left: impl FnMut(bool),
 ) -> MovedOne {
@@ -376,6 +381,7 @@ pub(crate) fn move_one(
             if moves(to) {
                 queue.remove(first);
                 first.set_address(to);
+                park::now_waits_for(first.sleep.get(), what.at(to));
                 // SAFETY: its waiter is in `wait_with` until it finds it unlinked.
                 unsafe { queue.insert(first, End::Back) };
                 return MovedOne::Moved;
@@ -388,6 +394,7 @@ pub(crate) fn move_one(
             bucket.waiters.fetch_sub(1, Ordering::Relaxed);
             target.waiters.fetch_add(1, Ordering::Relaxed);
             first.set_address(to);
+            park::now_waits_for(first.sleep.get(), what.at(to));
             // SAFETY: as above.
             unsafe { theirs.insert(first, End::Back) };
             return MovedOne::Moved;

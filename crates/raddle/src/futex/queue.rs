@@ -212,13 +212,14 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::label::Label;
     use crate::park::Wait;
     use std::collections::VecDeque;
 
     /// Random operations against a list for each address.
     #[test]
     fn waiters_leave_by_address_in_the_order_in_which_they_came() {
-        let wait = Wait::begin();
+        let wait = Wait::begin(Label::FUTEX.at(0));
         let sleep = wait.sleep();
         let nodes: Vec<Node> = (0..40).map(|tag| Node::new(tag % 5, tag, sleep)).collect();
         let mut queue = Queue::new();

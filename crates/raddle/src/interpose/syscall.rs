@@ -28,6 +28,7 @@
 
 use crate::futex::{self, Ended, Request};
 use crate::host;
+use crate::label::Label;
 use crate::machine::ThreadRef;
 use crate::sys::clock;
 use std::ffi::{c_int, c_long};
@@ -183,7 +184,8 @@ unsafe fn wait(address: usize, expected: u32, time: usize, limit: Limit) -> Opti
             _ => time.saturating_sub(clock::now_ns()),
         });
         let deadline_ns = rest.map(|rest| host::now_ns().saturating_add(rest));
-        let request = Request { deadline_ns, heeds_cancel: false, ..Request::at(address) };
+        let usual = Request::at(address, Label::FUTEX.at(address));
+        let request = Request { deadline_ns, heeds_cancel: false, ..usual };
         let mut was_expected = false;
         let is_needed = || {
             was_expected = word.load(Ordering::SeqCst) == expected;

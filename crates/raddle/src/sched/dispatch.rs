@@ -24,11 +24,12 @@ use crate::machine::{Block, Blocks, Core, Parting, Place, Queue, ThreadRef, Work
 use crate::record::RecordRef;
 use crate::sched::{timers, wake};
 use crate::sleeper::{Reason, Sleep};
-use crate::trace::{self, Why};
+use crate::trace;
 use raddle_context::{After, Body, Context, Departure};
 use raddle_core::run_queue::{Array, End};
 use raddle_core::slice::{Charge, Verdict};
 use raddle_core::state::Woke;
+use std::panic::Location;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::Ordering;
 
@@ -56,7 +57,7 @@ fn glance(core: &Core) -> u64 {
 }
 
 /// Puts the calling thread, whose sleep is prepared, to sleep. Returns when the sleep is over; at once if it is over already.
-pub(crate) fn sleep(place: Place, sleep: Sleep, why: Why) {
+pub(crate) fn sleep(place: Place, sleep: Sleep, at: &'static Location<'static>) {
     let now = glance(place.core());
     let _ = charge(place.core(), place.thread, now);
     let next = pick(place.core(), now);
@@ -64,7 +65,7 @@ pub(crate) fn sleep(place: Place, sleep: Sleep, why: Why) {
     if let (Some(_), None) = (sleep.reason(), next) {
         return;
     }
-    trace::sleeps(place.core(), place.thread, why);
+    trace::sleeps(place.core(), place.thread, at);
     // SAFETY: the thread is saved by the switch; `part` says that it sleeps.
     unsafe { leave(&place, next, Parting::Sleeps(sleep.ticket, place.thread), now) };
 }

@@ -18,11 +18,12 @@ use crate::record::RecordRef;
 use crate::sched::{dispatch, handover, wake};
 use crate::sleeper::{Reason, Sleep};
 use crate::sys::{clock, task};
-use crate::trace::{self, Why};
+use crate::trace;
 use raddle_context::SignalFrame;
 use raddle_context::trace::Trace;
 use std::ffi::{c_int, c_void};
 use std::marker::PhantomData;
+use std::panic::Location;
 use std::sync::atomic::{Ordering, compiler_fence};
 
 /// The calling thread is inside the runtime as long as this lives: it stays on its worker, and the worker on its core.
@@ -66,9 +67,9 @@ impl Here {
     ///
     /// The caller must not be inside twice: what the outer one has locked would stay locked.
     #[inline]
-    pub(crate) fn sleep(&self, sleep: Sleep, why: Why) {
+    pub(crate) fn sleep(&self, sleep: Sleep, at: &'static Location<'static>) {
         debug_assert_eq!(self.thread.block().count.load(Ordering::Relaxed), 1);
-        dispatch::sleep(self.place(), sleep, why);
+        dispatch::sleep(self.place(), sleep, at);
     }
 
     /// Goes out without the core, if others want it: what follows may block in the kernel.
@@ -233,7 +234,7 @@ pub(crate) extern "C" fn on_signal(
     // SAFETY: the kernel's argument, used while the handler runs.
     let mut frame = unsafe { SignalFrame::from_handler(context) };
     if let Some(question) = Question::take(&worker.asked) {
-        say_where(thread, question, &frame);
+        say_where(thread, question, &mut frame);
         return;
     }
     if !frame.may_switch(&worker.kernel_thread) {
@@ -268,7 +269,7 @@ fn note_preemption(worker: &Worker) {
 
 /// Answers, from the handler, who runs here and where. Preemption is forbidden once, and allowed again at the end.
 #[cold]
-fn say_where(thread: ThreadRef, question: &Question, frame: &SignalFrame) {
+fn say_where(thread: ThreadRef, question: &Question, frame: &mut SignalFrame) {
     question.answer(Answer {
         thread: thread.as_ptr().addr(),
         // SAFETY: the calling thread.
@@ -276,8 +277,14 @@ fn say_where(thread: ThreadRef, question: &Question, frame: &SignalFrame) {
         since_ns: thread.block().since_ns.get(),
         trace: Trace::of_interrupted(frame),
     });
-    // As below: nobody moves the thread before the kernel has taken the frame back.
+    // As in `on_signal`: nobody moves the thread before the kernel has taken the frame back; but before this handler counted a second
+    // one may have, and then the frame is another kernel thread's. One that may not be switched away from was not moved.
     task::block_signals();
+    let here = &place_of(thread).worker.kernel_thread;
+    if frame.may_switch(here) {
+        // SAFETY: on return the frame goes to the worker that runs this; nothing switches before.
+        unsafe { frame.resume_on(here) };
+    }
     count_down(thread);
 }
 

@@ -4,6 +4,7 @@
 //! the others wait for somebody who still comes.
 
 use super::{Condvar, Mutex, PoisonError};
+use crate::label::Label;
 use std::fmt;
 
 /// Lets a number of threads go on when all of them have come. As `std::sync::Barrier`.
@@ -75,6 +76,7 @@ impl Barrier {
     /// # Panics
     ///
     /// Unwinds if the calling thread is cancelled while it waits: it has not come, then.
+    #[track_caller]
     pub fn wait(&self) -> BarrierWaitResult {
         // What it guards is whole at every point where a thread may unwind.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -86,8 +88,9 @@ impl Barrier {
             self.complete.notify_all();
             return BarrierWaitResult(true);
         }
+        let label = Label::BARRIER.at(std::ptr::from_ref(self).addr());
         let arrival = Arrival { barrier: self, generation };
-        let waited = self.complete.wait_while(state, |state| state.generation == generation);
+        let waited = self.complete.wait_as(label, state, |state| state.generation == generation);
         drop(waited.unwrap_or_else(PoisonError::into_inner));
         std::mem::forget(arrival);
         BarrierWaitResult(false)

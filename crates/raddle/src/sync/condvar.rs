@@ -23,6 +23,7 @@ use super::raw::RawMutex;
 use crate::cancel;
 use crate::futex::{self, Ended, MovedOne, Request};
 use crate::host;
+use crate::label::{Label, WaitsFor};
 use crate::signals;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -81,8 +82,9 @@ impl Condvar {
     /// # Panics
     ///
     /// Unwinds if the calling thread is cancelled while it waits, without having taken the mutex again: it is not poisoned.
+    #[track_caller]
     pub fn wait<'a, T: ?Sized>(&self, guard: MutexGuard<'a, T>) -> LockResult<MutexGuard<'a, T>> {
-        self.wait_until(guard, None).0
+        self.wait_until(guard, self.label(), None).0
     }
 
     /// As [`wait`](Condvar::wait), until `condition` is false.
@@ -90,13 +92,25 @@ impl Condvar {
     /// # Errors
     ///
     /// As [`wait`](Condvar::wait).
+    #[track_caller]
     pub fn wait_while<'a, T: ?Sized>(
         &self,
+        guard: MutexGuard<'a, T>,
+        condition: impl FnMut(&mut T) -> bool,
+    ) -> LockResult<MutexGuard<'a, T>> {
+        self.wait_as(self.label(), guard, condition)
+    }
+
+    /// As [`wait_while`](Condvar::wait_while), for what a condition variable is a part of.
+    #[track_caller]
+    pub(super) fn wait_as<'a, T: ?Sized>(
+        &self,
+        waits_for: WaitsFor,
         mut guard: MutexGuard<'a, T>,
         mut condition: impl FnMut(&mut T) -> bool,
     ) -> LockResult<MutexGuard<'a, T>> {
         while condition(&mut *guard) {
-            guard = self.wait(guard)?;
+            guard = self.wait_until(guard, waits_for, None).0?;
         }
         Ok(guard)
     }
@@ -116,12 +130,13 @@ impl Condvar {
     /// let (_guard, result) = never.wait_timeout(mutex.lock().unwrap(), Duration::from_millis(1)).unwrap();
     /// assert!(result.timed_out());
     /// ```
+    #[track_caller]
     pub fn wait_timeout<'a, T: ?Sized>(
         &self,
         guard: MutexGuard<'a, T>,
         timeout: Duration,
     ) -> LockResult<(MutexGuard<'a, T>, WaitTimeoutResult)> {
-        let (guard, timed_out) = self.wait_until(guard, Some(deadline_in(timeout)));
+        let (guard, timed_out) = self.wait_until(guard, self.label(), Some(deadline_in(timeout)));
         map(guard, |guard| (guard, WaitTimeoutResult(timed_out)))
     }
 
@@ -130,6 +145,7 @@ impl Condvar {
     /// # Errors
     ///
     /// As [`wait`](Condvar::wait).
+    #[track_caller]
     pub fn wait_timeout_while<'a, T: ?Sized>(
         &self,
         mut guard: MutexGuard<'a, T>,
@@ -145,7 +161,7 @@ impl Condvar {
             if timed_out {
                 return Ok((guard, WaitTimeoutResult(true)));
             }
-            let (again, is_over) = self.wait_until(guard, Some(deadline_ns));
+            let (again, is_over) = self.wait_until(guard, self.label(), Some(deadline_ns));
             timed_out = is_over;
             match again {
                 Ok(again) => guard = again,
@@ -179,6 +195,7 @@ impl Condvar {
         let moved = futex::move_one(
             self.address(),
             before,
+            Label::MUTEX,
             |mutex| mutex_at(mutex).is_some_and(RawMutex::takes_waiter),
             |others| self.has_waiters.store(others, Ordering::Relaxed),
         );
@@ -192,20 +209,26 @@ impl Condvar {
         while self.wake_first(before) {}
     }
 
+    fn label(&self) -> WaitsFor {
+        Label::CONDVAR.at(self.address())
+    }
+
     fn address(&self) -> usize {
         ptr::from_ref(self).addr()
     }
 
     /// Whether the time was over, beside the lock.
+    #[track_caller]
     fn wait_until<'a, T: ?Sized>(
         &self,
         guard: MutexGuard<'a, T>,
+        waits_for: WaitsFor,
         deadline_ns: Option<u64>,
     ) -> (LockResult<MutexGuard<'a, T>>, bool) {
         let (mutex, unwinding) = guard.suspend();
         let raw = mutex.raw();
         let tag = ptr::from_ref(raw).expose_provenance();
-        let request = Request { tag, deadline_ns, ..Request::at(self.address()) };
+        let request = Request { tag, deadline_ns, ..Request::at(self.address(), waits_for) };
         let is_needed = || {
             self.has_waiters.store(true, Ordering::Relaxed);
             true

@@ -86,6 +86,7 @@ impl<T: ?Sized> Mutex<T> {
     ///
     /// Unwinds if the calling thread is cancelled while it waits. A thread that takes a lock which it holds already waits for ever.
     #[inline]
+    #[track_caller]
     pub fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
         self.raw.lock();
         self.guard()

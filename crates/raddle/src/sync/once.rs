@@ -10,6 +10,7 @@
 
 use crate::cancel;
 use crate::futex::{self, Ended, Request};
+use crate::label::Label;
 use crate::signals;
 use std::fmt;
 use std::ptr;
@@ -93,6 +94,7 @@ impl Once {
     ///
     /// Unwinds if the calling thread is cancelled while it waits.
     #[inline]
+    #[track_caller]
     pub fn call_once_force<F: FnOnce(&OnceState)>(&self, f: F) {
         if !self.is_completed() {
             let mut f = Some(f);
@@ -118,6 +120,7 @@ impl Once {
     }
 
     /// As [`wait`](Once::wait), also past closures that panic, until one has not.
+    #[track_caller]
     pub fn wait_force(&self) {
         self.wait_done(true);
     }
@@ -164,6 +167,7 @@ impl Once {
     }
 
     /// Waits until the state is not `state`, perhaps.
+    #[track_caller]
     fn wait_while(&self, state: u32) {
         let waits = state | SOMEBODY_WAITS;
         if state != waits
@@ -174,7 +178,8 @@ impl Once {
         {
             return;
         }
-        match futex::wait(&self.state, waits, Request::at(self.address())) {
+        let request = Request::at(self.address(), Label::ONCE.at(self.address()));
+        match futex::wait(&self.state, waits, request) {
             Ended::Cancelled => cancel::unwind(),
             Ended::Signalled => signals::deliver(),
             _ => {}

@@ -63,6 +63,7 @@ impl<T> OnceLock<T> {
     /// # Panics
     ///
     /// Unwinds if the calling thread is cancelled while it waits.
+    #[track_caller]
     pub fn wait(&self) -> &T {
         self.once.wait_force();
         self.get().expect("a place that is done is written")
@@ -86,6 +87,7 @@ impl<T> OnceLock<T> {
     /// If `f` does: then nothing was written, and the next one may try. Unwinds if the calling thread is cancelled while it waits.
     /// An `f` that asks for the value of the same place waits for ever.
     #[inline]
+    #[track_caller]
     pub fn get_or_init<F: FnOnce() -> T>(&self, f: F) -> &T {
         if let Some(value) = self.get() {
             return value;

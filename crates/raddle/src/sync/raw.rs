@@ -11,6 +11,7 @@ use super::spinning;
 use crate::cancel;
 use crate::futex::{self, End, Ended, Request};
 use crate::host;
+use crate::label::Label;
 use crate::sched::enter::Here;
 use crate::signals;
 use crate::sleeper::Reason;
@@ -39,6 +40,7 @@ impl RawMutex {
 
     /// Takes the lock. Unwinds if the calling thread is cancelled while it waits, then without the lock.
     #[inline]
+    #[track_caller]
     pub(crate) fn lock(&self) {
         if !self.word.try_lock() && !self.lock_slowly(Role::Fresh, true) {
             cancel::unwind();
@@ -59,6 +61,7 @@ impl RawMutex {
 
     /// False if the wait was cancelled.
     #[cold]
+    #[track_caller]
     fn lock_slowly(&self, mut role: Role, heeds_cancel: bool) -> bool {
         let mut since_ns = None;
         loop {
@@ -74,8 +77,8 @@ impl RawMutex {
             // Whoever has waited goes before those who have not.
             let end = if since_ns.is_some() { End::Front } else { End::Back };
             since_ns.get_or_insert_with(host::now_ns);
-            let request =
-                Request { address: self.address(), tag: 0, end, deadline_ns: None, heeds_cancel };
+            let at_back = Request::at(self.address(), Label::MUTEX.at(self.address()));
+            let request = Request { end, heeds_cancel, ..at_back };
             let left = |_, others| self.word.taken(others);
             match futex::wait_with(request, || self.word.may_sleep(), || (), left) {
                 Ended::Woken(reason) if reason.chosen() == Some(HANDED_OVER) => return true,
@@ -146,6 +149,7 @@ impl RawMutex {
     }
 
     /// Takes the lock after a wait that ended so, without heed to cancellation.
+    #[track_caller]
     pub(crate) fn lock_after(&self, ended: Ended) {
         match ended {
             Ended::Moved(Some(reason)) if reason.chosen() == Some(HANDED_OVER) => {}

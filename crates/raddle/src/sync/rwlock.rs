@@ -21,6 +21,7 @@ use super::poison::{Flag, LockResult, TryLockError, TryLockResult, Unwinding};
 use super::spinning;
 use crate::cancel;
 use crate::futex::{self, Ended, Request};
+use crate::label::Label;
 use crate::sched::enter::Here;
 use crate::signals;
 use std::cell::UnsafeCell;
@@ -67,6 +68,7 @@ impl RawRwLock {
     }
 
     #[inline]
+    #[track_caller]
     fn read(&self) {
         let state = self.state.load(Ordering::Relaxed);
         let entered = is_readable(state)
@@ -98,6 +100,7 @@ impl RawRwLock {
     }
 
     #[inline]
+    #[track_caller]
     fn write(&self) {
         if self.state.compare_exchange(0, WRITTEN, Ordering::Acquire, Ordering::Relaxed).is_err() {
             self.write_slowly();
@@ -122,6 +125,7 @@ impl RawRwLock {
     }
 
     #[cold]
+    #[track_caller]
     fn read_slowly(&self) {
         loop {
             // Whoever finds a writer at work looks for a while; behind one that waits there is nothing to look for.
@@ -148,7 +152,7 @@ impl RawRwLock {
                 }
                 state = waits;
             }
-            let request = Request::at(self.state_address());
+            let request = Request::at(self.state_address(), Label::READ.at(self.state_address()));
             match futex::wait(&self.state, state, request) {
                 Ended::Cancelled => cancel::unwind(),
                 Ended::Signalled => signals::deliver(),
@@ -158,6 +162,7 @@ impl RawRwLock {
     }
 
     #[cold]
+    #[track_caller]
     fn write_slowly(&self) {
         // Once it has waited, others may wait behind it that it can't see: it keeps the bit for them.
         let mut others = 0;
@@ -185,7 +190,8 @@ impl RawRwLock {
             if is_free(state) || state & WRITERS_WAIT == 0 {
                 continue;
             }
-            let request = Request::at(self.writers_address());
+            let request =
+                Request::at(self.writers_address(), Label::WRITE.at(self.state_address()));
             match futex::wait(&self.writers, turn, request) {
                 Ended::Cancelled => {
                     self.writer_gave_up();
@@ -347,6 +353,7 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// Unwinds if the calling thread is cancelled while it waits. If there are 2^30 readers.
     #[inline]
+    #[track_caller]
     pub fn read(&self) -> LockResult<RwLockReadGuard<'_, T>> {
         self.raw.read();
         self.poison.check(RwLockReadGuard { lock: self, not_send: PhantomData })
@@ -375,6 +382,7 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// Unwinds if the calling thread is cancelled while it waits.
     #[inline]
+    #[track_caller]
     pub fn write(&self) -> LockResult<RwLockWriteGuard<'_, T>> {
         self.raw.write();
         self.write_guard()

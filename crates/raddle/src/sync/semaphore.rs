@@ -14,6 +14,7 @@
 use crate::cancel;
 use crate::futex::{self, Ended, Request};
 use crate::host;
+use crate::label::Label;
 use crate::signals;
 use std::cell::Cell;
 use std::fmt;
@@ -67,6 +68,7 @@ impl Semaphore {
     /// # Panics
     ///
     /// Unwinds if the calling thread is cancelled while it waits.
+    #[track_caller]
     pub fn acquire(&self) -> SemaphorePermit<'_> {
         self.acquire_many(1)
     }
@@ -76,6 +78,7 @@ impl Semaphore {
     /// # Panics
     ///
     /// If `count` is more than [`MAX_PERMITS`](Semaphore::MAX_PERMITS). Unwinds if the calling thread is cancelled while it waits.
+    #[track_caller]
     pub fn acquire_many(&self, count: usize) -> SemaphorePermit<'_> {
         self.wait_for(count, None);
         SemaphorePermit { semaphore: self, count }
@@ -108,6 +111,7 @@ impl Semaphore {
     /// use std::time::Duration;
     /// assert!(Semaphore::new(0).acquire_timeout(Duration::from_millis(1)).is_none());
     /// ```
+    #[track_caller]
     pub fn acquire_timeout(&self, timeout: Duration) -> Option<SemaphorePermit<'_>> {
         let ns = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
         let deadline_ns = host::now_ns().saturating_add(ns);
@@ -146,6 +150,7 @@ impl Semaphore {
     }
 
     /// Whether `count` permits were taken; false after the deadline.
+    #[track_caller]
     fn wait_for(&self, count: usize, deadline_ns: Option<u64>) -> bool {
         assert!(count <= Semaphore::MAX_PERMITS, "too many permits");
         if self.try_take(count) {
@@ -164,7 +169,9 @@ impl Semaphore {
                 !got.get()
             };
             let left = |_, others: bool| self.note_queue(others);
-            let request = Request { tag: count, deadline_ns, ..Request::at(self.address()) };
+            let waits_for = Label::SEMAPHORE.at(self.address());
+            let usual = Request::at(self.address(), waits_for);
+            let request = Request { tag: count, deadline_ns, ..usual };
             match futex::wait_with(request, is_needed, || (), left) {
                 // Whoever woke it has taken them for it.
                 Ended::Woken(_) => return true,

@@ -4,6 +4,7 @@
 
 use crate::cancel;
 use crate::host;
+use crate::label::{Label, WaitsFor};
 use crate::machine::ThreadRef;
 use crate::park::{self, Wait};
 use crate::record::{Record, RecordRef};
@@ -11,7 +12,6 @@ use crate::sched::enter::Here;
 use crate::signals;
 use crate::sleeper::{Foreign, Reason};
 use crate::sys::task;
-use crate::trace::What;
 use std::cell::Cell;
 use std::fmt;
 use std::io;
@@ -145,28 +145,29 @@ pub fn current() -> Thread {
 /// Waits until the thread's token is in place, and takes it. May return without one.
 #[track_caller]
 pub fn park() {
-    park_until(None);
+    park_for(Label::PARK.at(0), None);
 }
 
 /// As [`park`], for `timeout` at most.
 #[track_caller]
 pub fn park_timeout(timeout: Duration) {
-    park_until(Some(deadline_in(timeout)));
+    park_for(Label::PARK.at(0), Some(deadline_in(timeout)));
 }
 
+/// As [`park`], and says what the caller parks for.
 #[track_caller]
-fn park_until(deadline_ns: Option<u64>) {
+pub(crate) fn park_for(waits_for: WaitsFor, deadline_ns: Option<u64>) {
     let record = own_record();
     loop {
         if record.take_token() {
             return;
         }
-        let wait = Wait::begin();
+        let wait = Wait::begin(waits_for);
         if !record.parks(&wait.sleep()) {
             wait.retract();
             return;
         }
-        let reason = wait.park_for(What::Token, deadline_ns);
+        let reason = wait.park(deadline_ns);
         let has_token = record.unparked();
         match reason {
             Reason::CANCELLED => cancel::unwind(),
@@ -195,7 +196,7 @@ pub fn sleep_until(deadline: Instant) {
 #[track_caller]
 pub(crate) fn sleep_until_ns(deadline_ns: Option<u64>) {
     loop {
-        match Wait::begin().park_for(What::Time, deadline_ns) {
+        match Wait::begin(Label::TIME.at(0)).park(deadline_ns) {
             Reason::TIMED_OUT => return,
             Reason::CANCELLED if !std::thread::panicking() => cancel::unwind(),
             Reason::SIGNALLED => signals::deliver(),
@@ -239,9 +240,9 @@ pub fn available_parallelism() -> io::Result<NonZero<usize>> {
 #[track_caller]
 pub(super) fn wait_for_end(record: &RecordRef) {
     while !record.has_ended() {
-        let wait = Wait::begin();
+        let wait = Wait::begin(Label::JOIN.at(record.id as usize));
         if record.joined_by(&wait.sleep()) {
-            match wait.park_for(What::Join, None) {
+            match wait.park(None) {
                 Reason::CANCELLED => cancel::unwind(),
                 Reason::SIGNALLED => signals::deliver(),
                 _ => {}

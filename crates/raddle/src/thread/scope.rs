@@ -2,9 +2,11 @@
 
 #![allow(unsafe_code, reason = "threads that borrow")]
 
+use super::current::park_for;
 use super::spawn::{ScopeData, Spawned, runtime, spawn_unchecked};
-use super::{Builder, Result, Thread, current, park};
+use super::{Builder, Result, Thread, current};
 use crate::carry;
+use crate::label::Label;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
@@ -97,7 +99,7 @@ impl<'scope> Scope<'scope, '_> {
         let mut result = Ok(());
         let _shield = carry::raise_passable_shield();
         while self.data.running.load(Ordering::Acquire) != 0 {
-            result = result.and(catch_unwind(park));
+            result = result.and(catch_unwind(|| park_for(Label::SCOPE.at(0), None)));
         }
         result
     }

@@ -139,14 +139,14 @@ fn unpack_waker(argument: u64) -> (Waker, Ended, u32) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::why::What;
     use super::*;
+    use crate::label::Label;
+    use std::panic::Location;
 
     #[test]
     fn what_is_packed_comes_out_again() {
         let wakers = [Waker::Unknown, Waker::Thread(ID), Waker::KernelThread(4_194_304)];
         let ends = [Ended::Ready, Ended::TimedOut, Ended::Cancelled, Ended::Signalled];
-        let whats = [What::Untold, What::Time, What::Token, What::Join];
         let mut events = vec![
             Event::Dispatched { worker: u32::MAX, waiting: 7 },
             Event::Idle { waiting: u32::MAX },
@@ -163,7 +163,7 @@ mod tests {
             events.push(Event::Begun { creator: waker, waiting: 0xffff });
             events.extend(ends.map(|ended| Event::Woken { waker, ended, waiting: 3 }));
         }
-        events.extend(whats.map(|what| Event::Sleeps(Why::here(what))));
+        events.push(Event::Sleeps(Why::new(Label::FUTURE, Location::caller())));
         for event in events {
             let record = event.record(5, 6, 7);
             assert_eq!((record.time_ns, record.core, record.thread), (5, 6, 7));

@@ -9,7 +9,6 @@
 
 use super::event::{Ended, Waker};
 use super::story::{Mark, Piece, Span, Then, Track};
-use super::why::What;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::{self, Write};
@@ -167,10 +166,10 @@ impl<W: Write> Writer<W> {
             }
             Span::Sleeping { why, woken } => {
                 let (file, line) = why.place();
-                let what = what(why.what(), file);
+                let what = why.what().said();
                 let at = format!("{file}:{line}");
                 let at = Text(&at);
-                self.put(format_args!(",\"name\":\"sleeping: {what}\",\"args\":{{\"at\":{at},"));
+                self.put(format_args!(",\"name\":\"{what}\",\"args\":{{\"at\":{at},"));
                 let ended = match woken.map(|(_, ended)| ended) {
                     None => "not yet",
                     Some(Ended::Ready) => "ready",
@@ -275,21 +274,6 @@ fn word(then: Then) -> &'static str {
     }
 }
 
-/// What a thread waits for, in a word: as said, or the module whose code put it to sleep.
-fn what(what: What, file: &'static str) -> &'static str {
-    match what {
-        What::Time => "time",
-        What::Token => "park",
-        What::Join => "join",
-        What::Untold => {
-            let inside = file.rsplit_once("raddle/src/").map_or(file, |(_, inside)| inside);
-            let inside = inside.strip_prefix("sync/").unwrap_or(inside);
-            let module = inside.split(['/', '.']).next().unwrap_or(inside);
-            if module == "raw" { "mutex" } else { module }
-        }
-    }
-}
-
 /// A string as JSON has it, with its quotes.
 struct Text<'a>(&'a str);
 
@@ -326,19 +310,6 @@ mod tests {
         ] {
             assert_eq!(Text(text).to_string(), json);
         }
-    }
-
-    #[test]
-    fn a_module_names_what_is_waited_for() {
-        for (file, word) in [
-            ("crates/raddle/src/sync/channel/zero.rs", "channel"),
-            ("/root/x/raddle/src/sync/condvar.rs", "condvar"),
-            ("crates/raddle/src/sync/raw.rs", "mutex"),
-            ("crates/raddle/src/futex/mod.rs", "futex"),
-        ] {
-            assert_eq!(what(What::Untold, file), word);
-        }
-        assert_eq!(what(What::Join, ""), "join");
     }
 
     #[test]

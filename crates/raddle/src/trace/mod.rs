@@ -37,6 +37,7 @@ mod recorder;
 mod story;
 mod why;
 
+use crate::label::WaitsFor;
 use crate::machine::{Block, Core, ThreadRef, Worker};
 use crate::sleeper::Reason;
 use crate::sys::task;
@@ -45,11 +46,12 @@ use event::{Ended, Waker};
 use file::Output;
 use recorder::Recorder;
 use std::io;
+use std::panic::Location;
 use std::path::Path;
 use std::ptr;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
-pub(crate) use why::{What, Why};
+use why::Why;
 
 /// What is recorded and where it goes. Leaked: whoever records may still do so when recording has ended.
 struct Tracing {
@@ -177,7 +179,9 @@ events! {
     }
 
     /// The calling thread leaves `core` for a sleep.
-    sleeps(core: &Core, thread: ThreadRef, why: Why) |recorder| {
+    sleeps(core: &Core, thread: ThreadRef, at: &'static Location<'static>) |recorder| {
+        let waits_for = WaitsFor(thread.block().waits_for.load(Ordering::Relaxed));
+        let why = Why::new(waits_for.parts().0, at);
         by(recorder, core, core, id(thread), Event::Sleeps(why));
     }
 

@@ -385,10 +385,11 @@ impl<'a> Story<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::why::What;
     use super::*;
+    use crate::label::Label;
     use raddle_core::random::Random;
     use std::collections::BTreeMap;
+    use std::panic::Location;
 
     /// Any events in any order, as when most of them are lost: what lasts on one track still follows one another, and each
     /// dispatch is on two tracks or none.
@@ -408,7 +409,7 @@ mod tests {
                 let event = match below(10) {
                     0..3 => Event::Dispatched { worker: 7, waiting },
                     3 => Event::Idle { waiting },
-                    4 => Event::Sleeps(Why::here(What::Untold)),
+                    4 => Event::Sleeps(Why::new(Label::TIME, Location::caller())),
                     5 => Event::Woken { waker, ended: Ended::Ready, waiting },
                     6 => Event::Begun { creator: waker, waiting },
                     7 => Event::Preempted { used_up: true },

@@ -19,6 +19,7 @@
 use super::claim::{Attempt, Claim, Enlisting, commits};
 use super::wait::{Ended, Inside, Node, Patience, Waiters};
 use crate::cancel;
+use crate::label::Label;
 use crate::signals;
 use crate::spin::Spin;
 use std::cell::UnsafeCell;
@@ -262,7 +263,7 @@ impl<T, S: Store<T>> Buffer<T, S> {
         let message = UnsafeCell::new(ManuallyDrop::new(message));
         let place: *mut T = message.get().cast();
         loop {
-            let (mut state, early) = Inside::enter_to_wait(&self.state);
+            let (mut state, early) = Inside::enter_to_wait(&self.state, Label::SEND);
             // SAFETY: the message is in its place.
             let refusal = match unsafe { state.offer(place) } {
                 Offer::Taken => return Ok(()),
@@ -319,7 +320,7 @@ impl<T, S: Store<T>> Buffer<T, S> {
         let message = UnsafeCell::new(MaybeUninit::<T>::uninit());
         let place: *mut T = message.get().cast();
         loop {
-            let (mut state, early) = Inside::enter_to_wait(&self.state);
+            let (mut state, early) = Inside::enter_to_wait(&self.state, Label::RECEIVE);
             if state.available() > 0 {
                 // SAFETY: there is a message, and the place is free.
                 unsafe { state.pop(place) };

@@ -20,6 +20,7 @@
 //! both retract and may both fail; they then begin anew, and only one that nobody else has taken can fail so.
 
 use super::wait::Node;
+use crate::label::Label;
 use crate::park::Wait;
 use crate::sleeper::{Reason, Sleep};
 
@@ -53,7 +54,7 @@ pub(super) struct Commitment {
 
 impl Commitment {
     pub(super) fn begin() -> Commitment {
-        let wait = Wait::begin();
+        let wait = Wait::begin(Label::SELECT.at(0));
         let sleep = wait.sleep();
         Commitment { wait: Some(wait), sleep, reason: None }
     }

@@ -23,6 +23,7 @@
 
 #![allow(unsafe_code, reason = "nodes on the stacks of those who wait")]
 
+use crate::label::{Label, WaitsFor};
 use crate::park::{self, Wait};
 use crate::sched::enter::Here;
 use crate::sleeper::{Reason, Sleep};
@@ -45,11 +46,13 @@ impl<'a, S> Inside<'a, S> {
         Inside { state: lock.lock(), _here: here }
     }
 
-    /// For a caller who may have to wait.
+    /// For a caller who may have to wait, to do `what`.
     #[inline]
-    pub(super) fn enter_to_wait(lock: &'a Spin<S>) -> (Inside<'a, S>, Early) {
+    pub(super) fn enter_to_wait(lock: &'a Spin<S>, what: Label) -> (Inside<'a, S>, Early) {
         let here = Here::enter();
-        let early = Early(if here.is_some() { None } else { Some(Wait::begin()) });
+        let waits_for = what.at(ptr::from_ref(lock).addr());
+        let begun = if here.is_some() { None } else { Some(Wait::begin(waits_for)) };
+        let early = Early { begun, waits_for };
         (Inside { state: lock.lock(), _here: here }, early)
     }
 }
@@ -74,19 +77,22 @@ impl<S> DerefMut for Inside<'_, S> {
 ///
 /// Beginning one under the lock is right for a raddle thread: two instructions. A plain kernel thread may have to allocate for its
 /// first, and a raddle thread that was preempted inside of malloc could then never go on, with others spinning on its core.
-pub(super) struct Early(Option<Wait>);
+pub(super) struct Early {
+    begun: Option<Wait>,
+    waits_for: WaitsFor,
+}
 
 impl Early {
     #[inline]
     pub(super) fn begin(mut self) -> Wait {
-        self.0.take().unwrap_or_else(Wait::begin)
+        self.begun.take().unwrap_or_else(|| Wait::begin(self.waits_for))
     }
 }
 
 impl Drop for Early {
     #[inline]
     fn drop(&mut self) {
-        if let Some(wait) = self.0.take() {
+        if let Some(wait) = self.begun.take() {
             // Nobody was told of this sleep, so nobody has ended it.
             let _ = wait.retract();
         }

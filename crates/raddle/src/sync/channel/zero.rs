@@ -26,6 +26,7 @@ use super::claim::{Attempt, Claim, Enlisting, commits};
 use super::wait::{Debt, Ended, Inside, Node, Patience, Waiters};
 use crate::cancel;
 use crate::carry;
+use crate::label::{Label, WaitsFor};
 use crate::park::Wait;
 use crate::signals;
 use crate::spin::Spin;
@@ -177,7 +178,7 @@ impl<T> Zero<T> {
         let message = UnsafeCell::new(ManuallyDrop::new(message));
         let place: *mut T = message.get().cast();
         loop {
-            let (mut state, early) = Inside::enter_to_wait(&self.state);
+            let (mut state, early) = Inside::enter_to_wait(&self.state, Label::SEND);
             // SAFETY: the message is in its place.
             let meeting = unsafe { state.offer(place) };
             let refusal = match (meeting, patience) {
@@ -235,7 +236,7 @@ impl<T> Zero<T> {
         let received =
             |message: UnsafeCell<MaybeUninit<T>>| unsafe { message.into_inner().assume_init() };
         loop {
-            let (mut state, early) = Inside::enter_to_wait(&self.state);
+            let (mut state, early) = Inside::enter_to_wait(&self.state, Label::RECEIVE);
             // SAFETY: the place is this frame's.
             let meeting = unsafe { state.take(place) };
             let deadline_ns = match (meeting, patience) {
@@ -273,7 +274,7 @@ impl<T> Zero<T> {
                     Ended::Signalled => signals::deliver(),
                     _ => {}
                 }
-            } else if self.wait_for_debt(&node, Wait::begin()) {
+            } else if self.wait_for_debt(&node, Wait::begin(self.receives())) {
                 return Ok(received(message));
             }
         }
@@ -317,8 +318,12 @@ impl<T> Zero<T> {
                 }
             }
             wait.park(None);
-            wait = Wait::begin();
+            wait = Wait::begin(self.receives());
         }
+    }
+
+    fn receives(&self) -> WaitsFor {
+        Label::RECEIVE.at(std::ptr::from_ref(&self.state).addr())
     }
 
     /// No sender is left.
@@ -397,7 +402,7 @@ impl<T> Zero<T> {
     /// Fetches the message of a claimed receive. `None` if the select at the other end has broken its promise.
     pub(super) fn complete_receive(&self, meeting: u64) -> Option<T> {
         let message = UnsafeCell::new(MaybeUninit::<T>::uninit());
-        let (mut state, early) = Inside::enter_to_wait(&self.state);
+        let (mut state, early) = Inside::enter_to_wait(&self.state, Label::RECEIVE);
         match state.find(meeting) {
             Some(Left::Message(message)) => return Some(message),
             Some(Left::Broken | Left::Unwanted) => return None,
