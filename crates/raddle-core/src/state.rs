@@ -234,6 +234,24 @@ impl State {
             .ok()?;
         Some(Held { state: self, asleep: now })
     }
+
+    /// Undoes a [`hold`](State::hold) whose holder is gone: in a forked child, where it would be held for ever.
+    ///
+    /// ```
+    /// use raddle_core::state::{State, Woke};
+    /// let state = State::new();
+    /// let ticket = state.prepare();
+    /// state.fall_asleep(ticket).unwrap();
+    /// std::mem::forget(state.hold());
+    /// state.let_go();
+    /// assert_eq!(state.wake(ticket, 0), Woke::Asleep);
+    /// ```
+    pub fn let_go(&self) {
+        let now = self.0.load(Ordering::Relaxed);
+        if now & PHASE == HELD {
+            self.0.store(now & !PHASE | ASLEEP, Ordering::Relaxed);
+        }
+    }
 }
 
 /// A sleeping thread that nobody can wake while this lives: see [`State::hold`].

@@ -22,9 +22,10 @@ use crate::record::RecordRef;
 use crate::spin::Locked;
 use crate::sys::task::{self, Seen};
 use raddle_context::trace::{Trace, without_waiting};
+use raddle_core::state::State;
 use std::fs;
 use std::ptr;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicPtr, Ordering};
 use std::time::{Duration, Instant};
 
 /// What a thread was found doing.
@@ -151,16 +152,30 @@ impl Sample {
     }
 }
 
+/// The state word that is held, or about to be; for a child that is forked meanwhile.
+static HELD: AtomicPtr<State> = AtomicPtr::new(ptr::null_mut());
+
+/// In a forked child: nobody looks any more.
+pub(super) fn let_go() {
+    // SAFETY: state words stand in control blocks, whose memory stays mapped.
+    if let Some(state) = unsafe { HELD.swap(ptr::null_mut(), Ordering::Relaxed).as_ref() } {
+        state.let_go();
+    }
+}
+
 fn asleep(thread: ThreadRef) -> Option<Sample> {
     without_waiting(|| {
         let block = thread.block();
-        let held = block.sleeper.state.hold()?;
+        let state = &block.sleeper.state;
+        HELD.store(ptr::from_ref(state).cast_mut(), Ordering::Relaxed);
+        let held = state.hold()?;
         let (what, address) = WaitsFor(block.waits_for.load(Ordering::Relaxed)).parts();
         let until_ns = block.waits_until_ns.load(Ordering::Relaxed);
         // SAFETY: it sleeps, so it is saved, and is held. This is a kernel thread's own stack.
         let sample =
             unsafe { Sample::suspended(thread, Doing::Sleeps { what, address, until_ns }) };
         drop(held);
+        HELD.store(ptr::null_mut(), Ordering::Relaxed);
         Some(sample)
     })
 }

@@ -84,6 +84,7 @@ pub(crate) fn install(runtime: &'static Runtime) -> io::Result<()> {
 pub(crate) fn forget() {
     RUNTIME.store(ptr::null_mut(), Ordering::Release);
     ASKED.store(false, Ordering::Relaxed);
+    look::let_go();
 }
 
 /// False if the program has a handler for `signal`.
