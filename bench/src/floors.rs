@@ -48,6 +48,26 @@ fn page_fault(operations: u64) -> io::Result<Block> {
     })
 }
 
+/// How long it takes to touch so many fresh pages of one mapping, two by two: what each of many sleeping threads has of its stack.
+pub(crate) fn first_touch(pages: usize) -> io::Result<Duration> {
+    /// From one pair to the next, as stacks lie.
+    const STRIDE: usize = 64 * PAGE;
+    let pairs = pages / 2;
+    let mapping = Mapping::new(pairs * STRIDE)?;
+    let block = Block::time(pages as u64, || {
+        for pair in 0..pairs {
+            let start = mapping.start.wrapping_add(pair * STRIDE);
+            // SAFETY: two pages within the mapping, since a stride has 64.
+            unsafe {
+                start.write_volatile(1);
+                start.add(PAGE).write_volatile(1);
+            }
+        }
+        Ok(())
+    })?;
+    Ok(block.elapsed)
+}
+
 /// A guard of 16 KiB at the bottom of a slot, as an arena makes one for each body: by mark where the kernel has them, by
 /// protection otherwise.
 fn guard<'a>() -> Work<'a> {

@@ -21,7 +21,7 @@ use self::cases::{Case, Scale};
 use self::peer::Peer;
 use crate::floors;
 use crate::pairs::{Estimate, Plan, Subject};
-use crate::report::{Record, Report, progress};
+use crate::report::{Record, Report, Unit, progress};
 use clap::ValueEnum;
 use std::fs;
 use std::io;
@@ -40,7 +40,7 @@ Cases, and what they are called in the JSON (bench, and case in brackets):
   mutex_contended   8 threads lock, add one, unlock; ns an operation, of all together (two_cores). tokio's own mutex, and so on
   sleeping          --threads threads asleep: resident pages and page tables, heap included (sleeping_bytes: each), lines of
                     /proc/self/maps (sleeping_mappings: all), time to make them (sleeping_spawn_s: all). What the kernel needs
-                    for a kernel thread is not in there
+                    for a kernel thread is not in there. Floor: two fresh pages for each, touched (first_touch)
   hog_lateness      a thread sleeps 1 ms again and again beside 4 endless loops on two cores: how much later it wakes
                     (hog_lateness_p50, _p99, _max: fresh, slept). The loops of `slept` have slept for 1 ms before
   preempt_cost      work of a fixed size in two threads on one core against the same in one, with slices of 10 ms, 1 ms, 100 us:
@@ -129,6 +129,17 @@ pub(crate) fn run(
             let mut records = rounds::measure(&group, &programs.found)?;
             if *case == Case::SpawnMany {
                 records.extend(floors_of_a_thread(&scale)?);
+            }
+            if *case == Case::Sleeping {
+                progress("first touch of as many stacks");
+                let seconds = floors::first_touch(2 * scale.threads)?.as_secs_f64();
+                records.push(Record::counted(
+                    "sleeping_spawn_s",
+                    "first_touch",
+                    "floor",
+                    seconds,
+                    Unit::Seconds,
+                ));
             }
             let part = Report { records, notes: Vec::new() };
             each(&part)?;
