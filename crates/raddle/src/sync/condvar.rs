@@ -29,7 +29,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Lets threads wait for what a [`Mutex`] guards to change. As `std::sync::Condvar`.
+/// Lets threads wait for what a [`Mutex`](super::Mutex) guards to change. As `std::sync::Condvar`.
 ///
 /// Each wait may use another mutex: std forbids that, here it makes no difference.
 ///

@@ -1,7 +1,7 @@
 //! Many senders, one receiver: the API of `std::sync::mpsc`, on raddle's channels.
 //!
 //! To move a program over, `std::sync::mpsc` becomes `raddle::sync::mpsc`. The errors are `std`'s own types, so a signature that names
-//! them stays as it is. What [`channel`](super::channel) has beyond this (more receivers, select) stays there: two APIs, one machinery.
+//! them stays as it is. What [`channel`](mod@super::channel) has beyond this (more receivers, select) stays there: two APIs, one machinery.
 
 use super::channel;
 use crate::time::Duration;
@@ -37,7 +37,7 @@ pub fn sync_channel<T>(bound: usize) -> (SyncSender<T>, Receiver<T>) {
     (SyncSender { sender }, Receiver { receiver, not_sync: PhantomData })
 }
 
-/// The sending end of a [`channel`]. It never waits.
+/// The sending end of a [`channel`](fn@channel). It never waits.
 pub struct Sender<T> {
     sender: channel::Sender<T>,
 }
