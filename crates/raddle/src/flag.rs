@@ -14,7 +14,7 @@ pub(crate) const PREEMPT: u32 = 1;
 pub(crate) const DOUBT: u32 = 2;
 /// The core is gone. Set until the worker has parked as a spare.
 pub(crate) const LOST: u32 = 4;
-/// The thread waits in the kernel for a lock, and there is no spare to give the core to: it is to be queued, so that whoever holds the
+/// The thread waits in the kernel for a lock, and workers are few: it is to be queued, so that whoever holds the
 /// lock can run.
 pub(crate) const STEP_BACK: u32 = 8;
 /// Who prints lists of threads looks at the thread: whoever enters the runtime waits for a moment.

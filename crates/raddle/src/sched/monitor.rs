@@ -53,9 +53,23 @@ struct Look {
     signalled_for_ns: u64,
     /// How often it was signalled since the last look.
     signals: u64,
+    /// How often a thread was blocked here when many were.
+    crowded: u32,
 }
 
 impl Look {
+    /// Whether so many are blocked already that who waits for a lock shall rather go to the queue: most likely they all wait for somebody
+    /// who is queued. Whoever waits for long is not to be tried in every round, so some get a worker all the same.
+    fn is_one_of_a_crowd(&mut self, runtime: &Runtime) -> bool {
+        const CROWD: usize = 64;
+        const SOME: u32 = 8;
+        if runtime.homeless.load(Ordering::Relaxed) < CROWD {
+            return false;
+        }
+        self.crowded = self.crowded.wrapping_add(1);
+        !self.crowded.is_multiple_of(SOME)
+    }
+
     /// Whether threads of `core` have slept, woken or ended since the last look. Those that only compute change when they are told to.
     fn sees_movement(&mut self, core: &Core) -> bool {
         let dispatches = core.dispatches.load(Ordering::Relaxed).wrapping_sub(self.dispatches);
@@ -195,7 +209,8 @@ fn examine(core: &'static Core, look: &mut Look, anyone_waits: bool, now: u64) -
     if worker.watch.look() == task::Seen::Blocked {
         // A signal would only cut its system call short.
         if was_blocked {
-            if workers_run_short(worker.runtime) && ask_to_step_back(worker) {
+            let is_crowd = look.is_one_of_a_crowd(worker.runtime);
+            if (is_crowd || workers_run_short(worker.runtime)) && ask_to_step_back(worker) {
                 return again.min(now + SECOND_LOOK_NS);
             }
             if take_core(core, worker, dispatches) {
