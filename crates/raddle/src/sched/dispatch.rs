@@ -353,6 +353,9 @@ fn charge_alone(thread: ThreadRef, now: u64) -> (Verdict, Charge) {
     (verdict, charge)
 }
 
+/// About what it takes to wake the monitor.
+const SOON_NS: u64 = 50_000;
+
 /// `thread` runs on `core` from now on.
 #[inline]
 fn note_dispatch(core: &'static Core, thread: ThreadRef, now: u64) {
@@ -376,7 +379,9 @@ fn note_dispatch(core: &'static Core, thread: ThreadRef, now: u64) {
     let someone_waits = core.waiting.load(Ordering::Relaxed) > 0;
     let look_at = if someone_waits { deadline.min(now + charge.left_ns()) } else { deadline };
     if look_at != u64::MAX {
-        wake::ensure_watched(runtime, look_at);
+        // What is due so soon the core most likely sees itself, before the monitor were awake. Else that comes a step later.
+        let is_soon = look_at < now.saturating_add(SOON_NS);
+        wake::ensure_watched(runtime, if is_soon { now + wake::STEP_NS } else { look_at });
     }
 }
 

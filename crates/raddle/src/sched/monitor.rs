@@ -141,7 +141,9 @@ pub(crate) fn watch(runtime: &'static Runtime) -> ! {
             };
             next = next.min(now + step);
         } else if now < busy_at + DROWSY_NS {
-            next = next.min(busy_at + DROWSY_NS);
+            // It goes on looking for a while: a core that wakes need not poke it then. Where timers come thick and fast every core wakes
+            // for each.
+            next = next.min(now + wake::STEP_NS);
         } else if runtime.homeless.load(Ordering::Relaxed) > 0 {
             next = next.min(now + HOMELESS_NS);
         }
