@@ -183,7 +183,7 @@ pub(crate) struct Core {
     pub(crate) current: AtomicPtr<Block>,
     /// Counts switches: the same number at two looks is the same run of the same thread.
     pub(crate) dispatches: AtomicU64,
-    /// The core's clock: see `dispatch::clock`. Also set by the monitor.
+    /// The core's clock: see `dispatch::glance`. Also set by the monitor.
     pub(crate) now_ns: AtomicU64,
     pub(crate) dispatched_at_ns: AtomicU64,
     pub(crate) slice_end_ns: AtomicU64,

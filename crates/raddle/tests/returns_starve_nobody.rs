@@ -1,28 +1,15 @@
 //! Catches starvation by threads that come back from the kernel without a core: each of them once went before all who were queued,
 //! with a fresh slice, so that a few of them, in turn, kept a core from those who compute for ever.
 
-#![allow(unsafe_code, reason = "a raw sleep, which costs the core; a clock")]
+#![allow(unsafe_code, reason = "a raw sleep, which costs the core")]
+
+mod used_time;
 
 use raddle::thread;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
-
-/// The processor time that this process has used: what others on the machine use does not count.
-fn used() -> Duration {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: writes a live structure.
-    unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) };
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
-}
-
-/// Waits until the process has used so much.
-fn wait_for_use(time: Duration) {
-    let end = used() + time;
-    while used() < end {
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
+use used_time::{used, wait_for_use};
 
 fn compute_for(time: Duration) {
     let end = used() + time;

@@ -1,28 +1,13 @@
 //! Catches threads that get a second slice within a round because they happen to sleep as the first one ends: two that wake each other
 //! in turn, and never wait for long, once kept a core to themselves for forty slices of one that computes beside them.
 
-#![allow(unsafe_code, reason = "a clock")]
+mod used_time;
 
 use raddle::thread;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
-
-/// The processor time that this process has used: what others on the machine use does not count.
-fn used() -> Duration {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: writes a live structure.
-    unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) };
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
-}
-
-/// Waits until the process has used so much.
-fn wait_for_use(time: Duration) {
-    let end = used() + time;
-    while used() < end {
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
+use used_time::{used, wait_for_use};
 
 /// Time that is used while the caller runs: gaps are others'.
 fn run_until(stop: &AtomicBool) -> Duration {

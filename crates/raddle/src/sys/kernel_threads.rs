@@ -344,16 +344,21 @@ mod tests {
     use super::*;
     use std::sync::mpsc;
 
-    #[test]
-    fn both_ways_list_this_thread_and_another() {
-        keep_proc();
+    /// A kernel thread that waits until the sender is dropped, and its id.
+    fn one_that_waits() -> (i32, mpsc::Sender<()>, std::thread::JoinHandle<()>) {
         let (tell, told) = mpsc::channel();
         let (end, wait) = mpsc::channel::<()>();
         let other = std::thread::spawn(move || {
             tell.send(task::id()).unwrap();
             let _ = wait.recv();
         });
-        let other_id = told.recv().unwrap();
+        (told.recv().unwrap(), end, other)
+    }
+
+    #[test]
+    fn both_ways_list_this_thread_and_another() {
+        keep_proc();
+        let (other_id, end, other) = one_that_waits();
         let own = Ids::own();
         for listing in [Listing::open(), Listing::Ids] {
             let mut ids = Vec::new();
@@ -372,13 +377,7 @@ mod tests {
     #[test]
     fn who_waits_for_a_futex_is_seen() {
         keep_proc();
-        let (tell, told) = mpsc::channel();
-        let (end, wait) = mpsc::channel::<()>();
-        let other = std::thread::spawn(move || {
-            tell.send(task::id()).unwrap();
-            let _ = wait.recv();
-        });
-        let id = told.recv().unwrap();
+        let (id, end, other) = one_that_waits();
         while !waits_for_futex(id) {
             std::thread::yield_now();
         }
