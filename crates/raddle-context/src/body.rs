@@ -6,13 +6,14 @@ use crate::arch;
 use crate::arch::FirstFrame;
 use crate::context::{After, Context};
 use crate::glibc::{Glibc, glibc};
-use crate::header::{Header, launched_header, running_header};
+use crate::header::{Header, LINE, launched_header, running_header};
 use crate::sanitizer;
 use std::any::Any;
 use std::fmt;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// How a body's code ended: normally, or with the payload of a panic that nobody on the body caught.
 pub type Outcome = Result<(), Box<dyn Any + Send + 'static>>;
@@ -224,6 +225,28 @@ impl BodyRef {
         BodyRef(unsafe { control.cast::<Header>().sub(1) })
     }
 
+    /// Asks the processor for the first `lines` cache lines of the control block, and for what this crate keeps before it, without
+    /// waiting: for whoever has several bodies to look at that have long been idle.
+    #[inline]
+    pub fn prefetch_control(self, lines: usize) {
+        prefetch(self.0.as_ptr().cast_const().cast(), size_of::<Header>() / LINE + lines);
+    }
+
+    /// Asks for what a switch to the body touches first: its stack where it stands, and its TCB. Of one that runs by now, where it stood
+    /// before.
+    #[inline]
+    pub fn prefetch_stack(self) {
+        // SAFETY: the header stays mapped. The stack pointer may change meanwhile: an atomic load, of which any result will do.
+        let (stack, tcb) = unsafe {
+            let header = self.0.as_ptr();
+            let sp = AtomicPtr::from_ptr(&raw mut (*header).context.resume.sp);
+            (sp.load(Ordering::Relaxed), (*header).tp)
+        };
+        prefetch(stack, 4);
+        prefetch(tcb, 1);
+        prefetch(tcb.wrapping_add(arch::TAG_OFFSET), 1);
+    }
+
     /// The body's number: unique in its arena, and small. A slot keeps its number over all its uses.
     pub fn number(self) -> u32 {
         // SAFETY: constant after the slot was built.
@@ -270,6 +293,12 @@ impl fmt::Debug for BodyRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Body({})", self.number())
     }
+}
+
+/// Asks the processor for so many cache lines from `address` on, without waiting for them. Any address will do.
+#[inline]
+pub fn prefetch(address: *const u8, lines: usize) {
+    (0..lines).for_each(|line| arch::prefetch(address.wrapping_add(line * LINE)));
 }
 
 /// The body that runs here, or `None` on a plain kernel thread. One load through FS: signal handlers may ask.

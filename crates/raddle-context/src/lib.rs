@@ -119,7 +119,7 @@ pub use arch::system_call;
 #[doc(hidden)]
 pub use arena::DEBUGGER_OFFSETS;
 pub use arena::{Arena, Cache, Config, Exhausted, Guards, Trimmed, Usage};
-pub use body::{Body, BodyRef, Departure, Hooks, Outcome, running};
+pub use body::{Body, BodyRef, Departure, Hooks, Outcome, prefetch, running};
 pub use context::{Action, After, Context, switch};
 pub use error::Unsupported;
 pub use interpose::pthread_getattr_np;

@@ -13,7 +13,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A woken core that was busy for so long was woken with reason.
+/// A woken core that was busy for so long was woken with reason, where waking takes no longer than it should.
 const WORTH_NS: u64 = 20_000;
 /// No more than so many ever have to wait.
 const MOST: usize = 128;
@@ -25,10 +25,10 @@ const MOST: usize = 128;
 /// let eagerness = Eagerness::new();
 /// assert!(eagerness.shall_help(1));
 /// // It found a thread that ran for a moment.
-/// eagerness.helper_is_idle_again(300);
+/// eagerness.helper_is_idle_again(300, 0);
 /// assert!(!eagerness.shall_help(1) && eagerness.shall_help(2));
 /// // Woken by the monitor, it found one that computes.
-/// eagerness.helper_is_idle_again(4_000_000);
+/// eagerness.helper_is_idle_again(4_000_000, 0);
 /// assert!(eagerness.shall_help(1));
 /// ```
 #[derive(Debug)]
@@ -46,10 +46,10 @@ impl Eagerness {
         waiting >= self.0.load(Ordering::Relaxed)
     }
 
-    /// A core that was woken to help was busy for so long.
-    pub fn helper_is_idle_again(&self, busy_ns: u64) {
+    /// A core that was woken to help was busy for so long; to wake one takes at least `lag_ns` here, as far as is known.
+    pub fn helper_is_idle_again(&self, busy_ns: u64, lag_ns: u64) {
         let before = self.0.load(Ordering::Relaxed);
-        let after = if busy_ns < WORTH_NS { (before * 2).min(MOST) } else { (before / 2).max(1) };
+        let after = if busy_ns < WORTH_NS.max(2 * lag_ns) { (before * 2).min(MOST) } else { (before / 2).max(1) };
         self.0.store(after, Ordering::Relaxed);
     }
 }
@@ -68,11 +68,11 @@ mod tests {
     fn it_stays_within_its_bounds() {
         let eagerness = Eagerness::new();
         for _ in 0..20 {
-            eagerness.helper_is_idle_again(0);
+            eagerness.helper_is_idle_again(0, 0);
         }
         assert!(eagerness.shall_help(MOST) && !eagerness.shall_help(MOST - 1));
         for _ in 0..20 {
-            eagerness.helper_is_idle_again(WORTH_NS);
+            eagerness.helper_is_idle_again(WORTH_NS, 0);
         }
         assert!(eagerness.shall_help(1) && !eagerness.shall_help(0));
     }

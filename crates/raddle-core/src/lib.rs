@@ -11,6 +11,7 @@
 //! | [`lock_word`] | the state word of a mutex: barging, one wake at a time, hand-over to who has waited too long |
 //! | [`run_queue`] | a core's threads that can run: the active and the expired array, constant-time picks |
 //! | [`mod@slice`] | how long a thread may run, what waiting earns it, and which level that puts it on |
+//! | [`timekeeper`] | which idle core wakes when, for the timers of all idle cores |
 //! | [`wheel`] | the timer wheel: arming, removing and firing in constant time, exact to a tick |
 //! | [`pool`] | the worker pool's policy: questions over plain numbers |
 //! | [`ready`] | a core's run queue with its round, and how cores take threads over from one another |
@@ -31,4 +32,5 @@ pub mod run_queue;
 pub mod slice;
 pub mod state;
 mod sync;
+pub mod timekeeper;
 pub mod wheel;

@@ -32,6 +32,7 @@ pub mod sync;
 mod sys;
 pub mod thread;
 pub mod time;
+mod timer;
 mod trace;
 
 pub use blocking::blocking;

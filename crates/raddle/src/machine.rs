@@ -28,12 +28,13 @@ use crate::sleeper::{Kind, Sleeper};
 use crate::spin::Spin;
 use crate::sys::clock;
 use crate::sys::task::Watch;
+use crate::timer::{TimerRef, Timers};
 use raddle_context::{Arena, BodyRef, Cache, Config, KernelThread, Prepared};
 use raddle_core::eagerness::Eagerness;
 use raddle_core::ready::Ready;
 use raddle_core::run_queue;
 use raddle_core::slice::{Charge, Priority};
-use raddle_core::wheel::{self, Timer, Wheel};
+use raddle_core::timekeeper::Timekeeper;
 use std::cell::{Cell, UnsafeCell};
 use std::fmt;
 use std::io;
@@ -49,6 +50,8 @@ use std::sync::atomic::{
 pub(crate) struct Settings {
     pub(crate) cores: usize,
     pub(crate) slice_ns: u64,
+    /// How much a timer may be late so that several share a wake-up.
+    pub(crate) timer_slack_ns: u64,
     pub(crate) stack_bytes: usize,
     pub(crate) signal: i32,
     pub(crate) preempts: bool,
@@ -80,6 +83,7 @@ pub(crate) struct Runtime {
     /// Cores whose worker sleeps, or is about to.
     pub(crate) idle_cores: AtomicUsize,
     pub(crate) eagerness: Eagerness,
+    pub(crate) timekeeper: Timekeeper,
     /// Where the next thread from outside goes: as many came from outside so far.
     pub(crate) turn: AtomicUsize,
     /// All workers that there ever were, linked through `next_worker`.
@@ -173,7 +177,7 @@ pub(crate) struct Core {
     pub(crate) waiting: AtomicUsize,
 
     // Its lock; after it, a queue's lock may be taken.
-    pub(crate) timers: Spin<Wheel<ThreadRef>>,
+    pub(crate) timers: Spin<Timers>,
     /// A copy of when the wheel must be looked at, `u64::MAX` for never.
     pub(crate) next_deadline_ns: AtomicU64,
 
@@ -299,12 +303,10 @@ pub(crate) struct Block {
     // The lock of the queue that it is in.
     pub(crate) link: run_queue::Link<ThreadRef>,
 
-    // The lock of the wheel of core `timer_core`; the last two are the thread's.
-    pub(crate) timer: Timer<ThreadRef>,
-    pub(crate) timer_ticket: Cell<u64>,
-    pub(crate) timer_core: Cell<*const Core>,
-
     // The thread.
+    /// What will end its sleep, and on which core's wheel. Means nothing when that has happened.
+    pub(crate) timer: Cell<Option<TimerRef>>,
+    pub(crate) timer_core: Cell<*const Core>,
     pub(crate) charge: Cell<Charge>,
     pub(crate) priority: Cell<Priority>,
     /// How long its slices are: the runtime's, by its priority.
@@ -363,6 +365,19 @@ impl ThreadRef {
         ThreadRef(sleeper.cast())
     }
 
+    /// [`of_sleeper`](Self::of_sleeper) for who must not look: it may take long to come from memory.
+    pub(crate) fn of_sleeper_unseen(sleeper: NonNull<Sleeper>) -> ThreadRef {
+        ThreadRef(sleeper.cast())
+    }
+
+    /// Asks for what the thread touches first when it goes on, which may have been long ago: without waiting.
+    pub(crate) fn prefetch(self) {
+        const LINES: usize = size_of::<Record>().div_ceil(64);
+        self.body().prefetch_stack();
+        let record = self.block().record.load(Ordering::Relaxed);
+        raddle_context::prefetch(record.cast_const().cast(), LINES);
+    }
+
     pub(crate) fn body(self) -> BodyRef {
         // SAFETY: a block is the control block of a body, and arenas of runtimes are never dropped.
         unsafe { BodyRef::of_control(self.0.cast()) }
@@ -411,7 +426,7 @@ impl Block {
         let thread = ThreadRef::of_body(body);
         let block = thread.block();
         // Zero bytes are a valid block, and so is what a former thread left: no field is overwritten as a whole, as others
-        // may still look at the state word, or at the timer under its lock.
+        // may still look at the state word.
         block.sleeper.reuse(Kind::Thread);
         block.count.store(1, Ordering::Relaxed);
         block.attention.store(0, Ordering::Relaxed);
@@ -440,15 +455,6 @@ impl run_queue::Links for Blocks {
     #[inline]
     fn link(&self, thread: ThreadRef) -> &run_queue::Link<ThreadRef> {
         &thread.block().link
-    }
-}
-
-impl wheel::Timers for Blocks {
-    type Key = ThreadRef;
-
-    #[inline]
-    fn timer(&self, thread: ThreadRef) -> &Timer<ThreadRef> {
-        &thread.block().timer
     }
 }
 
@@ -530,7 +536,7 @@ impl Core {
             runtime: AtomicPtr::new(ptr::null_mut()),
             queue: Spin::new(Queue { ready: Ready::new(now_ns), is_idle: false }),
             waiting: AtomicUsize::new(0),
-            timers: Spin::new(Wheel::new(now_ns)),
+            timers: Spin::new(Timers::new(now_ns)),
             next_deadline_ns: AtomicU64::new(u64::MAX),
             worker: AtomicPtr::new(ptr::null_mut()),
             current: AtomicPtr::new(ptr::null_mut()),

@@ -9,6 +9,7 @@
 //! | [`slice`](Builder::slice) | `RADDLE_SLICE=4ms`, `off` | 4 ms |
 //! | [`stack_size`](Builder::stack_size) | `RADDLE_STACK=256K` | 256 KiB of address space a thread |
 //! | [`signal`](Builder::signal) | `RADDLE_SIGNAL=SIGURG` | `SIGURG` |
+//! | [`timer_slack`](Builder::timer_slack) | `RADDLE_TIMER_SLACK=100us`, `0` | 100 us |
 //! | [`dump_signal`](Builder::dump_signal) | `RADDLE_DUMP_SIGNAL=SIGUSR1`, `off` | `SIGQUIT` |
 //! | [`trace`](Builder::trace) | `RADDLE_TRACE=out.json` | no trace |
 //! | | `RADDLE_TRACE_EVENTS=65536` | the newest 65,535 events of each core |
@@ -47,6 +48,7 @@ pub struct Builder {
     slice: Option<Duration>,
     stack_bytes: Option<usize>,
     signal: Option<i32>,
+    timer_slack: Option<Duration>,
     preemption: Option<bool>,
     dump_signal: Option<Option<i32>>,
     trace: Option<PathBuf>,
@@ -79,6 +81,13 @@ impl Builder {
     /// The signal by which threads are preempted. The program must leave it alone.
     pub fn signal(mut self, signal: i32) -> Builder {
         self.signal = Some(signal);
+        self
+    }
+
+    /// How long after the last time an idle core may next be woken for timers, at most 100 ms. A timer that comes alone is
+    /// exact; where they come thick and fast each may be late by so much, and several share a wake-up.
+    pub fn timer_slack(mut self, slack: Duration) -> Builder {
+        self.timer_slack = Some(slack);
         self
     }
 
@@ -137,6 +146,11 @@ impl Builder {
         }
         if let Some(bytes) = self.stack_bytes {
             settings.stack_bytes = bytes;
+        }
+        if let Some(slack) = self.timer_slack {
+            let ns = u64::try_from(slack.as_nanos()).unwrap_or(u64::MAX);
+            let bounds = 0..=settings::TIMER_SLACK_AT_MOST_NS;
+            settings.timer_slack_ns = within("timer_slack (in ns)", ns, bounds)?;
         }
         settings.signal = self.signal.unwrap_or(settings.signal);
         settings.preempts = self.preemption.unwrap_or(settings.preempts);

@@ -6,8 +6,13 @@ use raddle_core::slice::BASE_SLICE_NS;
 use std::io;
 use std::path::PathBuf;
 
-/// What `RADDLE_CORES`, `RADDLE_SLICE`, `RADDLE_STACK`, `RADDLE_SIGNAL`, `RADDLE_DUMP_SIGNAL`, `RADDLE_TRACE` and
-/// `RADDLE_TRACE_EVENTS` say, and defaults for what they don't.
+/// The default: so that timers are late by no more than the kernel's own, on an average, which has 50 us of slack and as much to do.
+const TIMER_SLACK_NS: u64 = 100_000;
+/// More would not save anything that counts.
+pub(crate) const TIMER_SLACK_AT_MOST_NS: u64 = 100_000_000;
+
+/// What `RADDLE_CORES`, `RADDLE_SLICE`, `RADDLE_STACK`, `RADDLE_SIGNAL`, `RADDLE_TIMER_SLACK`,
+/// `RADDLE_DUMP_SIGNAL`, `RADDLE_TRACE` and `RADDLE_TRACE_EVENTS` say, and defaults for what they don't.
 pub(crate) fn from_environment() -> io::Result<Settings> {
     let cores = match variable("RADDLE_CORES", parse_count)? {
         Some(cores) => cores,
@@ -18,6 +23,7 @@ pub(crate) fn from_environment() -> io::Result<Settings> {
     Ok(Settings {
         cores,
         slice_ns: slice.flatten().unwrap_or(BASE_SLICE_NS),
+        timer_slack_ns: variable("RADDLE_TIMER_SLACK", parse_slack)?.unwrap_or(TIMER_SLACK_NS),
         stack_bytes: variable("RADDLE_STACK", parse_stack)?.unwrap_or(256 * 1024),
         signal: variable("RADDLE_SIGNAL", parse_signal)?.unwrap_or(libc::SIGURG),
         preempts: slice != Some(None),
@@ -67,18 +73,32 @@ fn parse_slice(text: &str) -> Result<Option<u64>, &'static str> {
     if text == "off" {
         return Ok(None);
     }
+    match parse_time_ns(text) {
+        Some(ns @ 50_000..=1_000_000_000) => Ok(Some(ns)),
+        _ => Err(EXPECTED),
+    }
+}
+
+fn parse_slack(text: &str) -> Result<u64, &'static str> {
+    match text {
+        "0" => Ok(0),
+        _ => parse_time_ns(text)
+            .filter(|ns| (0..=TIMER_SLACK_AT_MOST_NS).contains(ns))
+            .ok_or("give a time up to 100ms with its unit, like 100us or 1ms, or 0"),
+    }
+}
+
+/// A number with its unit.
+fn parse_time_ns(text: &str) -> Option<u64> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = text.split_at(digits);
     let scale = match unit {
         "us" => 1_000,
         "ms" => 1_000_000,
         "s" => 1_000_000_000,
-        _ => return Err(EXPECTED),
+        _ => return None,
     };
-    match number.parse::<u64>().ok().and_then(|number| number.checked_mul(scale)) {
-        Some(ns @ 50_000..=1_000_000_000) => Ok(Some(ns)),
-        _ => Err(EXPECTED),
-    }
+    number.parse::<u64>().ok().and_then(|number| number.checked_mul(scale))
 }
 
 fn parse_stack(text: &str) -> Result<usize, &'static str> {
@@ -160,6 +180,16 @@ mod tests {
         assert_eq!(parse_slice("off"), Ok(None));
         for wrong in ["", "4", "ms", "4 ms", "-1ms", "10us", "2s", "99999999999999999999s", "4ns"] {
             assert!(parse_slice(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn slack_has_a_unit_or_is_none() {
+        assert_eq!(parse_slack("0"), Ok(0));
+        assert_eq!(parse_slack("100us"), Ok(100_000));
+        assert_eq!(parse_slack("100ms"), Ok(100_000_000));
+        for wrong in ["", "1", "us", "1s", "101ms", "-1us", "off"] {
+            assert!(parse_slack(wrong).is_err(), "{wrong}");
         }
     }
 

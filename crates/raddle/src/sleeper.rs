@@ -76,7 +76,7 @@ impl Reason {
 }
 
 /// One sleep of one sleeper.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Sleep {
     pub(crate) sleeper: NonNull<Sleeper>,
     pub(crate) ticket: Ticket,

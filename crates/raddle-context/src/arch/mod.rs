@@ -14,6 +14,7 @@
 //! | `tcb_word`, `TAG_OFFSET`, `LAUNCHED_OFFSET`, `CANARY_OFFSET`, `POINTER_GUARD_OFFSET` | words of the thread control block, through that register |
 //! | `system_call` | a system call that does not pass through libc |
 //! | `pc`, `sp`, `stack_pointer` | where an interrupted context, and this function, stand |
+//! | `prefetch` | a line that is needed soon |
 //! | `RED_ZONE` | bytes below the stack pointer that belong to the running function |
 //! | `check` | what the processor lacks, by name |
 

@@ -354,7 +354,9 @@ fn charge_alone(thread: ThreadRef, now: u64) -> (Verdict, Charge) {
 }
 
 /// About what it takes to wake the monitor.
-const SOON_NS: u64 = 50_000;
+const SOONEST_NS: u64 = 50_000;
+/// Where cores that wake for timers are done with them in less time than that, they see later ones as well.
+const SOON_NS: u64 = 200_000;
 
 /// `thread` runs on `core` from now on.
 #[inline]
@@ -380,7 +382,8 @@ fn note_dispatch(core: &'static Core, thread: ThreadRef, now: u64) {
     let look_at = if someone_waits { deadline.min(now + charge.left_ns()) } else { deadline };
     if look_at != u64::MAX {
         // What is due so soon the core most likely sees itself, before the monitor were awake. Else that comes a step later.
-        let is_soon = look_at < now.saturating_add(SOON_NS);
+        let soon = if runtime.timekeeper.is_back_soon() { SOON_NS } else { SOONEST_NS };
+        let is_soon = look_at < now.saturating_add(soon);
         wake::ensure_watched(runtime, if is_soon { now + wake::STEP_NS } else { look_at });
     }
 }

@@ -7,6 +7,7 @@
 //! | `dispatch` | picks the next thread, switches to it, and parts with the last one |
 //! | `enter` | the way into the runtime and out of it; the handler that preempts |
 //! | `handover` | a core goes from one worker to another |
+//! | `idle` | a core that has nothing to run sleeps; one of them keeps time for all |
 //! | `worker` | a kernel thread's life: works, idles, waits as a spare |
 //! | `stock`, `recruit` | new workers, without libc's help |
 //! | `monitor` | the kernel thread that watches: slices, deadlines, blocked workers |
@@ -20,6 +21,7 @@
 pub(crate) mod dispatch;
 pub(crate) mod enter;
 pub(crate) mod handover;
+mod idle;
 pub(crate) mod monitor;
 pub(crate) mod recruit;
 pub(crate) mod simulate;

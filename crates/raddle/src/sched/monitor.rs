@@ -30,6 +30,7 @@ use crate::sched::{handover, recruit, stock, timers, wake};
 use crate::sys::{clock, futex, kernel_threads, task};
 use crate::trace;
 use raddle_core::slice;
+use raddle_core::timekeeper::Timekeeper;
 use std::ptr;
 use std::sync::atomic::{AtomicU32, Ordering, fence};
 
@@ -116,9 +117,13 @@ pub(crate) fn watch(runtime: &'static Runtime) -> ! {
         let mut is_busy = false;
         let mut has_moved = false;
         let anyone_waits = runtime.anyone_waits();
+        let time_is_kept_until = runtime.timekeeper.until_ns();
         for (core, look) in runtime.cores.iter().zip(&mut looks) {
             if core.current.load(Ordering::Relaxed).is_null() {
-                // Its worker sleeps until its own deadline. Perhaps it was just given work.
+                // Perhaps it was just given work.
+                if time_is_kept_until.is_none() {
+                    next = next.min(keep_time(core, now));
+                }
                 continue;
             }
             is_busy = true;
@@ -148,15 +153,29 @@ pub(crate) fn watch(runtime: &'static Runtime) -> ! {
             next = next.min(now + HOMELESS_NS);
         }
         runtime.monitor.wakes_at_ns.store(next, Ordering::Relaxed);
-        // A core that became busy before this line is seen by the second look; one that becomes so after it sees when
-        // the monitor wakes.
+        // A core that woke up before this line is seen by the second look; one that does so after it sees when the monitor wakes.
         fence(Ordering::SeqCst);
-        let woke_up = !is_busy
-            && runtime.cores.iter().any(|core| !core.current.load(Ordering::Relaxed).is_null());
-        if !woke_up {
-            wait_until(&runtime.monitor.poked, next);
+        let has_changed = time_is_kept_until.is_some()
+            && runtime.timekeeper.until_ns() != time_is_kept_until
+            || !is_busy && runtime.idle_cores.load(Ordering::Relaxed) < runtime.cores.len();
+        if has_changed {
+            next = next.min(now + Timekeeper::SHORT_NS);
+            runtime.monitor.wakes_at_ns.store(next, Ordering::Relaxed);
         }
+        wait_until(&runtime.monitor.poked, next);
     }
+}
+
+/// Sees to the timers of a core that is idle, while none that is keeps time. Says when to look again.
+fn keep_time(core: &'static Core, now: u64) -> u64 {
+    let deadline = core.next_deadline_ns.load(Ordering::Relaxed);
+    // Whoever has kept time until now may be back before this, and looks at the same timers just now.
+    let patience =
+        if core.runtime().timekeeper.is_back_soon() { wake::STEP_NS } else { Timekeeper::SHORT_NS };
+    if now < deadline.saturating_add(patience) {
+        return deadline.saturating_add(patience);
+    }
+    timers::expire(core, None).max(now + patience)
 }
 
 /// Sleeps until `at_ns` or until somebody pokes.

@@ -26,6 +26,7 @@ pub(crate) fn runtime(host: Box<dyn Host>, stack_bytes: usize) -> io::Result<&'s
     let settings = Settings {
         cores: 1,
         slice_ns: raddle_core::slice::BASE_SLICE_NS,
+        timer_slack_ns: 0,
         stack_bytes,
         signal: 0,
         preempts: false,

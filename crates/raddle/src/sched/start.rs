@@ -16,6 +16,7 @@ use crate::sys::{clock, kernel_threads, task};
 use crate::trace;
 use raddle_context::{Arena, overflow};
 use raddle_core::eagerness::Eagerness;
+use raddle_core::timekeeper::Timekeeper;
 use std::fmt::{self, Write};
 use std::io;
 use std::mem::MaybeUninit;
@@ -106,6 +107,7 @@ pub(crate) fn build(
         library_text: library_text(),
         idle_cores: AtomicUsize::new(0),
         eagerness: Eagerness::new(),
+        timekeeper: Timekeeper::new(),
         turn: AtomicUsize::new(0),
         workers: AtomicPtr::new(ptr::null_mut()),
         homeless: AtomicUsize::new(0),

@@ -1,48 +1,90 @@
-//! Deadlines of sleeping threads: a wheel for each core, looked at by its worker when it switches or wakes, and by the monitor
-//! while that computes.
+//! Deadlines of sleeping threads: a wheel for each core, looked at by its worker when it switches, by the monitor while that
+//! computes, and by whoever keeps time for idle cores while it sleeps (`raddle_core::timekeeper`).
 
-#![allow(unsafe_code, reason = "timers are cells in blocks, guarded by their wheel's lock")]
+#![allow(unsafe_code, reason = "pointers to cores, which are never freed")]
 
-use crate::machine::{Blocks, Core, Place, ThreadRef};
-use crate::sched::wake::wake;
+use crate::machine::{Core, Place, Runtime, ThreadRef};
+use crate::sched::wake::{STEP_NS, wake};
 use crate::sleeper::{Reason, Sleep};
-use raddle_core::state::Ticket;
 use std::sync::atomic::Ordering;
 
 /// Arms the calling thread's timer: at `deadline_ns` the sleep ends, timed out.
 pub(crate) fn arm(place: &Place, sleep: Sleep, deadline_ns: u64) {
     let (core, block) = (place.core(), place.thread.block());
-    block.timer_ticket.set(sleep.ticket.to_bits());
+    let mut timers = core.timers.lock();
+    block.timer.set(Some(timers.arm(sleep, deadline_ns)));
     block.timer_core.set(core);
-    let mut wheel = core.timers.lock();
-    wheel.insert(&Blocks, place.thread, deadline_ns);
-    publish(core, wheel.next_deadline_ns());
+    publish(core, timers.next_deadline_ns());
 }
 
-/// Takes the calling thread's timer back, if it still runs.
-pub(crate) fn disarm(thread: ThreadRef) {
+/// Takes back the calling thread's timer for `sleep`, if it still runs.
+pub(crate) fn disarm(thread: ThreadRef, sleep: Sleep) {
     let block = thread.block();
+    let Some(timer) = block.timer.take() else { return };
     // SAFETY: cores are never freed; `arm` has set it.
     let core = unsafe { &*block.timer_core.get() };
     // A timer that has run out did so under this lock: it is in nobody's hands any more.
-    let mut wheel = core.timers.lock();
-    wheel.remove(&Blocks, thread);
+    core.timers.lock().disarm(timer, sleep);
 }
 
 /// Ends the sleeps of `core` whose time has come. `here` as for [`wake`]. Says when to look again.
+///
+/// Whoever holds no core does not wait while others are at it, but comes again: a kernel thread that yields to them would take the processor
+/// that they need.
+///
+/// Who has slept is no longer in any cache. So several are taken at once: while one is woken the others' memory is on its way.
 pub(crate) fn expire(core: &'static Core, here: Option<&'static Core>) -> u64 {
+    const BATCH: usize = 16;
+    /// What waking a thread touches of its block.
+    const LINES: usize = 3;
     let now = core.runtime().now_ns();
-    let mut wheel = core.timers.lock();
-    wheel.expire(&Blocks, now, &mut |thread: ThreadRef| {
-        let ticket = Ticket::from_bits(thread.block().timer_ticket.get());
-        wake(Sleep { sleeper: thread.sleeper(), ticket }, Reason::TIMED_OUT, here);
-    });
-    publish(core, wheel.next_deadline_ns())
+    let timers = if here.is_some() { Some(core.timers.lock()) } else { core.timers.try_lock() };
+    let Some(mut timers) = timers else { return now + STEP_NS };
+    loop {
+        let mut due = [None; BATCH];
+        let mut count = 0;
+        while let Some(sleep) = (count < BATCH).then(|| timers.pop_due(now)).flatten() {
+            thread_of(sleep).body().prefetch_control(LINES);
+            due[count] = Some(sleep);
+            count += 1;
+        }
+        for sleep in due.into_iter().flatten() {
+            thread_of(sleep).prefetch();
+            wake(sleep, Reason::TIMED_OUT, here);
+        }
+        if count < BATCH {
+            return publish(core, timers.next_deadline_ns());
+        }
+    }
 }
 
-/// The wheel's lock is held.
-fn publish(core: &Core, next: Option<u64>) -> u64 {
-    let next = next.unwrap_or(u64::MAX);
+/// Who slept. Only raddle's threads have timers; a pointer to the head of a block is one to the block.
+fn thread_of(sleep: Sleep) -> ThreadRef {
+    ThreadRef::of_sleeper_unseen(sleep.sleeper)
+}
+
+/// The timers' lock is held.
+fn publish(core: &Core, next: u64) -> u64 {
     core.next_deadline_ns.store(next, Ordering::Relaxed);
     next
+}
+
+/// The first deadline of `here` and of all cores that are idle. The others look at their own.
+pub(super) fn first_of_idle(runtime: &Runtime, here: &Core) -> u64 {
+    let deadline = |core: &Core| core.next_deadline_ns.load(Ordering::Relaxed);
+    idle_and(runtime, here).map(deadline).min().unwrap_or(u64::MAX)
+}
+
+/// Ends the sleeps whose time has come on `here`, which the caller holds, and on all cores that are idle.
+pub(super) fn expire_idle(runtime: &'static Runtime, here: &'static Core) {
+    let now = runtime.now_ns();
+    let is_due = |core: &&'static Core| now >= core.next_deadline_ns.load(Ordering::Relaxed);
+    idle_and(runtime, here).filter(is_due).for_each(|core| {
+        expire(core, Some(here));
+    });
+}
+
+fn idle_and<'a>(runtime: &'a Runtime, here: &'a Core) -> impl Iterator<Item = &'a Core> {
+    let is_idle = |core: &Core| core.current.load(Ordering::Relaxed).is_null();
+    runtime.cores.iter().filter(move |core| std::ptr::eq(*core, here) || is_idle(core))
 }

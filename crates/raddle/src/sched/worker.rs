@@ -10,8 +10,9 @@
 
 use crate::flag;
 use crate::machine::{Core, Orders, Parting, ThreadRef, Worker};
+use crate::sched::idle::{self, Stint};
 use crate::sched::{dispatch, stock, wake};
-use crate::sys::{clock, futex, task};
+use crate::sys::{futex, task};
 use raddle_context::KernelThread;
 use std::cell::Cell;
 use std::ptr;
@@ -58,11 +59,11 @@ pub(super) fn report(orders: &'static mut Orders, kernel_thread: KernelThread) -
 /// Runs threads for ever.
 pub(crate) fn work(worker: &'static Worker) -> ! {
     let mut was_coming = worker.core.load(Ordering::Relaxed).is_null();
-    let mut helps_since = None;
+    let mut stint = Stint::default();
     loop {
         match wake::core_of(&worker.core) {
             Some(core) => {
-                let next = find_work(worker, core, &mut helps_since);
+                let next = find_work(worker, core, &mut stint);
                 dispatch::run(worker, core, next);
             }
             None => {
@@ -73,18 +74,14 @@ pub(crate) fn work(worker: &'static Worker) -> ! {
     }
 }
 
-/// The next thread for `core`; sleeps until there is one. Keeps in mind since when the core has been helping another, if it has.
-fn find_work(
-    worker: &'static Worker,
-    core: &'static Core,
-    helps_since: &mut Option<u64>,
-) -> ThreadRef {
+/// The next thread for `core`; sleeps until there is one.
+fn find_work(worker: &'static Worker, core: &'static Core, stint: &mut Stint) -> ThreadRef {
     let runtime = core.runtime();
     loop {
         let now = dispatch::read_clock(core);
         let is_sent = core.is_to_help.load(Ordering::Relaxed);
         if is_sent {
-            *helps_since = Some(now);
+            stint.helps_since_ns = Some(now);
         }
         let next = dispatch::pick(core, now);
         if is_sent {
@@ -93,9 +90,7 @@ fn find_work(
         if let Some(next) = next {
             return next;
         }
-        if let Some(since) = helps_since.take() {
-            runtime.eagerness.helper_is_idle_again(now.saturating_sub(since));
-        }
+        stint.is_over(runtime, now);
         worker.woken.store(0, Ordering::Relaxed);
         {
             let mut queue = core.queue.lock();
@@ -104,30 +99,7 @@ fn find_work(
             }
             queue.is_idle = true;
         }
-        runtime.idle_cores.fetch_add(1, Ordering::SeqCst);
-        // Whoever queued a thread elsewhere just before has not seen that this core is idle.
-        let is_needed = runtime
-            .cores
-            .iter()
-            .any(|other| dispatch::shall_help(core, other.waiting.load(Ordering::SeqCst)));
-        if !is_needed {
-            sleep_idle(worker, core);
-        }
-        runtime.idle_cores.fetch_sub(1, Ordering::SeqCst);
-        core.queue.lock().is_idle = false;
-        wake::ensure_watched(runtime, clock::coarse_ns() + wake::STEP_NS);
-    }
-}
-
-/// Sleeps until somebody wakes the worker, or a timer of its core is due.
-fn sleep_idle(worker: &Worker, core: &Core) {
-    let deadline = core.next_deadline_ns.load(Ordering::Relaxed);
-    let until = (deadline != u64::MAX).then_some(deadline);
-    while worker.woken.load(Ordering::Acquire) == 0 {
-        futex::wait(&worker.woken, 0, until);
-        if until.is_some_and(|at| clock::now_ns() >= at) {
-            return;
-        }
+        idle::sleep(worker, core, stint);
     }
 }
 

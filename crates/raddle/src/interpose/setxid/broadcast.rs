@@ -17,11 +17,10 @@
 use super::lock::Lock;
 use super::signal::{self, SIGNAL};
 use crate::sys::kernel_threads::{IDS, Ids, Listing, Pass, Seen, Text};
-use crate::sys::{clock, futex};
+use crate::sys::{clock, futex, memory};
 use raddle_context::system_call;
 use std::ffi::{c_int, c_void};
 use std::fmt::Write;
-use std::ptr;
 use std::sync::atomic::{
     AtomicI32, AtomicI64, AtomicIsize, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
@@ -309,21 +308,7 @@ const KNOWN_BYTES: usize = IDS / 8;
 impl Known {
     /// `None` where there is no memory.
     fn new() -> Option<Known> {
-        // SAFETY: a new mapping, at an address of the kernel's choice.
-        let mapping = unsafe {
-            system_call(
-                libc::SYS_mmap,
-                [
-                    0,
-                    KNOWN_BYTES,
-                    (libc::PROT_READ | libc::PROT_WRITE) as usize,
-                    (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE) as usize,
-                    usize::MAX,
-                    0,
-                ],
-            )
-        };
-        (mapping > 0).then(|| Known(ptr::with_exposed_provenance_mut(mapping as usize)))
+        memory::map(KNOWN_BYTES).ok().map(|mapping| Known(mapping.cast().as_ptr()))
     }
 
     /// Whether `id` was not met before.

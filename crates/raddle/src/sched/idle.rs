@@ -1,0 +1,88 @@
+//! A core that has nothing to run: it sleeps until there is something, and one of those that sleep keeps time for all.
+
+use crate::machine::{Core, Runtime, Worker};
+use crate::sched::{dispatch, timers, wake};
+use crate::sys::{clock, futex};
+use std::hint::spin_loop;
+use std::sync::atomic::{Ordering, fence};
+
+/// What a worker remembers of how its core came to its present work.
+#[derive(Default)]
+pub(super) struct Stint {
+    /// Since when it has been helping another core.
+    pub(super) helps_since_ns: Option<u64>,
+    /// When it woke as the keeper of time.
+    kept_time_until_ns: Option<u64>,
+}
+
+impl Stint {
+    /// The core has nothing to do again.
+    pub(super) fn is_over(&mut self, runtime: &Runtime, now_ns: u64) {
+        if let Some(since) = self.helps_since_ns.take() {
+            let lag = runtime.timekeeper.lag_ns();
+            runtime.eagerness.helper_is_idle_again(now_ns.saturating_sub(since), lag);
+        }
+        if let Some(since) = self.kept_time_until_ns.take() {
+            runtime.timekeeper.was_busy(now_ns.saturating_sub(since));
+        }
+    }
+}
+
+/// Sleeps, unless `core` is needed: until somebody wakes the worker, or a timer is due. The queue's mark `is_idle` is set.
+pub(super) fn sleep(worker: &Worker, core: &'static Core, stint: &mut Stint) {
+    let runtime = core.runtime();
+    runtime.idle_cores.fetch_add(1, Ordering::SeqCst);
+    // Whoever queued a thread elsewhere just before has not seen that this core is idle.
+    let is_needed = runtime
+        .cores
+        .iter()
+        .any(|other| dispatch::shall_help(core, other.waiting.load(Ordering::SeqCst)));
+    let office = if is_needed { None } else { sleep_until_needed(worker, core) };
+    let has_kept_time = office.is_some_and(|until| runtime.timekeeper.lay_down(until));
+    runtime.idle_cores.fetch_sub(1, Ordering::SeqCst);
+    // Either the monitor, which is about to sleep, sees that, or this core sees until when it sleeps.
+    fence(Ordering::SeqCst);
+    core.queue.lock().is_idle = false;
+    let now = dispatch::read_clock(core);
+    let mut look_at = now + wake::STEP_NS;
+    if has_kept_time {
+        timers::expire_idle(runtime, core);
+        stint.kept_time_until_ns = Some(now);
+        if !runtime.timekeeper.is_back_soon() {
+            look_at = look_at.min(timers::first_of_idle(runtime, core));
+        }
+    }
+    wake::ensure_watched(runtime, look_at);
+}
+
+/// Until when the core took over to keep time, if it did.
+fn sleep_until_needed(worker: &Worker, core: &Core) -> Option<u64> {
+    let runtime = core.runtime();
+    let keeper = &runtime.timekeeper;
+    let first = timers::first_of_idle(runtime, core);
+    let until = keeper.when(first, runtime.settings.timer_slack_ns);
+    let is_keeper = first != u64::MAX && keeper.take_office(until);
+    let mut ask = is_keeper.then(|| until - keeper.lag_ns());
+    while worker.woken.load(Ordering::Acquire) == 0 {
+        futex::wait(&worker.woken, 0, ask);
+        let now = clock::now_ns();
+        let Some(asked) = ask.filter(|&asked| now >= asked) else { continue };
+        keeper.woke_for_timers(asked, now);
+        if now.saturating_add(AWAKE_AT_MOST_NS) >= first {
+            stay_awake(worker, first);
+            break;
+        }
+        // Much quicker than it is most times.
+        ask = Some(first);
+    }
+    is_keeper.then_some(until)
+}
+
+/// For so long a core that woke early stays awake.
+const AWAKE_AT_MOST_NS: u64 = 10_000;
+
+fn stay_awake(worker: &Worker, until_ns: u64) {
+    while worker.woken.load(Ordering::Relaxed) == 0 && clock::now_ns() < until_ns {
+        spin_loop();
+    }
+}

@@ -1,0 +1,25 @@
+//! Memory straight from the kernel, for code that must not call malloc.
+
+#![allow(unsafe_code, reason = "mmap(2)")]
+
+use raddle_context::system_call;
+use std::io;
+use std::ptr::{self, NonNull};
+
+/// A new mapping of `bytes`, all zero. Only what is touched becomes memory.
+///
+/// # Errors
+///
+/// From mmap(2).
+pub(crate) fn map(bytes: usize) -> io::Result<NonNull<u8>> {
+    let access = libc::PROT_READ | libc::PROT_WRITE;
+    let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    // SAFETY: a new mapping, at an address that the kernel chooses.
+    let result = unsafe {
+        system_call(libc::SYS_mmap, [0, bytes, access as usize, kind as usize, usize::MAX, 0])
+    };
+    let is_error = (-4095..0).contains(&result);
+    let address = if is_error { 0 } else { result as usize };
+    NonNull::new(ptr::with_exposed_provenance_mut(address))
+        .ok_or_else(|| io::Error::from_raw_os_error(-result as i32))
+}
