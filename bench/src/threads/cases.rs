@@ -49,6 +49,12 @@ impl Scale {
         if self.is_quick { quick } else { full }
     }
 
+    /// In what time a kernel tells a virtual machine's host of the pages that are free again: a sixteenth of them every 2 s
+    /// (Linux, `mm/page_reporting.c`). Whether that host then takes them away at once is its own affair. Of few pages a part must do.
+    pub(super) fn until_host_has_pages(&self) -> Duration {
+        Duration::from_secs(self.pick(40, 2))
+    }
+
     /// Rounds of cases that take seconds.
     fn few(&self) -> usize {
         self.rounds.div_ceil(4)
@@ -199,9 +205,17 @@ fn spawn_many(scale: &Scale) -> Group {
         .figure("warm", "spawn_many", "warm", Unit::Ns)
 }
 
+/// More than a sleeping thread of raddle's takes.
+const RADDLE_SLEEPER_BYTES: u64 = 14_000;
+
+/// How many of raddle's threads sleep in `sleeping`: fewer than were asked for where memory is short.
+pub(super) fn raddle_sleepers(scale: &Scale) -> u64 {
+    (scale.threads as u64).min(scale.memory / RADDLE_SLEEPER_BYTES)
+}
+
 fn sleeping(scale: &Scale) -> Group {
-    /// More than a sleeping thread takes, so that nobody drives the machine out of memory. tokio's tasks need no care.
-    const BYTES: [(Peer, u64); 2] = [(Peer::Raddle, 14_000), (Peer::Go, 3500)];
+    /// So that nobody drives the machine out of memory. tokio's tasks need no care.
+    const BYTES: [(Peer, u64); 2] = [(Peer::Raddle, RADDLE_SLEEPER_BYTES), (Peer::Go, 3500)];
     let threads = scale.threads as u64;
     let mut group = Group::new("sleeping", 2, ALL, 1)
         .set("n", threads)

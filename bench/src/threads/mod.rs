@@ -25,6 +25,7 @@ use crate::report::{Record, Report, Unit, progress};
 use clap::ValueEnum;
 use std::fs;
 use std::io;
+use std::thread;
 use std::time::Duration;
 
 /// What the cases are, for whoever asks `--help`.
@@ -40,7 +41,9 @@ Cases, and what they are called in the JSON (bench, and case in brackets):
   mutex_contended   8 threads lock, add one, unlock; ns an operation, of all together (two_cores). tokio's own mutex, and so on
   sleeping          --threads threads asleep: resident pages and page tables, heap included (sleeping_bytes: each), lines of
                     /proc/self/maps (sleeping_mappings: all), time to make them (sleeping_spawn_s: all). What the kernel needs
-                    for a kernel thread is not in there. Floor: two fresh pages for each, touched (first_touch)
+                    for a kernel thread is not in there. Floor: two fresh pages for each of raddle's, touched before anybody's
+                    run and after all (sleeping_spawn_s: first_touch_before, first_touch_after). In a virtual machine the
+                    later one finds more pages that the host still backs, and raddle's threads find some: compare with both
   hog_lateness      a thread sleeps 1 ms again and again beside 4 endless loops on two cores: how much later it wakes
                     (hog_lateness_p50, _p99, _max: fresh, slept). The loops of `slept` have slept for 1 ms before
   preempt_cost      work of a fixed size in two threads on one core against the same in one, with slices of 10 ms, 1 ms, 100 us:
@@ -126,20 +129,17 @@ pub(crate) fn run(
             continue;
         }
         for group in cases::groups(*case, &scale) {
+            let before = match case {
+                Case::Sleeping => Some(first_touch_before(&scale)?),
+                _ => None,
+            };
             let mut records = rounds::measure(&group, &programs.found)?;
+            records.extend(before);
             if *case == Case::SpawnMany {
                 records.extend(floors_of_a_thread(&scale)?);
             }
             if *case == Case::Sleeping {
-                progress("first touch of as many stacks");
-                let seconds = floors::first_touch(2 * scale.threads)?.as_secs_f64();
-                records.push(Record::counted(
-                    "sleeping_spawn_s",
-                    "first_touch",
-                    "floor",
-                    seconds,
-                    Unit::Seconds,
-                ));
+                records.push(first_touch("first_touch_after", &scale)?);
             }
             let part = Report { records, notes: Vec::new() };
             each(&part)?;
@@ -147,6 +147,25 @@ pub(crate) fn run(
         }
     }
     Ok(report)
+}
+
+/// For sleeping threads that find memory as it is after a while in which nobody used it.
+fn first_touch_before(scale: &Scale) -> io::Result<Record> {
+    let record = first_touch("first_touch_before", scale)?;
+    // Pages that the floor has just used would flatter the first peer, raddle.
+    progress("waiting until a host has its pages back");
+    thread::sleep(scale.until_host_has_pages());
+    Ok(record)
+}
+
+/// What the kernel charges for the stacks of sleeping threads, and the host of a virtual machine for pages that it does not back.
+fn first_touch(case: &'static str, scale: &Scale) -> io::Result<Record> {
+    progress("first touch of as many stacks");
+    let threads = cases::raddle_sleepers(scale) as usize;
+    let seconds = floors::first_touch(2 * threads)?.as_secs_f64();
+    let remark = (threads < scale.threads).then(|| format!("with {threads} threads"));
+    let record = Record::counted("sleeping_spawn_s", case, "floor", seconds, Unit::Seconds);
+    Ok(record.with_remark(remark))
 }
 
 /// What the kernel charges for the parts of a new thread, whoever makes it.

@@ -215,8 +215,13 @@ class Shown:
                 raise gdb.GdbError("gdb does not know kernel thread %d." % self.thread.kernel_id)
             own[0].switch()
         else:
-            self.first = 1
-            gdb.newest_frame().select()
+            frame = gdb.newest_frame()
+            frame.select()
+            # gdb counts a frame for each function that the compiler inlined at the current place: all of them are in front of the
+            # thread's.
+            while frame.type() == gdb.INLINE_FRAME:
+                frame = frame.older()
+            self.first = frame.level() + 1
             SUSPENDED.show(self.thread)
         return self
 
@@ -228,7 +233,9 @@ class Shown:
 
     def innermost(self):
         frame = gdb.newest_frame()
-        return frame.older() if self.first else frame
+        for _ in range(self.first):
+            frame = frame.older()
+        return frame
 
 
 def top(thread):

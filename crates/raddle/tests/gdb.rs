@@ -4,6 +4,7 @@
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use raddle::thread::{self, Builder};
+use std::arch::asm;
 use std::hint::black_box;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
             &[
                 ("threads_are_listed", threads_are_listed as fn() -> Result<(), Failed>),
                 ("backtraces_of_all_kinds", backtraces_of_all_kinds),
+                ("frames_inlined_where_gdb_stopped", frames_inlined_where_gdb_stopped),
                 ("a_command_sees_the_threads_frame", a_command_sees_the_threads_frame),
                 ("commands_on_many_and_lists_of_some", commands_on_many_and_lists_of_some),
                 ("the_program_goes_on_unharmed", the_program_goes_on_unharmed),
@@ -75,6 +77,17 @@ extern "C" fn raddle_gdb_stop() {
     black_box(());
 }
 
+/// Where gdb stops in functions that every build inlines: it counts a frame for each of the two.
+#[inline(always)]
+fn raddle_gdb_inlined() {
+    #[inline(always)]
+    fn raddle_gdb_inlined_deep() {
+        // SAFETY: does nothing.
+        unsafe { asm!("nop", options(nomem, nostack, preserves_flags)) };
+    }
+    raddle_gdb_inlined_deep();
+}
+
 /// Three parked threads, six that compute on two cores, one that is stopped on or aborts.
 fn scenario(end: &str) {
     raddle::runtime::Builder::new().cores(2).stack_size(65_536).start().unwrap();
@@ -97,6 +110,7 @@ fn scenario(end: &str) {
             std::process::abort();
         }
         call(raddle_gdb_stop);
+        raddle_gdb_inlined();
     });
     last.unwrap().join().unwrap();
     ENOUGH.store(true, Release);
@@ -240,12 +254,12 @@ fn check_backtraces(backtraces: &[(&str, String)]) -> Result<(), Failed> {
         let at = text.find(function);
         let is_whole = at.is_some_and(|at| text[at..].contains("first_entry"));
         expect(is_whole && text.contains("#0  "), &format!("no whole backtrace of {name}"), text)?;
-        expect(
-            !text.contains("raddle_gdb_stop") && !text.contains("abort"),
-            "another thread's frames",
-            text,
-        )?;
         let lines: Vec<_> = text.lines().filter(|line| line.starts_with('#')).collect();
+        let others = ["raddle_gdb_stop", "raddle_gdb_inlined", "abort"];
+        let is_own = |line: &&str| !others.iter().any(|other| line.contains(other));
+        expect(lines.iter().all(is_own), "another thread's frames", text)?;
+        let switched_away = !name.starts_with("parks") || lines[0].contains("switch (");
+        expect(switched_away, "a thread that parks is not in the switch", text)?;
         let in_order =
             lines.iter().enumerate().all(|(at, line)| line.starts_with(&format!("#{at} ")));
         expect(in_order, "frames are not numbered from 0", text)?;
@@ -293,6 +307,23 @@ fn backtraces_of_all_kinds() -> Result<(), Failed> {
     // At least one of those that compute was preempted: its stack has the kernel's frame.
     let all: String = looked.backtraces.into_iter().map(|(_, text)| text).collect();
     expect(all.contains("<signal handler called>"), "no preempted thread", &all)
+}
+
+/// As it mostly is in optimised programs: gdb's own place, in front of a thread's frames, is several frames.
+fn frames_inlined_where_gdb_stopped() -> Result<(), Failed> {
+    // With only line tables for debug information gdb knows functions without the modules that they are in.
+    let stop = [
+        "break gdb::raddle_gdb_inlined::raddle_gdb_inlined_deep",
+        "break raddle_gdb_inlined_deep",
+        "run",
+        "backtrace 2",
+    ];
+    let looked = backtraces(|commands| say(&[&stop, commands].concat(), None))?;
+    let own: Vec<_> = looked.list.lines().filter(|line| line.starts_with('#')).collect();
+    let is_inlined = own.len() == 2 && own.iter().all(|line| line.contains("raddle_gdb_inlined"));
+    expect(is_inlined, "gdb did not stop in inlined functions", &looked.list)?;
+    check_list(&looked.list)?;
+    check_backtraces(&looked.backtraces)
 }
 
 fn a_command_sees_the_threads_frame() -> Result<(), Failed> {
