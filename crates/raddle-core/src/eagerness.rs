@@ -4,7 +4,8 @@
 //! that compute that is nothing; for those that run for a tenth of a microsecond (they pass on a message, or do next to nothing in
 //! a burst of a hundred thousand) it costs more than they do. Nobody knows beforehand, so experience decides: a core that was
 //! woken and is idle again at once was woken in vain, and more have to wait before the next is. Whoever waits in vain for
-//! that is found by the monitor, a millisecond later, and what comes of it is experience as well.
+//! that is found by the monitor, a millisecond later (where threads come and go quickly: after a few), and what comes of it is experience as
+//! well.
 //!
 //! Rejected: always to wake (a burst of short threads wakes and loses the other core thousands of times, and two threads that talk to
 //! one another are torn apart with each message); never for a single thread (it stands behind one that computes); idle cores that
@@ -46,10 +47,19 @@ impl Eagerness {
         waiting >= self.0.load(Ordering::Relaxed)
     }
 
+    /// How many looks in a row the monitor passes over a core whose threads wait, but come and go quickly, before it sends help all the same.
+    pub fn patience(&self) -> u32 {
+        (self.0.load(Ordering::Relaxed) / 8).max(1) as u32
+    }
+
     /// A core that was woken to help was busy for so long; to wake one takes at least `lag_ns` here, as far as is known.
     pub fn helper_is_idle_again(&self, busy_ns: u64, lag_ns: u64) {
         let before = self.0.load(Ordering::Relaxed);
-        let after = if busy_ns < WORTH_NS.max(2 * lag_ns) { (before * 2).min(MOST) } else { (before / 2).max(1) };
+        let after = if busy_ns < WORTH_NS.max(2 * lag_ns) {
+            (before * 2).min(MOST)
+        } else {
+            (before / 2).max(1)
+        };
         self.0.store(after, Ordering::Relaxed);
     }
 }
@@ -71,9 +81,11 @@ mod tests {
             eagerness.helper_is_idle_again(0, 0);
         }
         assert!(eagerness.shall_help(MOST) && !eagerness.shall_help(MOST - 1));
+        assert_eq!(eagerness.patience(), 16);
         for _ in 0..20 {
             eagerness.helper_is_idle_again(WORTH_NS, 0);
         }
         assert!(eagerness.shall_help(1) && !eagerness.shall_help(0));
+        assert_eq!(eagerness.patience(), 1);
     }
 }

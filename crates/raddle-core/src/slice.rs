@@ -145,8 +145,13 @@ impl Charge {
     pub const fn child(&self, parent_slice_ns: u64, child_slice_ns: u64) -> Charge {
         let parent = if parent_slice_ns == 0 { 1 } else { parent_slice_ns };
         let share = if self.earned_ns < parent { self.earned_ns } else { parent };
-        let earned = share as u128 * child_slice_ns as u128 / parent as u128;
-        Charge { left_ns: child_slice_ns, earned_ns: earned as u64, is_used_up: false }
+        let earned = if parent == child_slice_ns {
+            // Most often: a division of this width takes as long as the rest of a short thread's accounts.
+            share
+        } else {
+            (share as u128 * child_slice_ns as u128 / parent as u128) as u64
+        };
+        Charge { left_ns: child_slice_ns, earned_ns: earned, is_used_up: false }
     }
 
     /// How long it may still run in this round.

@@ -42,6 +42,7 @@ pub(crate) enum Sent {
 }
 
 impl Pending {
+    #[inline]
     pub(crate) fn new(home: Option<NonNull<Sleeper>>, mask: u64) -> Pending {
         Pending {
             sent: AtomicU64::new(0),
@@ -104,7 +105,8 @@ impl Pending {
 
     /// From here on the thread takes nothing: the last bits that are ready.
     pub(crate) fn close(&self) -> u64 {
-        self.is_closed.store(true, Ordering::SeqCst);
+        // Whoever meets the bits of the swap sees this as well: no fence of its own.
+        self.is_closed.store(true, Ordering::Release);
         self.sent.swap(ALL, Ordering::SeqCst) & !self.mask.load(Ordering::Relaxed)
     }
 }

@@ -130,6 +130,7 @@ unsafe impl Sync for RecordRef {}
 
 impl Record {
     /// A record with as many references as that, to be taken up by [`RecordRef::from_raw`].
+    #[inline]
     pub(crate) fn new(
         references: usize,
         id: u64,

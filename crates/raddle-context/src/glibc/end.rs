@@ -195,8 +195,11 @@ impl Glibc {
                 self.free_dynamic_tls(tp);
                 self.reset_static_tls(tp);
             }
+            if !libc::dlerror().is_null() {
+                libc::dlerror();
+            }
+            // Last: the calls before it may have set `errno`.
             self.begin_libc(tp);
-            forget_dlerror();
         }
     }
 

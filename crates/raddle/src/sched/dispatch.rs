@@ -105,10 +105,11 @@ pub(crate) fn after_spawn(place: Place) {
     const BACKLOG: usize = 16;
     /// It waits for this part of its time, at most.
     const PART: u64 = 32;
-    /// Short, for all of them together.
-    const SHORT_NS: u64 = 50_000;
+    /// Short, for one of them: mostly the first touch of its stack.
+    const SHORT_NS: u64 = 5_000;
     let (core, block) = (place.core(), place.thread.block());
-    if core.waiting.load(Ordering::Relaxed) < BACKLOG || !place.runtime().settings.preempts {
+    let backlog = core.waiting.load(Ordering::Relaxed);
+    if backlog < BACKLOG || !place.runtime().settings.preempts {
         return;
     }
     let now = read_clock(core);
@@ -120,7 +121,7 @@ pub(crate) fn after_spawn(place: Place) {
     requeue(&place, charged, Array::Active, End::Back, now);
     let back_at = runtime.coarse_ns();
     let away = back_at.saturating_sub(now);
-    if away > SHORT_NS {
+    if away > SHORT_NS * backlog as u64 {
         block.spawns_on_until_ns.set(back_at + away * PART);
     }
 }

@@ -56,6 +56,8 @@ struct Look {
     signals: u64,
     /// How often a thread was blocked here when many were.
     crowded: u32,
+    /// How often in a row threads waited here and no help was sent.
+    passed_over: u32,
 }
 
 impl Look {
@@ -69,6 +71,18 @@ impl Look {
         }
         self.crowded = self.crowded.wrapping_add(1);
         !self.crowded.is_multiple_of(SOME)
+    }
+
+    /// Whether an idle core is to help, as threads wait. So many dispatches since the last look show that none waits for long: then only
+    /// now and then.
+    fn shall_send_help(&mut self, moved: u64, patience: u32) -> bool {
+        const QUICK: u64 = 16;
+        self.passed_over += 1;
+        let shall_send = moved < QUICK || self.passed_over >= patience;
+        if shall_send {
+            self.passed_over = 0;
+        }
+        shall_send
     }
 
     /// Whether threads of `core` have slept, woken or ended since the last look. Those that only compute change when they are told to.
@@ -198,7 +212,8 @@ fn wait_until(poked: &AtomicU32, at_ns: u64) {
 /// Looks at a core on which a thread runs. Says when to look again.
 fn examine(core: &'static Core, look: &mut Look, anyone_waits: bool, now: u64) -> u64 {
     let dispatches = core.dispatches.load(Ordering::Acquire);
-    let is_same = std::mem::replace(&mut look.dispatches, dispatches) == dispatches;
+    let moved = dispatches.wrapping_sub(std::mem::replace(&mut look.dispatches, dispatches));
+    let is_same = moved == 0;
     let was_blocked = is_same && std::mem::take(&mut look.seen_blocked);
     look.seen_blocked = false;
     let mut again = core.next_deadline_ns.load(Ordering::Relaxed);
@@ -211,8 +226,11 @@ fn examine(core: &'static Core, look: &mut Look, anyone_waits: bool, now: u64) -
     if !has_queue && !anyone_waits {
         return again;
     }
-    if core.runtime().idle_cores.load(Ordering::Relaxed) > 0 {
-        wake::wake_idle_core(core.runtime());
+    let runtime = core.runtime();
+    if runtime.idle_cores.load(Ordering::Relaxed) > 0
+        && look.shall_send_help(moved, runtime.eagerness.patience())
+    {
+        wake::wake_idle_core(runtime);
     }
     let slice_end = core.slice_end_ns.load(Ordering::Relaxed);
     again = again.min(slice_end.max(now + SECOND_LOOK_NS / 4));

@@ -14,10 +14,9 @@ pub(super) fn make() -> NonNull<Piece> {
         slab::take_shared()
     };
     shared.unwrap_or_else(|| {
-        let (first, others) = slab::make_chunk();
+        let chunk = slab::make_chunk();
         let _here = Here::enter();
-        slab::share(others);
-        first
+        slab::share(chunk).expect("a new chunk has some")
     })
 }
 

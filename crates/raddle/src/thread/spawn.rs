@@ -72,23 +72,39 @@ impl<T> Shared<T> {
     const FITS: bool =
         size_of::<Shared<T>>() <= slab::BYTES && align_of::<Shared<T>>() <= slab::ALIGN;
 
-    /// Puts it into memory of its own: `piece`, if it fits and there is one.
-    fn place(self, piece: Option<NonNull<Piece>>) -> NonNull<Shared<T>> {
-        if !Self::FITS {
-            return NonNull::from(Box::leak(Box::new(self)));
+    /// Memory for one: `piece`, if it fits and there is one.
+    fn memory(piece: Option<NonNull<Piece>>) -> NonNull<Shared<T>> {
+        if Self::FITS {
+            piece.unwrap_or_else(memory::make).cast()
+        } else {
+            NonNull::from(Box::leak(Box::<Shared<T>>::new_uninit())).cast()
         }
-        let place = piece.unwrap_or_else(memory::make).cast::<Shared<T>>();
-        // SAFETY: a piece is free memory, and as large and aligned as it takes.
-        unsafe { place.write(self) };
-        place
+    }
+
+    /// Writes one into new memory, field by field: as a whole it would be built on the stack, and copied.
+    ///
+    /// # Safety
+    ///
+    /// `place` is from [`memory`](Self::memory), and nobody else knows of it.
+    #[inline]
+    unsafe fn write(place: NonNull<Shared<T>>, record: Record, scope: Option<Arc<ScopeData>>) {
+        let place = place.as_ptr();
+        // SAFETY: the caller's: memory that is large enough and aligned, with nothing in it.
+        unsafe {
+            (&raw mut (*place).record).write(record);
+            (&raw mut (*place).progress).write(AtomicU8::new(RUNNING));
+            (&raw mut (*place).result).write(UnsafeCell::new(None));
+            (&raw mut (*place).waker).write(Mutex::new(None));
+            (&raw mut (*place).scope).write(scope);
+        }
     }
 
     /// # Safety
     ///
-    /// `record` is the head of a `Shared<T>` from `place` that nobody can reach any more.
+    /// `record` is the head of a `Shared<T>` in memory from [`memory`](Self::memory) that nobody can reach any more.
     unsafe fn free(record: NonNull<Record>) {
         let shared = record.cast::<Shared<T>>();
-        // SAFETY: the caller's; `place` decided in the same way.
+        // SAFETY: the caller's; `memory` decided in the same way.
         unsafe {
             if Self::FITS {
                 shared.drop_in_place();
@@ -268,14 +284,10 @@ where
     let inherited = Inherited::get();
     let pending = Pending::new(Some(sleeper), inherited.mask);
     // Two references: the thread's and the handle's.
-    let shared = Shared {
-        record: Record::new(2, id, name, sleeper, pending, Shared::<T>::free),
-        progress: AtomicU8::new(RUNNING),
-        result: UnsafeCell::new(None),
-        waker: Mutex::new(None),
-        scope,
-    };
-    let shared = shared.place(piece);
+    let record = Record::new(2, id, name, sleeper, pending, Shared::<T>::free);
+    let shared = Shared::<T>::memory(piece);
+    // SAFETY: new memory.
+    unsafe { Shared::write(shared, record, scope) };
     let record = shared.cast::<Record>();
     // SAFETY: the second of the two references.
     let thread_handle = Thread { record: unsafe { RecordRef::from_raw(record) } };
