@@ -3,10 +3,11 @@
 #![allow(unsafe_code, reason = "maps memory, touches it and makes guards in it")]
 
 use crate::pairs::{Block, Work};
+use raddle_bench::process::cpu_time;
 use std::arch::x86_64::_rdtsc;
 use std::hint::black_box;
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const PAGE: usize = 4096;
 
@@ -66,6 +67,33 @@ pub(crate) fn first_touch(pages: usize) -> io::Result<Duration> {
         Ok(())
     })?;
     Ok(block.elapsed)
+}
+
+/// What became of a kernel thread that slept again and again.
+pub(crate) struct Woken {
+    /// How late it woke, on an average.
+    pub(crate) mean_late: Duration,
+    /// The CPU time of the whole process meanwhile.
+    pub(crate) cpu: Duration,
+}
+
+/// A kernel thread sleeps for `interval` again and again, without the kernel's slack, for `time`.
+pub(crate) fn wake(interval: Duration, time: Duration) -> io::Result<Woken> {
+    let sleeper = std::thread::spawn(move || {
+        // SAFETY: a number; affects this kernel thread only.
+        done(unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1) })?;
+        let before = cpu_time();
+        let begin = Instant::now();
+        let (mut late, mut times) = (Duration::ZERO, 0);
+        while begin.elapsed() < time {
+            let start = Instant::now();
+            std::thread::sleep(interval);
+            late += start.elapsed().saturating_sub(interval);
+            times += 1;
+        }
+        Ok(Woken { mean_late: late / times, cpu: cpu_time() - before })
+    });
+    sleeper.join().map_err(|_| io::Error::other("the sleeping thread panicked"))?
 }
 
 /// A guard of 16 KiB at the bottom of a slot, as an arena makes one for each body: by mark where the kernel has them, by

@@ -77,6 +77,13 @@ pub(crate) fn run(plan: &Plan, bodies: usize) -> io::Result<Report> {
     Ok(report)
 }
 
+/// `body_warm` of raddle alone.
+pub(crate) fn body_warm(plan: &Plan) -> io::Result<Estimate> {
+    let raddle = raddle::Raddle::new()?;
+    let samples = Subject::new("raddle", raddle.warm()?).measure(plan)?;
+    Ok(Estimate::of(&samples))
+}
+
 /// The same work of every peer's, to be calibrated.
 fn subjects<'a>(
     peers: &[&'a dyn Peer],

@@ -76,6 +76,8 @@ pub(super) struct Group {
     pub(super) cores: usize,
     /// raddle's slice, if not its own default.
     pub(super) slice: Option<&'static str>,
+    /// raddle's slack for timers, if not its own default.
+    pub(super) timer_slack: Option<&'static str>,
     settings: Vec<(&'static str, String)>,
     /// Settings of one peer, in place of everybody's.
     own: Vec<(Peer, &'static str, String)>,
@@ -94,6 +96,7 @@ impl Group {
             case,
             cores,
             slice: None,
+            timer_slack: None,
             settings: Vec::new(),
             own: Vec::new(),
             peers: peers.to_vec(),
@@ -179,7 +182,7 @@ pub(super) fn groups(case: Case, scale: &Scale) -> Vec<Group> {
         Case::ShareSpread => ["equal", "priority"].map(|case| share_spread(case, scale)).into(),
         Case::BlockedRecovery => vec![blocked_recovery(scale)],
         Case::StdMutexHolder => vec![std_mutex_holder(scale)],
-        Case::Timers => vec![timers(scale)],
+        Case::Timers => vec![timers(scale), timers_with_slack(scale)],
         Case::Idle => vec![idle(scale)],
     }
 }
@@ -312,6 +315,16 @@ fn timers(scale: &Scale) -> Group {
         .figure("mean", "timers_lateness", "mean", Unit::Us)
         .figure("p99", "timers_lateness", "p99", Unit::Us)
         .figure("cpu_s", "timers_cpu", "second", Unit::Seconds)
+}
+
+/// As late as the peers that wake by the millisecond.
+fn timers_with_slack(scale: &Scale) -> Group {
+    Group { timer_slack: Some("1ms"), ..Group::new("timers", 2, &[Peer::Raddle], scale.few()) }
+        .set("n", scale.pick(100_000, 20_000))
+        .set("lead_ms", scale.pick(4000, 2000))
+        .figure("mean", "timers_lateness", "mean_slack_1ms", Unit::Us)
+        .figure("p99", "timers_lateness", "p99_slack_1ms", Unit::Us)
+        .figure("cpu_s", "timers_cpu", "second_slack_1ms", Unit::Seconds)
 }
 
 fn idle(scale: &Scale) -> Group {

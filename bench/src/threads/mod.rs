@@ -22,6 +22,7 @@ use self::peer::Peer;
 use crate::floors;
 use crate::pairs::{Estimate, Plan, Subject};
 use crate::report::{Record, Report, Unit, progress};
+use crate::switch;
 use clap::ValueEnum;
 use std::fs;
 use std::io;
@@ -33,7 +34,8 @@ pub(crate) const CASES: &str = "\
 Cases, and what they are called in the JSON (bench, and case in brackets):
   spawn_join        make a thread and join it, one at a time, from a thread of the runtime (one_core, two_cores)
   spawn_many        100,000 threads that do nothing, made in a row and then joined, ns each; the first time in the process and
-                    again (cold, warm). Floors: a page's first touch, a guard of 16 KiB (page_fault, guard)
+                    again (cold, warm). Floors: a page's first touch, a guard of 16 KiB (page_fault, guard); raddle's body with
+                    its TLS begins, runs and ends, without any thread, queue or handle (body)
   yield_pair        two threads that yield to each other; ns a yield (one_core)
   yield_many        1,000 threads that yield on two cores; ns a yield, of all together (two_cores)
   channel           a number goes there and back over two channels; ns a message, so half a round trip (one_core, two_cores).
@@ -57,7 +59,8 @@ Cases, and what they are called in the JSON (bench, and case in brackets):
   std_mutex_holder  8 threads contend for a std::sync::Mutex that is held for 50 us of work, with slices of 1 ms (throughput,
                     kernel_threads: how many at most)
   timers            100,000 threads wake within one second: how late (timers_lateness: mean, p99), and the CPU time of the
-                    process during it (timers_cpu: second)
+                    process during it (timers_cpu: second); raddle once more with RADDLE_TIMER_SLACK=1ms (.._slack_1ms). Floor:
+                    a kernel thread that does nothing but sleep for 100 us, again and again for a second (wake_100us)
   idle              10,000 parked threads: switches and CPU time of all kernel threads in 10 s, 2 s with --quick (idle_wakeups,
                     idle_cpu)
 
@@ -138,6 +141,9 @@ pub(crate) fn run(
             if *case == Case::SpawnMany {
                 records.extend(floors_of_a_thread(&scale)?);
             }
+            if *case == Case::Timers && group.timer_slack.is_none() {
+                records.extend(floors_of_waking()?);
+            }
             if *case == Case::Sleeping {
                 records.push(first_touch("first_touch_after", &scale)?);
             }
@@ -179,7 +185,22 @@ fn floors_of_a_thread(scale: &Scale) -> io::Result<Vec<Record>> {
             records.push(Record::timed("spawn_many", case, "floor", Estimate::of(&samples)));
         }
     }
+    progress("body");
+    let body = switch::body_warm(&plan)?;
+    records.push(Record::timed("spawn_many", "body", "floor", body));
     Ok(records)
+}
+
+/// What the kernel charges for waking a kernel thread, whoever wants to be woken.
+fn floors_of_waking() -> io::Result<Vec<Record>> {
+    progress("wake_100us");
+    let woken = floors::wake(Duration::from_micros(100), Duration::from_secs(1))?;
+    let late_us = woken.mean_late.as_secs_f64() * 1e6;
+    let cpu_s = woken.cpu.as_secs_f64();
+    Ok(vec![
+        Record::counted("timers_lateness", "wake_100us", "floor", late_us, Unit::Us),
+        Record::counted("timers_cpu", "wake_100us", "floor", cpu_s, Unit::Seconds),
+    ])
 }
 
 fn method(scale: &Scale) -> Vec<String> {

@@ -53,6 +53,7 @@ impl Contender<'_> {
         // What is not set stays as the user has it: another event queue, for instance.
         command.env("RADDLE_CORES", &cores).env("GOMAXPROCS", &cores);
         command.envs(group.slice.map(|slice| ("RADDLE_SLICE", slice)));
+        command.envs(group.timer_slack.map(|slack| ("RADDLE_TIMER_SLACK", slack)));
         let said = child::run(&mut command, group.limit, group.watch)?;
         match said.remark {
             // It would only say so again, and take its time.

@@ -4,7 +4,6 @@
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use raddle::thread::{self, Builder};
-use std::arch::asm;
 use std::hint::black_box;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -82,8 +81,8 @@ extern "C" fn raddle_gdb_stop() {
 fn raddle_gdb_inlined() {
     #[inline(always)]
     fn raddle_gdb_inlined_deep() {
-        // SAFETY: does nothing.
-        unsafe { asm!("nop", options(nomem, nostack, preserves_flags)) };
+        // An instruction of its own to stop at.
+        std::hint::spin_loop();
     }
     raddle_gdb_inlined_deep();
 }
