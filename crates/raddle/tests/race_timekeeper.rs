@@ -16,13 +16,15 @@ fn a_keeper_that_computes_against_timers_of_idle_cores() {
     play("a_keeper_that_computes_against_timers_of_idle_cores", |random| {
         let sleepers = 1 + random.below(4) as u32;
         let awake = Arc::new(AtomicU32::new(0));
-        for _ in 0..sleepers {
-            let (time, awake) = (Duration::from_micros(random.below(3000)), awake.clone());
-            thread::spawn(move || {
-                thread::sleep(time);
-                awake.fetch_add(1, SeqCst);
-            });
-        }
+        let handles: Vec<_> = (0..sleepers)
+            .map(|_| {
+                let (time, awake) = (Duration::from_micros(random.below(3000)), awake.clone());
+                thread::spawn(move || {
+                    thread::sleep(time);
+                    awake.fetch_add(1, SeqCst);
+                })
+            })
+            .collect();
         // By then some cores are idle.
         std::thread::sleep(Duration::from_micros(random.below(3000)));
         let computes = thread::spawn(move || {
@@ -31,6 +33,7 @@ fn a_keeper_that_computes_against_timers_of_idle_cores() {
             }
         });
         computes.join().unwrap();
+        handles.into_iter().for_each(|sleeper| sleeper.join().unwrap());
     });
 }
 
