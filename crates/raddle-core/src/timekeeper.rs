@@ -37,13 +37,17 @@ pub struct Timekeeper {
     lag_ns: AtomicU64,
     /// For how long a core that kept time is busy before it is idle again, on an average.
     busy_ns: AtomicU64,
+    /// Until then the last keeper is awaited back.
+    awaited_until_ns: AtomicU64,
 }
 
 impl Timekeeper {
     /// The kernel is never supposed to be later than this: it was busy with something else.
     pub const LAG_AT_MOST_NS: u64 = 60_000;
-    /// A core that is busy for less is back before anybody else could be woken.
+    /// A core that is busy for less is back before it matters.
     pub const SHORT_NS: u64 = 200_000;
+    /// A keeper that is later than this has no processor: its office is anybody's.
+    pub const OVERDUE_NS: u64 = 1_000_000;
 
     /// Nobody keeps time.
     pub fn new() -> Timekeeper {
@@ -52,6 +56,7 @@ impl Timekeeper {
             woke_ns: AtomicU64::new(0),
             lag_ns: AtomicU64::new(0),
             busy_ns: AtomicU64::new(0),
+            awaited_until_ns: AtomicU64::new(0),
         }
     }
 
@@ -61,7 +66,7 @@ impl Timekeeper {
     /// use raddle_core::timekeeper::Timekeeper;
     /// let keeper = Timekeeper::new();
     /// assert_eq!(keeper.when(1_000_000, 100_000), 1_000_000);
-    /// keeper.woke_for_timers(1_000_000, 1_020_000);
+    /// keeper.woke_for_timers(1_020_000);
     /// assert_eq!(keeper.when(1_030_000, 100_000), 1_120_000);
     /// assert_eq!(keeper.when(5_000_000, 100_000), 5_000_000);
     /// ```
@@ -71,11 +76,11 @@ impl Timekeeper {
         deadline_ns.max(woke.saturating_add(slack_ns)).min(latest)
     }
 
-    /// A core that is about to sleep must wake at `at_ns`, or somebody in its place. True: it keeps time from now on, until then. False: another
-    /// one wakes as early.
-    pub fn take_office(&self, at_ns: u64) -> bool {
+    /// A core that is about to sleep, at `now_ns`, must wake at `at_ns`, or somebody in its place. True: it keeps time from now on, until then.
+    /// False: another one wakes as early.
+    pub fn take_office(&self, at_ns: u64, now_ns: u64) -> bool {
         let mut until = self.until_ns.load(Ordering::SeqCst);
-        while at_ns < until {
+        while at_ns < until || is_overdue(until, now_ns) {
             let taken = self.until_ns.compare_exchange_weak(
                 until,
                 at_ns,
@@ -100,18 +105,27 @@ impl Timekeeper {
         Some(self.until_ns.load(Ordering::SeqCst)).filter(|&until| until != NOBODY)
     }
 
+    /// Whether somebody keeps time, by what [`until_ns`](Self::until_ns) said.
+    pub fn is_kept(until_ns: Option<u64>, now_ns: u64) -> bool {
+        until_ns.is_some_and(|until| !is_overdue(until, now_ns))
+    }
+
     /// How long before its time a core is to ask the kernel to wake it.
     pub fn lag_ns(&self) -> u64 {
         self.lag_ns.load(Ordering::Relaxed)
     }
 
-    /// A core that had asked the kernel to be woken at `asked_ns` was awake at `now_ns`.
+    /// A core woke for timers.
+    pub fn woke_for_timers(&self, now_ns: u64) {
+        self.woke_ns.store(now_ns, Ordering::Relaxed);
+    }
+
+    /// The kernel woke a core, which had slept, so long after it was to.
     ///
     /// Most are later than the rest by chance. What is kept is about what nine of ten exceed: it falls fast and rises slowly.
-    pub fn woke_for_timers(&self, asked_ns: u64, now_ns: u64) {
-        self.woke_ns.store(now_ns, Ordering::Relaxed);
+    pub fn kernel_was_late(&self, late_ns: u64) {
         let lag = self.lag_ns();
-        let late = now_ns.saturating_sub(asked_ns).min(Self::LAG_AT_MOST_NS);
+        let late = late_ns.min(Self::LAG_AT_MOST_NS);
         let learned =
             if late < lag { lag - (lag - late) / 4 } else { lag + (late - lag).div_ceil(32) };
         self.lag_ns.store(learned, Ordering::Relaxed);
@@ -125,10 +139,24 @@ impl Timekeeper {
         self.busy_ns.store(learned, Ordering::Relaxed);
     }
 
-    /// Whether one that has just laid the office down will most likely take it again at once.
-    pub fn is_back_soon(&self) -> bool {
+    /// Whether a core that woke for timers, and for nothing else, will most likely be idle again before it matters.
+    pub fn is_mostly_brief(&self) -> bool {
         self.busy_ns.load(Ordering::Relaxed) < Self::SHORT_NS
     }
+
+    /// Whoever lays the office down is awaited back until then; 0: it is not.
+    pub fn await_back(&self, until_ns: u64) {
+        self.awaited_until_ns.store(until_ns, Ordering::Relaxed);
+    }
+
+    /// Until when others leave timers of idle cores to whoever laid the office down last.
+    pub fn awaited_until_ns(&self) -> u64 {
+        self.awaited_until_ns.load(Ordering::Relaxed)
+    }
+}
+
+fn is_overdue(until_ns: u64, now_ns: u64) -> bool {
+    now_ns > until_ns.saturating_add(Timekeeper::OVERDUE_NS)
 }
 
 impl Default for Timekeeper {
@@ -145,9 +173,9 @@ mod tests {
     fn the_earliest_keeps_time() {
         let keeper = Timekeeper::new();
         assert_eq!(keeper.until_ns(), None);
-        assert!(keeper.take_office(500));
-        assert!(!keeper.take_office(500) && !keeper.take_office(600));
-        assert!(keeper.take_office(400));
+        assert!(keeper.take_office(500, 0));
+        assert!(!keeper.take_office(500, 0) && !keeper.take_office(600, 0));
+        assert!(keeper.take_office(400, 0));
         assert!(!keeper.lay_down(500), "another one has it");
         assert_eq!(keeper.until_ns(), Some(400));
         assert!(keeper.lay_down(400));
@@ -155,10 +183,21 @@ mod tests {
     }
 
     #[test]
+    fn a_keeper_without_a_processor_is_replaced() {
+        let keeper = Timekeeper::new();
+        assert!(keeper.take_office(500, 0));
+        let late = 500 + Timekeeper::OVERDUE_NS;
+        assert!(Timekeeper::is_kept(keeper.until_ns(), late));
+        assert!(!Timekeeper::is_kept(keeper.until_ns(), late + 1));
+        assert!(!keeper.take_office(late + 9, late) && keeper.take_office(late + 9, late + 1));
+        assert!(!keeper.lay_down(500));
+    }
+
+    #[test]
     fn no_timer_is_late_by_more_than_the_slack() {
         let keeper = Timekeeper::new();
         // A clock that went back, or wheels of two runtimes: the last time lies ahead.
-        keeper.woke_for_timers(9_000_000, 9_000_000);
+        keeper.woke_for_timers(9_000_000);
         assert_eq!(keeper.when(1_000_000, 100_000), 1_100_000);
     }
 
@@ -167,23 +206,23 @@ mod tests {
         let keeper = Timekeeper::new();
         for round in 0..2_000 {
             let late = if round % 10 == 0 { 20_000 } else { 40_000 + round % 7 * 10_000 };
-            keeper.woke_for_timers(0, late);
+            keeper.kernel_was_late(late);
         }
         let lag = keeper.lag_ns();
         assert!((20_000..45_000).contains(&lag), "{lag}");
-        (0..100).for_each(|_| keeper.woke_for_timers(0, 3_000));
+        (0..100).for_each(|_| keeper.kernel_was_late(3_000));
         assert!(keeper.lag_ns() < 4_000);
-        (0..1_000).for_each(|_| keeper.woke_for_timers(0, 70_000_000));
+        (0..1_000).for_each(|_| keeper.kernel_was_late(70_000_000));
         assert!(keeper.lag_ns() <= Timekeeper::LAG_AT_MOST_NS);
     }
 
     #[test]
     fn who_was_busy_for_long_is_not_awaited() {
         let keeper = Timekeeper::new();
-        assert!(keeper.is_back_soon());
+        assert!(keeper.is_mostly_brief());
         keeper.was_busy(u64::MAX);
-        assert!(!keeper.is_back_soon());
+        assert!(!keeper.is_mostly_brief());
         (0..20).for_each(|_| keeper.was_busy(10_000));
-        assert!(keeper.is_back_soon());
+        assert!(keeper.is_mostly_brief());
     }
 }

@@ -40,7 +40,7 @@ impl Machine {
     fn go_to_sleep(&self) -> Option<u64> {
         self.idle.fetch_add(1, SeqCst);
         let first = self.first();
-        (first != NEVER && self.keeper.take_office(first)).then_some(first)
+        (first != NEVER && self.keeper.take_office(first, 0)).then_some(first)
     }
 
     /// The core wakes for something else than a timer.
@@ -112,7 +112,7 @@ fn a_keeper_that_leaves_is_seen_by_the_monitor_or_pokes_it() {
                 let next = if kept.is_none() { machine.first() } else { NEVER };
                 machine.monitor_looks.store(next, Relaxed);
                 fence(SeqCst);
-                let has_changed = kept.is_some() && machine.keeper.until_ns() != kept;
+                let has_changed = machine.keeper.until_ns() != kept;
                 if has_changed { 0 } else { next }
             })
         };

@@ -194,6 +194,8 @@ pub(crate) struct Core {
     /// What the running thread had earned when it was dispatched.
     pub(crate) earned_ns: AtomicU64,
     pub(crate) nice: AtomicI32,
+    /// It woke for timers, and will most likely be idle again before this.
+    pub(crate) brief_until_ns: AtomicU64,
     /// It is idle, and woken for the sake of threads that wait elsewhere.
     pub(crate) is_to_help: AtomicBool,
 
@@ -546,6 +548,7 @@ impl Core {
             slice_end_ns: AtomicU64::new(u64::MAX),
             earned_ns: AtomicU64::new(0),
             nice: AtomicI32::new(0),
+            brief_until_ns: AtomicU64::new(0),
             is_to_help: AtomicBool::new(false),
             own: UnsafeCell::new(Own {
                 cache,

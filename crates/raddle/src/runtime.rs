@@ -9,7 +9,7 @@
 //! | [`slice`](Builder::slice) | `RADDLE_SLICE=4ms`, `off` | 4 ms |
 //! | [`stack_size`](Builder::stack_size) | `RADDLE_STACK=256K` | 256 KiB of address space a thread |
 //! | [`signal`](Builder::signal) | `RADDLE_SIGNAL=SIGURG` | `SIGURG` |
-//! | [`timer_slack`](Builder::timer_slack) | `RADDLE_TIMER_SLACK=100us`, `0` | 100 us |
+//! | [`timer_slack`](Builder::timer_slack) | `RADDLE_TIMER_SLACK=80us`, `0` | 80 us |
 //! | [`dump_signal`](Builder::dump_signal) | `RADDLE_DUMP_SIGNAL=SIGUSR1`, `off` | `SIGQUIT` |
 //! | [`trace`](Builder::trace) | `RADDLE_TRACE=out.json` | no trace |
 //! | | `RADDLE_TRACE_EVENTS=65536` | the newest 65,535 events of each core |

@@ -7,7 +7,7 @@ use std::io;
 use std::path::PathBuf;
 
 /// The default: so that timers are late by no more than the kernel's own, on an average, which has 50 us of slack and as much to do.
-const TIMER_SLACK_NS: u64 = 100_000;
+const TIMER_SLACK_NS: u64 = 80_000;
 /// More would not save anything that counts.
 pub(crate) const TIMER_SLACK_AT_MOST_NS: u64 = 100_000_000;
 

@@ -16,7 +16,7 @@
 #![allow(unsafe_code, reason = "nodes in memory from the kernel")]
 
 use crate::sleeper::Sleep;
-use crate::sys::memory;
+use crate::sys::{memory, task};
 use raddle_core::wheel::{self, Timer, Wheel};
 use std::cell::Cell;
 use std::ptr::NonNull;
@@ -77,11 +77,8 @@ impl Timers {
         }
     }
 
-    /// Arms a timer that ends `sleep`.
-    ///
-    /// # Panics
-    ///
-    /// If the kernel has no memory for it.
+    /// Arms a timer that ends `sleep`. Where the kernel has no memory for it, the process ends with a line that says so: the caller is
+    /// inside the runtime and can't go back.
     pub(crate) fn arm(&mut self, sleep: Sleep, deadline_ns: u64) -> TimerRef {
         let timer = self.take();
         timer.node().used.set(Use::Armed(sleep));
@@ -134,10 +131,10 @@ impl Timers {
 
     fn make(&mut self) -> TimerRef {
         if self.fresh_count == 0 {
-            let chunk = memory::map(self.next_chunk_bytes).expect("the kernel gives memory");
+            let (chunk, bytes) = new_chunk(self.next_chunk_bytes);
             self.fresh = chunk.cast().as_ptr();
-            self.fresh_count = self.next_chunk_bytes / size_of::<Node>();
-            self.next_chunk_bytes = (self.next_chunk_bytes * 2).min(LARGEST_BYTES);
+            self.fresh_count = bytes / size_of::<Node>();
+            self.next_chunk_bytes = (bytes * 2).min(LARGEST_BYTES);
         }
         let place = self.fresh;
         let node = Node { timer: Timer::new(), used: Cell::new(Use::Free(None)) };
@@ -148,6 +145,19 @@ impl Timers {
             self.fresh = place.add(1);
             TimerRef(NonNull::new_unchecked(place))
         }
+    }
+}
+
+/// Memory of so many bytes, or of [`FIRST_BYTES`] where there is not as much.
+fn new_chunk(bytes: usize) -> (NonNull<u8>, usize) {
+    match memory::map(bytes) {
+        Ok(chunk) => (chunk, bytes),
+        Err(_) => match memory::map(FIRST_BYTES) {
+            Ok(chunk) => (chunk, FIRST_BYTES),
+            Err(_) => task::die(
+                b"raddle: fatal: the kernel has no memory for timers of sleeping threads (RLIMIT_AS, vm.max_map_count)\n",
+            ),
+        },
     }
 }
 

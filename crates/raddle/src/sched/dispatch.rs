@@ -355,9 +355,7 @@ fn charge_alone(thread: ThreadRef, now: u64) -> (Verdict, Charge) {
 }
 
 /// About what it takes to wake the monitor.
-const SOONEST_NS: u64 = 50_000;
-/// Where cores that wake for timers are done with them in less time than that, they see later ones as well.
-const SOON_NS: u64 = 200_000;
+const SOON_NS: u64 = 50_000;
 
 /// `thread` runs on `core` from now on.
 #[inline]
@@ -383,8 +381,8 @@ fn note_dispatch(core: &'static Core, thread: ThreadRef, now: u64) {
     let look_at = if someone_waits { deadline.min(now + charge.left_ns()) } else { deadline };
     if look_at != u64::MAX {
         // What is due so soon the core most likely sees itself, before the monitor were awake. Else that comes a step later.
-        let soon = if runtime.timekeeper.is_back_soon() { SOON_NS } else { SOONEST_NS };
-        let is_soon = look_at < now.saturating_add(soon);
+        let soon = now.saturating_add(SOON_NS).max(core.brief_until_ns.load(Ordering::Relaxed));
+        let is_soon = look_at < soon;
         wake::ensure_watched(runtime, if is_soon { now + wake::STEP_NS } else { look_at });
     }
 }

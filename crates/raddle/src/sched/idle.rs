@@ -3,6 +3,7 @@
 use crate::machine::{Core, Runtime, Worker};
 use crate::sched::{dispatch, timers, wake};
 use crate::sys::{clock, futex};
+use raddle_core::timekeeper::Timekeeper;
 use std::hint::spin_loop;
 use std::sync::atomic::{Ordering, fence};
 
@@ -38,21 +39,32 @@ pub(super) fn sleep(worker: &Worker, core: &'static Core, stint: &mut Stint) {
         .iter()
         .any(|other| dispatch::shall_help(core, other.waiting.load(Ordering::SeqCst)));
     let office = if is_needed { None } else { sleep_until_needed(worker, core) };
-    let has_kept_time = office.is_some_and(|until| runtime.timekeeper.lay_down(until));
+    let now = dispatch::read_clock(core);
+    let has_only_timers = worker.woken.load(Ordering::Relaxed) == 0;
+    let look_at =
+        office.map_or(u64::MAX, |until| leave_office(core, until, has_only_timers.then_some(now)));
     runtime.idle_cores.fetch_sub(1, Ordering::SeqCst);
     // Either the monitor, which is about to sleep, sees that, or this core sees until when it sleeps.
     fence(Ordering::SeqCst);
     core.queue.lock().is_idle = false;
-    let now = dispatch::read_clock(core);
-    let mut look_at = now + wake::STEP_NS;
-    if has_kept_time {
+    if office.is_some() {
         timers::expire_idle(runtime, core);
         stint.kept_time_until_ns = Some(now);
-        if !runtime.timekeeper.is_back_soon() {
-            look_at = look_at.min(timers::first_of_idle(runtime, core));
-        }
     }
-    wake::ensure_watched(runtime, look_at);
+    wake::ensure_watched(runtime, look_at.min(now + wake::STEP_NS));
+}
+
+/// The core, which took over to keep time until `until_ns`, is awake, since `woke_ns` if for nothing but timers. Says when the monitor must look at
+/// the timers of idle cores.
+fn leave_office(core: &Core, until_ns: u64, woke_ns: Option<u64>) -> u64 {
+    let runtime = core.runtime();
+    let keeper = &runtime.timekeeper;
+    let brief_from = woke_ns.filter(|_| keeper.is_mostly_brief());
+    keeper.await_back(brief_from.map_or(0, |now| now + wake::STEP_NS));
+    core.brief_until_ns
+        .store(brief_from.map_or(0, |now| now + Timekeeper::SHORT_NS), Ordering::Relaxed);
+    let was_keeper = keeper.lay_down(until_ns);
+    if was_keeper && brief_from.is_none() { timers::first_of_idle(runtime, core) } else { u64::MAX }
 }
 
 /// Until when the core took over to keep time, if it did.
@@ -61,19 +73,25 @@ fn sleep_until_needed(worker: &Worker, core: &Core) -> Option<u64> {
     let keeper = &runtime.timekeeper;
     let first = timers::first_of_idle(runtime, core);
     let until = keeper.when(first, runtime.settings.timer_slack_ns);
-    let is_keeper = first != u64::MAX && keeper.take_office(until);
-    let mut ask = is_keeper.then(|| until - keeper.lag_ns());
+    let now = clock::now_ns();
+    let is_keeper = first != u64::MAX && keeper.take_office(until, now);
+    let mut ask = is_keeper.then(|| until.saturating_sub(keeper.lag_ns()));
+    let mut sleeps = ask.is_some_and(|asked| asked > now);
     while worker.woken.load(Ordering::Acquire) == 0 {
         futex::wait(&worker.woken, 0, ask);
         let now = clock::now_ns();
         let Some(asked) = ask.filter(|&asked| now >= asked) else { continue };
-        keeper.woke_for_timers(asked, now);
+        if sleeps {
+            keeper.kernel_was_late(now - asked);
+        }
         if now.saturating_add(AWAKE_AT_MOST_NS) >= first {
+            keeper.woke_for_timers(now);
             stay_awake(worker, first);
             break;
         }
-        // Much quicker than it is most times.
+        // Much quicker than it is most times, or asked too early.
         ask = Some(first);
+        sleeps = true;
     }
     is_keeper.then_some(until)
 }

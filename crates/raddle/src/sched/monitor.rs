@@ -131,11 +131,13 @@ pub(crate) fn watch(runtime: &'static Runtime) -> ! {
         let mut is_busy = false;
         let mut has_moved = false;
         let anyone_waits = runtime.anyone_waits();
-        let time_is_kept_until = runtime.timekeeper.until_ns();
+        let kept_until = runtime.timekeeper.until_ns();
+        let is_kept = Timekeeper::is_kept(kept_until, now);
+        let idle_cores = runtime.idle_cores.load(Ordering::Relaxed);
         for (core, look) in runtime.cores.iter().zip(&mut looks) {
             if core.current.load(Ordering::Relaxed).is_null() {
                 // Perhaps it was just given work.
-                if time_is_kept_until.is_none() {
+                if !is_kept {
                     next = next.min(keep_time(core, now));
                 }
                 continue;
@@ -169,9 +171,10 @@ pub(crate) fn watch(runtime: &'static Runtime) -> ! {
         runtime.monitor.wakes_at_ns.store(next, Ordering::Relaxed);
         // A core that woke up before this line is seen by the second look; one that does so after it sees when the monitor wakes.
         fence(Ordering::SeqCst);
-        let has_changed = time_is_kept_until.is_some()
-            && runtime.timekeeper.until_ns() != time_is_kept_until
-            || !is_busy && runtime.idle_cores.load(Ordering::Relaxed) < runtime.cores.len();
+        let idle_now = runtime.idle_cores.load(Ordering::Relaxed);
+        let has_changed = runtime.timekeeper.until_ns() != kept_until
+            || idle_now != idle_cores
+            || !is_busy && idle_now < runtime.cores.len();
         if has_changed {
             next = next.min(now + Timekeeper::SHORT_NS);
             runtime.monitor.wakes_at_ns.store(next, Ordering::Relaxed);
@@ -183,13 +186,12 @@ pub(crate) fn watch(runtime: &'static Runtime) -> ! {
 /// Sees to the timers of a core that is idle, while none that is keeps time. Says when to look again.
 fn keep_time(core: &'static Core, now: u64) -> u64 {
     let deadline = core.next_deadline_ns.load(Ordering::Relaxed);
-    // Whoever has kept time until now may be back before this, and looks at the same timers just now.
-    let patience =
-        if core.runtime().timekeeper.is_back_soon() { wake::STEP_NS } else { Timekeeper::SHORT_NS };
-    if now < deadline.saturating_add(patience) {
-        return deadline.saturating_add(patience);
+    // Whoever kept time until now may be looking at the same timers, and keep time again in a moment.
+    let awaited_until = core.runtime().timekeeper.awaited_until_ns();
+    if now < deadline.max(awaited_until) {
+        return deadline.max(awaited_until);
     }
-    timers::expire(core, None).max(now + patience)
+    timers::expire(core, None)
 }
 
 /// Sleeps until `at_ns` or until somebody pokes.

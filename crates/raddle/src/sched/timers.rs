@@ -23,7 +23,7 @@ pub(crate) fn disarm(thread: ThreadRef, sleep: Sleep) {
     let Some(timer) = block.timer.take() else { return };
     // SAFETY: cores are never freed; `arm` has set it.
     let core = unsafe { &*block.timer_core.get() };
-    // A timer that has run out did so under this lock: it is in nobody's hands any more.
+    // One that has run out is no longer this thread's; whoever took it out may be about to end this sleep, and will be too late.
     core.timers.lock().disarm(timer, sleep);
 }
 
@@ -38,22 +38,26 @@ pub(crate) fn expire(core: &'static Core, here: Option<&'static Core>) -> u64 {
     /// What waking a thread touches of its block.
     const LINES: usize = 3;
     let now = core.runtime().now_ns();
-    let timers = if here.is_some() { Some(core.timers.lock()) } else { core.timers.try_lock() };
-    let Some(mut timers) = timers else { return now + STEP_NS };
     loop {
         let mut due = [None; BATCH];
         let mut count = 0;
-        while let Some(sleep) = (count < BATCH).then(|| timers.pop_due(now)).flatten() {
-            thread_of(sleep).body().prefetch_control(LINES);
-            due[count] = Some(sleep);
-            count += 1;
-        }
+        let next = {
+            let timers =
+                if here.is_some() { Some(core.timers.lock()) } else { core.timers.try_lock() };
+            let Some(mut timers) = timers else { return now + STEP_NS };
+            while let Some(sleep) = (count < BATCH).then(|| timers.pop_due(now)).flatten() {
+                thread_of(sleep).body().prefetch_control(LINES);
+                due[count] = Some(sleep);
+                count += 1;
+            }
+            publish(core, timers.next_deadline_ns())
+        };
         for sleep in due.into_iter().flatten() {
             thread_of(sleep).prefetch();
             wake(sleep, Reason::TIMED_OUT, here);
         }
         if count < BATCH {
-            return publish(core, timers.next_deadline_ns());
+            return next;
         }
     }
 }

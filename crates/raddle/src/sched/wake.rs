@@ -11,6 +11,7 @@ use crate::trace;
 use raddle_core::run_queue::{Array, End};
 use raddle_core::slice::{self, may_preempt};
 use raddle_core::state::Woke;
+use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// How soon a thread that waits behind a running one must be seen to, at the latest: the monitor's step while anybody
@@ -53,7 +54,7 @@ pub(crate) fn wake_to_run(sleep: Sleep, reason: Reason, here: &'static Core) -> 
             // SAFETY: a thread that sleeps has run, so it has a core.
             let home = unsafe { &*thread.block().core.get() };
             let is_free = here.waiting.load(Ordering::Relaxed) == 0;
-            if is_free && std::ptr::eq(home.runtime(), here.runtime()) {
+            if is_free && ptr::eq(home.runtime(), here.runtime()) {
                 credit_sleep(thread, here, here.now_ns.load(Ordering::Relaxed));
                 trace::woken(Some(here), thread, here);
                 return Some(thread);
@@ -79,7 +80,7 @@ fn ready(thread: ThreadRef, here: Option<&'static Core>) {
     // SAFETY: a thread that sleeps has run, so it has a core.
     let home = unsafe { &*block.core.get() };
     let runtime = home.runtime();
-    let here = here.filter(|core| std::ptr::eq(core.runtime(), runtime));
+    let here = here.filter(|core| ptr::eq(core.runtime(), runtime));
     let (target, now) = match here {
         // The core's clock will do, which may be a millisecond late: what is asked is how long the thread slept.
         Some(core) => (choose(core), core.now_ns.load(Ordering::Relaxed)),
@@ -96,7 +97,7 @@ pub(crate) fn ready_new(thread: ThreadRef, runtime: &'static Runtime, here: Opti
         let number = runtime.simulated.fetch_add(1, Ordering::Relaxed) + 1;
         thread.block().number.set(number);
     }
-    let here = here.filter(|core| std::ptr::eq(core.runtime(), runtime));
+    let here = here.filter(|core| ptr::eq(core.runtime(), runtime));
     let (target, now) = match here {
         Some(core) => {
             Counters::add(&core.counters.started, 1);
@@ -118,7 +119,7 @@ fn choose(core: &'static Core) -> &'static Core {
     if !shall_wake_core(core, waiting) {
         return core;
     }
-    let Some(idle) = idle_core(core.runtime()) else { return core };
+    let Some(idle) = idle_core(core.runtime(), Some(core)) else { return core };
     idle.is_to_help.store(true, Ordering::Relaxed);
     idle
 }
@@ -136,17 +137,20 @@ fn choose_from_outside(home: &'static Core) -> &'static Core {
     let is_busy = !home.current.load(Ordering::Relaxed).is_null();
     let runtime = home.runtime();
     if is_busy && runtime.idle_cores.load(Ordering::Relaxed) > 0 {
-        idle_core(runtime).unwrap_or(home)
+        idle_core(runtime, None).unwrap_or(home)
     } else {
         home
     }
 }
 
-/// A core whose worker seems to have nothing to do.
-fn idle_core(runtime: &'static Runtime) -> Option<&'static Core> {
-    runtime.cores.iter().find(|core| {
-        core.current.load(Ordering::Relaxed).is_null() && core.waiting.load(Ordering::Relaxed) == 0
-    })
+/// A core whose worker seems to have nothing to do, but for `here`: a core that looks for work seems so, too.
+fn idle_core(runtime: &'static Runtime, here: Option<&Core>) -> Option<&'static Core> {
+    runtime.cores.iter().filter(|core| !here.is_some_and(|here| ptr::eq(*core, here))).find(
+        |core| {
+            core.current.load(Ordering::Relaxed).is_null()
+                && core.waiting.load(Ordering::Relaxed) == 0
+        },
+    )
 }
 
 /// Queues a thread that is in the caller's hands, behind its equals, and sees to it that somebody looks.
@@ -169,7 +173,7 @@ fn submit(target: &'static Core, thread: ThreadRef, now_ns: u64, here: Option<&'
         return;
     }
     match here {
-        Some(core) if std::ptr::eq(core, target) => {
+        Some(core) if ptr::eq(core, target) => {
             let preempts = runtime.settings.preempts && array == Array::Active;
             if preempts && has_computed(core) && may_preempt(level, level_at_dispatch(core)) {
                 // The caller itself is the one to give way, when it leaves the runtime.

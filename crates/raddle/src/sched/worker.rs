@@ -67,6 +67,7 @@ pub(crate) fn work(worker: &'static Worker) -> ! {
                 dispatch::run(worker, core, next);
             }
             None => {
+                stint = Stint::default();
                 wait_for_core(worker, was_coming);
                 was_coming = false;
             }

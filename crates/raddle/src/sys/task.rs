@@ -43,6 +43,19 @@ pub(crate) fn block_signals() {
     }
 }
 
+/// Ends the process with a last line, from where nothing may be allocated or locked.
+#[cold]
+pub(crate) fn die(line: &[u8]) -> ! {
+    // SAFETY: reads the line.
+    unsafe {
+        system_call(
+            libc::SYS_write,
+            [libc::STDERR_FILENO as usize, line.as_ptr().expose_provenance(), line.len(), 0, 0, 0],
+        )
+    };
+    std::process::abort()
+}
+
 /// Lets the kernel run another kernel thread here.
 pub(crate) fn yield_processor() {
     // SAFETY: no arguments.
