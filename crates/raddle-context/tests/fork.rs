@@ -60,7 +60,8 @@ fn main() -> ExitCode {
         Case::new("the_parents_cache_with_free_bodies", the_parents_cache_with_free_bodies),
         Case::new("the_parents_arena_is_dropped", the_parents_arena_is_dropped),
         Case::new("a_library_opened_in_the_child", a_library_opened_in_the_child)
-            .unless(no_compiler),
+            .unless(no_compiler)
+            .unless(ASAN),
         Case::new("an_overflow_in_the_child", an_overflow_in_the_child).checked(|child| {
             let lines = child.stderr.matches("overflowed its stack of").count();
             child.expect(child.status.success(), "it succeeds")?;
