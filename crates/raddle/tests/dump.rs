@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::AsRawFd;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::*};
 use std::sync::mpsc;
@@ -276,8 +277,16 @@ impl Program {
         command.args(["--exact", "program", "--nocapture", "--test-threads", "1"]);
         command.env_remove("RADDLE_DUMP_SIGNAL").env(PROGRAM, name).env("RADDLE_CORES", "2");
         command.envs(settings.iter().copied());
-        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = child.spawn().unwrap();
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // A shell without job control has what it starts in the background ignore this one, and who ignores it passes that on.
+        // SAFETY: one call, which may be made between fork and exec.
+        unsafe {
+            command.pre_exec(|| {
+                libc::signal(libc::SIGQUIT, libc::SIG_DFL);
+                Ok(())
+            })
+        };
+        let mut child = command.spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (send, lines) = mpsc::channel();
