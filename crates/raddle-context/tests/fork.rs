@@ -264,7 +264,18 @@ fn while_glibc_is_examined() {
     for round in 0..30 {
         // Each of these has yet to ask.
         let child = forked(|| {
-            let asking = std::thread::spawn(|| raddle_context::check().unwrap());
+            // std has a lock for threads that begin or end, which a child may find locked for ever: this one does neither meanwhile.
+            let ((at_end, end), (begins, has_begun)) = (AtEnd::new(), AtEnd::new());
+            let asking = std::thread::spawn(move || {
+                drop(begins);
+                raddle_context::check().unwrap();
+                while !end.load(Relaxed) {
+                    std::thread::yield_now();
+                }
+            });
+            while !has_begun.load(Relaxed) {
+                std::hint::spin_loop();
+            }
             let start = Instant::now();
             while start.elapsed() < Duration::from_micros(20 * round) {
                 std::hint::spin_loop();
@@ -274,6 +285,7 @@ fn while_glibc_is_examined() {
                 live_on_new_bodies();
             });
             is_well(grandchild);
+            drop(at_end);
             asking.join().unwrap();
         });
         is_well(child);
