@@ -307,9 +307,7 @@ fn std_mutex_holder(scale: &Scale) -> Group {
 }
 
 fn timers(scale: &Scale) -> Group {
-    Group::new("timers", 2, ALL, scale.few())
-        .set("n", scale.pick(100_000, 20_000))
-        .set("lead_ms", scale.pick(4000, 2000))
+    timers_of(ALL, scale)
         .set_for(Peer::Std, "n", 2000)
         .set_for(Peer::May, "n", scale.pick(20_000, 5000))
         .figure("mean", "timers_lateness", "mean", Unit::Us)
@@ -319,12 +317,16 @@ fn timers(scale: &Scale) -> Group {
 
 /// As late as the peers that wake by the millisecond.
 fn timers_with_slack(scale: &Scale) -> Group {
-    Group { timer_slack: Some("1ms"), ..Group::new("timers", 2, &[Peer::Raddle], scale.few()) }
-        .set("n", scale.pick(100_000, 20_000))
-        .set("lead_ms", scale.pick(4000, 2000))
+    Group { timer_slack: Some("1ms"), ..timers_of(&[Peer::Raddle], scale) }
         .figure("mean", "timers_lateness", "mean_slack_1ms", Unit::Us)
         .figure("p99", "timers_lateness", "p99_slack_1ms", Unit::Us)
         .figure("cpu_s", "timers_cpu", "second_slack_1ms", Unit::Seconds)
+}
+
+fn timers_of(peers: &[Peer], scale: &Scale) -> Group {
+    Group::new("timers", 2, peers, scale.few())
+        .set("n", scale.pick(100_000, 20_000))
+        .set("lead_ms", scale.pick(4000, 2000))
 }
 
 fn idle(scale: &Scale) -> Group {

@@ -43,6 +43,12 @@ impl Machine {
         (first != NEVER && self.keeper.take_office(first, 0)).then_some(first)
     }
 
+    /// The other core does, meanwhile, with a later deadline.
+    fn other_sleeps(machine: &Arc<Machine>) -> thread::JoinHandle<Option<u64>> {
+        let machine = machine.clone();
+        thread::spawn(move || machine.sleep(1, 20))
+    }
+
     /// The core wakes for something else than a timer.
     fn wake(&self, office: Option<u64>) {
         let had_office = office.is_some_and(|until| self.keeper.lay_down(until));
@@ -64,10 +70,7 @@ impl Machine {
 fn when_all_sleep_one_keeps_time_for_all() {
     loom::model(|| {
         let machine = Machine::new(NEVER);
-        let other = {
-            let machine = machine.clone();
-            thread::spawn(move || machine.sleep(1, 20))
-        };
+        let other = Machine::other_sleeps(&machine);
         machine.sleep(0, 10);
         other.join().unwrap();
         assert_eq!(machine.keeper.until_ns(), Some(10));
@@ -79,10 +82,7 @@ fn when_all_sleep_one_keeps_time_for_all() {
 fn a_keeper_that_comes_back_finds_the_others_deadline() {
     loom::model(|| {
         let machine = Machine::new(NEVER);
-        let other = {
-            let machine = machine.clone();
-            thread::spawn(move || machine.sleep(1, 20))
-        };
+        let other = Machine::other_sleeps(&machine);
         let office = machine.sleep(0, 10);
         machine.wake(office);
         machine.deadlines[0].store(NEVER, Relaxed);

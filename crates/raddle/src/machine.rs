@@ -367,7 +367,7 @@ impl ThreadRef {
         ThreadRef(sleeper.cast())
     }
 
-    /// [`of_sleeper`](Self::of_sleeper) for who must not look: it may take long to come from memory.
+    /// [`of_sleeper`](Self::of_sleeper) for who does not look whether it is one: that may take long to come from memory.
     pub(crate) fn of_sleeper_unseen(sleeper: NonNull<Sleeper>) -> ThreadRef {
         ThreadRef(sleeper.cast())
     }

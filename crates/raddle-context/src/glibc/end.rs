@@ -196,11 +196,7 @@ impl Glibc {
                 self.reset_static_tls(tp);
             }
             self.begin_libc(tp);
-            // After it: an old message is put into words of the thread's locale, and the one before may be gone.
-            if !libc::dlerror().is_null() {
-                libc::dlerror();
-                *libc::__errno_location() = 0;
-            }
+            forget_dlerror();
         }
     }
 

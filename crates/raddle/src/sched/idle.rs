@@ -12,8 +12,8 @@ use std::sync::atomic::{Ordering, fence};
 pub(super) struct Stint {
     /// Since when it has been helping another core.
     pub(super) helps_since_ns: Option<u64>,
-    /// When it woke as the keeper of time.
-    kept_time_until_ns: Option<u64>,
+    /// Since when it has been at timers, for which alone it woke.
+    at_timers_since_ns: Option<u64>,
 }
 
 impl Stint {
@@ -23,7 +23,7 @@ impl Stint {
             let lag = runtime.timekeeper.lag_ns();
             runtime.eagerness.helper_is_idle_again(now_ns.saturating_sub(since), lag);
         }
-        if let Some(since) = self.kept_time_until_ns.take() {
+        if let Some(since) = self.at_timers_since_ns.take() {
             runtime.timekeeper.was_busy(now_ns.saturating_sub(since));
         }
     }
@@ -40,26 +40,26 @@ pub(super) fn sleep(worker: &Worker, core: &'static Core, stint: &mut Stint) {
         .any(|other| dispatch::shall_help(core, other.waiting.load(Ordering::SeqCst)));
     let office = if is_needed { None } else { sleep_until_needed(worker, core) };
     let now = dispatch::read_clock(core);
-    let has_only_timers = worker.woken.load(Ordering::Relaxed) == 0;
-    let look_at =
-        office.map_or(u64::MAX, |until| leave_office(core, until, has_only_timers.then_some(now)));
+    let was_woken = worker.woken.load(Ordering::Relaxed) != 0;
+    let woke_for_timers_ns = (!was_woken && office.is_some()).then_some(now);
+    let look_at = office.map_or(u64::MAX, |until| leave_office(core, until, woke_for_timers_ns));
     runtime.idle_cores.fetch_sub(1, Ordering::SeqCst);
     // Either the monitor, which is about to sleep, sees that, or this core sees until when it sleeps.
     fence(Ordering::SeqCst);
     core.queue.lock().is_idle = false;
     if office.is_some() {
         timers::expire_idle(runtime, core);
-        stint.kept_time_until_ns = Some(now);
+        stint.at_timers_since_ns = woke_for_timers_ns;
     }
     wake::ensure_watched(runtime, look_at.min(now + wake::STEP_NS));
 }
 
-/// The core, which took over to keep time until `until_ns`, is awake, since `woke_ns` if for nothing but timers. Says when the monitor must look at
+/// The core, which took over to keep time until `until_ns`, is awake; since when, if for nothing but timers. Says when the monitor must look at
 /// the timers of idle cores.
-fn leave_office(core: &Core, until_ns: u64, woke_ns: Option<u64>) -> u64 {
+fn leave_office(core: &Core, until_ns: u64, woke_for_timers_ns: Option<u64>) -> u64 {
     let runtime = core.runtime();
     let keeper = &runtime.timekeeper;
-    let brief_from = woke_ns.filter(|_| keeper.is_mostly_brief());
+    let brief_from = woke_for_timers_ns.filter(|_| keeper.is_mostly_brief());
     keeper.await_back(brief_from.map_or(0, |now| now + wake::STEP_NS));
     core.brief_until_ns
         .store(brief_from.map_or(0, |now| now + Timekeeper::SHORT_NS), Ordering::Relaxed);

@@ -46,25 +46,20 @@ pub(crate) fn expire(core: &'static Core, here: Option<&'static Core>) -> u64 {
                 if here.is_some() { Some(core.timers.lock()) } else { core.timers.try_lock() };
             let Some(mut timers) = timers else { return now + STEP_NS };
             while let Some(sleep) = (count < BATCH).then(|| timers.pop_due(now)).flatten() {
-                thread_of(sleep).body().prefetch_control(LINES);
+                ThreadRef::of_sleeper_unseen(sleep.sleeper).body().prefetch_control(LINES);
                 due[count] = Some(sleep);
                 count += 1;
             }
             publish(core, timers.next_deadline_ns())
         };
         for sleep in due.into_iter().flatten() {
-            thread_of(sleep).prefetch();
+            ThreadRef::of_sleeper_unseen(sleep.sleeper).prefetch();
             wake(sleep, Reason::TIMED_OUT, here);
         }
         if count < BATCH {
             return next;
         }
     }
-}
-
-/// Who slept. Only raddle's threads have timers; a pointer to the head of a block is one to the block.
-fn thread_of(sleep: Sleep) -> ThreadRef {
-    ThreadRef::of_sleeper_unseen(sleep.sleeper)
 }
 
 /// The timers' lock is held.
