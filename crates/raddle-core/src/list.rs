@@ -1,4 +1,5 @@
 //! Doubly linked lists whose links stand in their members, for structures that one holder of a lock changes at a time.
+//! Run queues, timer wheels and lists of work items are made of them.
 //!
 //! A scheduler must not allocate, so what it queues brings its own two links. A member is named by a key (an index, a
 //! pointer); the caller says how to get from a key to its node, and this crate needs no unsafe code. Every operation
@@ -11,46 +12,75 @@ use std::cell::Cell;
 
 /// A member's two links. Outside a list they mean nothing.
 #[derive(Debug)]
-pub(crate) struct Node<K: Copy> {
+pub struct Node<K: Copy> {
     next: Cell<Option<K>>,
     prev: Cell<Option<K>>,
 }
 
 impl<K: Copy> Node<K> {
-    pub(crate) const fn new() -> Node<K> {
+    /// Links of a member that is in no list.
+    pub const fn new() -> Node<K> {
         Node { next: Cell::new(None), prev: Cell::new(None) }
     }
 
-    pub(crate) fn next(&self) -> Option<K> {
+    /// Who comes after the member in its list.
+    pub fn next(&self) -> Option<K> {
         self.next.get()
+    }
+
+    /// Who comes before it.
+    pub fn previous(&self) -> Option<K> {
+        self.prev.get()
+    }
+}
+
+impl<K: Copy> Default for Node<K> {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
 /// The two ends of a list. `node` must lead to the same node for a key as long as it is a member.
+///
+/// ```
+/// use raddle_core::list::{List, Node};
+/// let nodes: [Node<usize>; 3] = [const { Node::new() }; 3];
+/// let mut list = List::new();
+/// list.push_back(1, |key| &nodes[key]);
+/// list.push_back(2, |key| &nodes[key]);
+/// list.push_front(0, |key| &nodes[key]);
+/// list.remove(1, |key| &nodes[key]);
+/// assert_eq!((list.first(), nodes[0].next(), list.last()), (Some(0), Some(2), Some(2)));
+/// ```
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct List<K> {
+pub struct List<K> {
     first: Option<K>,
     last: Option<K>,
 }
 
 impl<K: Copy + Eq> List<K> {
-    pub(crate) const fn new() -> List<K> {
+    /// An empty list.
+    pub const fn new() -> List<K> {
         List { first: None, last: None }
     }
 
-    pub(crate) fn first(&self) -> Option<K> {
+    /// The member at the front.
+    pub fn first(&self) -> Option<K> {
         self.first
     }
 
-    pub(crate) fn last(&self) -> Option<K> {
+    /// The member at the back.
+    pub fn last(&self) -> Option<K> {
         self.last
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    /// Whether it has no members.
+    pub fn is_empty(&self) -> bool {
         self.first.is_none()
     }
 
-    pub(crate) fn push_back<'a>(&mut self, key: K, node: impl Fn(K) -> &'a Node<K>)
+    /// Puts `key`, which is in no list, behind all others.
+    pub fn push_back<'a>(&mut self, key: K, node: impl Fn(K) -> &'a Node<K>)
     where
         K: 'a,
     {
@@ -63,7 +93,8 @@ impl<K: Copy + Eq> List<K> {
         }
     }
 
-    pub(crate) fn push_front<'a>(&mut self, key: K, node: impl Fn(K) -> &'a Node<K>)
+    /// Puts `key`, which is in no list, before all others.
+    pub fn push_front<'a>(&mut self, key: K, node: impl Fn(K) -> &'a Node<K>)
     where
         K: 'a,
     {
@@ -81,7 +112,7 @@ impl<K: Copy + Eq> List<K> {
     /// # Panics
     ///
     /// If the links show that it is a member of another list. Of a member in the middle they don't.
-    pub(crate) fn remove<'a>(&mut self, key: K, node: impl Fn(K) -> &'a Node<K>)
+    pub fn remove<'a>(&mut self, key: K, node: impl Fn(K) -> &'a Node<K>)
     where
         K: 'a,
     {
@@ -100,6 +131,12 @@ impl<K: Copy + Eq> List<K> {
                 self.last = prev;
             }
         }
+    }
+}
+
+impl<K: Copy + Eq> Default for List<K> {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

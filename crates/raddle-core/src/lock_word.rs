@@ -31,7 +31,7 @@
 //! those who wait, as Go's, which the queue's lock knows better; handing over on every release (a queue of eight costs a
 //! switch an operation); clearing `PARKED` by whoever is woken last (it would have to know, and the queue changes).
 
-use crate::sync::{AtomicU32, Ordering};
+use crate::sync::{AtomicU32, Ordering, const_but_for_loom};
 
 const LOCKED: u32 = 1;
 const PARKED: u32 = 2;
@@ -72,16 +72,11 @@ pub enum Release {
 pub struct LockWord(AtomicU32);
 
 impl LockWord {
-    /// The word of a lock that is free.
-    #[cfg(not(loom))]
-    pub const fn new() -> LockWord {
-        LockWord(AtomicU32::new(0))
-    }
-
-    /// The word of a lock that is free.
-    #[cfg(loom)]
-    pub fn new() -> LockWord {
-        LockWord(AtomicU32::new(0))
+    const_but_for_loom! {
+        /// The word of a lock that is free.
+        pub fn new() -> LockWord {
+            LockWord(AtomicU32::new(0))
+        }
     }
 
     /// Takes the lock if it is free.

@@ -86,6 +86,7 @@ impl<K: Copy + Eq> Ready<K> {
         if popped.new_round {
             self.round.begin(now_ns);
         }
+        self.round.one_runs();
         Some(popped)
     }
 

@@ -20,7 +20,8 @@
 //! to end. There it takes the *front*, which expired longest ago and is the coldest in the caches; the back has only just
 //! been switched away from. Only then from *active*, where it takes the *back* of the lowest level: the front runs next, or
 //! was preempted a moment ago and is warm. Linux's `move_tasks` looked through *expired* first for the same reason. What is
-//! stolen keeps its array, so that moving gives nobody a second slice within a round.
+//! stolen keeps its array, so that moving gives nobody a second slice within a round. Whoever is *bound* to this core
+//! ([`Link::bind`]) no thief takes.
 //!
 //! Rejected: a heap or tree by virtual runtime (CFS: fair without rounds, but logarithmic, and a sleeper's latency hangs
 //! on how its lag is clamped); one FIFO with lock-free stealing (Go, tokio: no priorities, and a thread that woke waits
@@ -50,6 +51,8 @@ pub struct Link<K: Copy> {
     node: Node<K>,
     /// [`QUEUED`], the array's index and the level; 0 in no queue.
     place: Cell<u8>,
+    /// Thieves leave it alone.
+    is_bound: Cell<bool>,
 }
 
 const QUEUED: u8 = 1 << 7;
@@ -62,7 +65,19 @@ impl<K: Copy> Link<K> {
 
     /// A link of a member that is in no queue.
     pub const fn new() -> Link<K> {
-        Link { node: Node::new(), place: Cell::new(0) }
+        Link { node: Node::new(), place: Cell::new(0), is_bound: Cell::new(false) }
+    }
+
+    /// Whether thieves leave its member alone from now on. Only while the member is in no queue.
+    pub fn bind(&self, is_bound: bool) {
+        debug_assert!(!self.is_queued(), "Link::bind: this thread is in a queue");
+        self.is_bound.set(is_bound);
+    }
+
+    /// What [`bind`](Link::bind) said last.
+    #[inline]
+    pub fn is_bound(&self) -> bool {
+        self.is_bound.get()
     }
 
     /// Whether its member is in a queue. Ask under that queue's lock.
@@ -122,12 +137,14 @@ pub struct Placed<K> {
 struct Levels<K> {
     bitmap: u64,
     len: usize,
+    /// Of these, those that thieves leave alone.
+    bound: usize,
     lists: [List<K>; LEVELS],
 }
 
 impl<K: Copy + Eq> Levels<K> {
     const fn new() -> Levels<K> {
-        Levels { bitmap: 0, len: 0, lists: [const { List::new() }; LEVELS] }
+        Levels { bitmap: 0, len: 0, bound: 0, lists: [const { List::new() }; LEVELS] }
     }
 
     /// The level that is picked first.
@@ -135,9 +152,9 @@ impl<K: Copy + Eq> Levels<K> {
         (self.bitmap != 0).then(|| self.bitmap.trailing_zeros() as u8)
     }
 
-    /// The level that is picked last.
-    fn last(&self) -> Option<u8> {
-        (self.bitmap != 0).then(|| 63 - self.bitmap.leading_zeros() as u8)
+    /// How many a thief may take.
+    fn movable(&self) -> usize {
+        self.len - self.bound
     }
 }
 
@@ -207,6 +224,7 @@ impl<K: Copy + Eq> RunQueue<K> {
         }
         levels.bitmap |= 1 << level;
         levels.len += 1;
+        levels.bound += usize::from(link.is_bound());
     }
 
     /// Takes the thread that runs next: the first of the best level that is active.
@@ -224,13 +242,13 @@ impl<K: Copy + Eq> RunQueue<K> {
         Some(Popped { key, level, new_round })
     }
 
-    /// Takes the thread that a thief should have: see the module's text. `None` if nobody is queued.
+    /// Takes the thread that a thief should have: see the module's text. `None` if nobody is queued that may go.
     pub fn pop_for_thief(&mut self, links: &impl Links<Key = K>) -> Option<Placed<K>> {
         self.pop_first_expired(links).or_else(|| self.pop_last_active(links))
     }
 
-    /// Moves half of the threads (the larger half, and no more than `at_most`) to the thief's queue `into`; returns how
-    /// many.
+    /// Moves half of the threads that are not bound (the larger half, and no more than `at_most`) to the thief's queue
+    /// `into`; returns how many.
     ///
     /// Each keeps its level and its array. The bound keeps the time short for which both locks are held.
     pub fn steal_half(
@@ -239,7 +257,7 @@ impl<K: Copy + Eq> RunQueue<K> {
         into: &mut RunQueue<K>,
         at_most: usize,
     ) -> usize {
-        let count = self.len().div_ceil(2).min(at_most);
+        let count = self.movable().div_ceil(2).min(at_most);
         for _ in 0..count {
             let Some(taken) = self.pop_for_thief(links) else { break };
             // From the active array they come last first.
@@ -252,8 +270,8 @@ impl<K: Copy + Eq> RunQueue<K> {
         count
     }
 
-    /// Moves half of the threads that are active (the larger half, and no more than `at_most`) to the active array of `into`; returns how
-    /// many. For a core that has finished its round before this one.
+    /// Moves half of the threads that are active and not bound (the larger half, and no more than `at_most`) to the active array of
+    /// `into`; returns how many. For a core that has finished its round before this one.
     ///
     /// They are those that would run last here, at the back of the lowest levels, and keep their order.
     pub fn steal_active(
@@ -262,7 +280,7 @@ impl<K: Copy + Eq> RunQueue<K> {
         into: &mut RunQueue<K>,
         at_most: usize,
     ) -> usize {
-        let count = self.len_of(Array::Active).div_ceil(2).min(at_most);
+        let count = self.array(Array::Active).movable().div_ceil(2).min(at_most);
         for _ in 0..count {
             let Some(taken) = self.pop_last_active(links) else { break };
             into.push(links, taken.key, taken.level, Array::Active, End::Front);
@@ -270,15 +288,15 @@ impl<K: Copy + Eq> RunQueue<K> {
         count
     }
 
-    /// Moves half of the threads that are expired (the larger half, and no more than `at_most`) to the active array of `into`, whose round
-    /// is the one that they wait for; returns how many.
+    /// Moves half of the threads that are expired and not bound (the larger half, and no more than `at_most`) to the active array of
+    /// `into`, whose round is the one that they wait for; returns how many.
     pub fn steal_expired(
         &mut self,
         links: &impl Links<Key = K>,
         into: &mut RunQueue<K>,
         at_most: usize,
     ) -> usize {
-        let count = self.len_of(Array::Expired).div_ceil(2).min(at_most);
+        let count = self.array(Array::Expired).movable().div_ceil(2).min(at_most);
         for _ in 0..count {
             let Some(taken) = self.pop_first_expired(links) else { break };
             into.push(links, taken.key, taken.level, Array::Active, End::Back);
@@ -287,17 +305,34 @@ impl<K: Copy + Eq> RunQueue<K> {
     }
 
     fn pop_first_expired(&mut self, links: &impl Links<Key = K>) -> Option<Placed<K>> {
-        let level = self.array(Array::Expired).last()?;
-        let key = self.array(Array::Expired).lists[usize::from(level)].first()?;
-        self.remove(links, key);
-        Some(Placed { key, level, array: Array::Expired })
+        self.pop_last_level(links, Array::Expired, List::first, Node::next)
     }
 
     fn pop_last_active(&mut self, links: &impl Links<Key = K>) -> Option<Placed<K>> {
-        let level = self.array(Array::Active).last()?;
-        let key = self.array(Array::Active).lists[usize::from(level)].last()?;
-        self.remove(links, key);
-        Some(Placed { key, level, array: Array::Active })
+        self.pop_last_level(links, Array::Active, List::last, Node::previous)
+    }
+
+    /// Takes from the lowest level the first who is not bound, as `begin` and `step` lead through its list.
+    fn pop_last_level(
+        &mut self,
+        links: &impl Links<Key = K>,
+        array: Array,
+        begin: fn(&List<K>) -> Option<K>,
+        step: fn(&Node<K>) -> Option<K>,
+    ) -> Option<Placed<K>> {
+        let levels = self.array(array);
+        let mut bitmap = levels.bitmap;
+        while bitmap != 0 {
+            let level = 63 - bitmap.leading_zeros() as u8;
+            let begin = begin(&levels.lists[usize::from(level)]);
+            let mut list = std::iter::successors(begin, |&key| step(&links.link(key).node));
+            if let Some(key) = list.find(|&key| !links.link(key).is_bound()) {
+                self.remove(links, key);
+                return Some(Placed { key, level, array });
+            }
+            bitmap &= !(1 << level);
+        }
+        None
     }
 
     /// Takes `key` out, wherever it stands; false if it is in no queue.
@@ -320,13 +355,31 @@ impl<K: Copy + Eq> RunQueue<K> {
             levels.bitmap &= !(1 << level);
         }
         levels.len -= 1;
+        levels.bound -= usize::from(link.is_bound());
         link.place.set(0);
         true
     }
 
-    /// The level of what [`pop`](RunQueue::pop) would take now.
-    pub fn peek_level(&self) -> Option<u8> {
-        self.array(Array::Active).first().or_else(|| self.array(Array::Expired).first())
+    /// The level of what [`pop`](RunQueue::pop) would take in this round, if anything.
+    ///
+    /// ```
+    /// use raddle_core::run_queue::{Array, End, Link, Links, RunQueue};
+    /// # struct Table([Link<usize>; 2]);
+    /// # impl Links for Table {
+    /// #     type Key = usize;
+    /// #     fn link(&self, key: usize) -> &Link<usize> {
+    /// #         &self.0[key]
+    /// #     }
+    /// # }
+    /// # let table = Table([Link::new(), Link::new()]);
+    /// let mut queue = RunQueue::new();
+    /// queue.push(&table, 0, 5, Array::Expired, End::Back);
+    /// assert_eq!(queue.peek_active_level(), None, "whoever waits for the next round is not before anybody in this one");
+    /// queue.push(&table, 1, 40, Array::Active, End::Back);
+    /// assert_eq!(queue.peek_active_level(), Some(40));
+    /// ```
+    pub fn peek_active_level(&self) -> Option<u8> {
+        self.array(Array::Active).first()
     }
 
     /// How many threads are queued, in both arrays.
@@ -337,6 +390,12 @@ impl<K: Copy + Eq> RunQueue<K> {
     /// How many threads are queued in `array`.
     pub fn len_of(&self, array: Array) -> usize {
         self.array(array).len
+    }
+
+    /// How many of those that are queued may go to other cores.
+    #[inline]
+    pub fn movable(&self) -> usize {
+        self.arrays[0].movable() + self.arrays[1].movable()
     }
 
     /// Whether nobody is queued.

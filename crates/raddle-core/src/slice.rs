@@ -16,8 +16,11 @@
 //!   earned    the part of `left` that it has from waiting, not from a new round. Runs down with it
 //! ```
 //!
+//! A thread that is preempted does not pay for time in which it was off the processor: it comes back with the next slice
+//! ([`Charge::charge_without`]). Whoever has short slices would lose a tenth of them otherwise to the thread that watches over slices.
+//!
 //! Whoever sleeps earns what it was entitled to and didn't use: the time divided by the number of threads that would have
-//! shared the core. So what is earned says whether a thread uses less than its share (it *mostly waits*) or more (it
+//! shared the core (all of it, as long as [nobody computes](Round::sharers) there). So what is earned says whether a thread uses less than its share (it *mostly waits*) or more (it
 //! *computes*), at any load, and [`level`] puts those who wait before those who compute: they run after their event at
 //! once, and shortly. It can't be faked: sleeping a microsecond earns less than that, and a thread that has expired begins
 //! with nothing earned.
@@ -160,6 +163,12 @@ impl Charge {
         self.left_ns
     }
 
+    /// Whether its slice of this round is used up, and it was not queued for the next one since.
+    #[inline]
+    pub const fn is_used_up(&self) -> bool {
+        self.is_used_up
+    }
+
     /// How much of that it has earned by waiting.
     #[inline]
     pub const fn earned_ns(&self) -> u64 {
@@ -182,6 +191,27 @@ impl Charge {
         self.earned_ns = 0;
         self.is_used_up = true;
         Verdict::Expired
+    }
+
+    /// As [`charge`](Self::charge), for a thread that was off the processor for `stolen_ns` of the time that it ran: the kernel had others to
+    /// run there, or a virtual machine's host. That comes back to it: of this slice, or with the next one.
+    ///
+    /// The slice has ended all the same if the clock says so: to preempt it a second time for the rest would cost as much as the rest. No more
+    /// than a slice comes back.
+    ///
+    /// ```
+    /// use raddle_core::slice::{Charge, Verdict};
+    /// let slice = 4_000_000;
+    /// let mut charge = Charge::new(slice);
+    /// assert_eq!(charge.charge_without(slice, 100_000, slice), Verdict::Expired);
+    /// assert_eq!(charge.left_ns(), slice + 100_000);
+    /// ```
+    #[inline]
+    pub fn charge_without(&mut self, ran_ns: u64, stolen_ns: u64, slice_ns: u64) -> Verdict {
+        let verdict = self.charge(ran_ns, slice_ns);
+        let back = stolen_ns.min(ran_ns).min(slice_ns);
+        self.left_ns = self.left_ns.saturating_add(back);
+        verdict
     }
 
     /// Nobody else wants to run: it begins the new slice at once.
@@ -207,12 +237,19 @@ impl Charge {
         if std::mem::take(&mut self.is_used_up) { Array::Expired } else { wanted }
     }
 
-    /// It slept for `slept_ns` beside `runnable` other threads that shared its core: it earns its part of that time, until
-    /// it has a whole slice.
+    /// It slept for `slept_ns` beside `runnable` other threads that shared its core: it earns its part of that time, until it has a
+    /// whole slice.
     #[inline]
     pub fn refill_after_sleep(&mut self, slept_ns: u64, runnable: usize, slice_ns: u64) {
-        let entitled =
-            if runnable == 0 { slept_ns } else { slept_ns / (runnable as u64).saturating_add(1) };
+        // Most often, of those that mostly wait: a division is saved.
+        let earns_nothing = slept_ns == 0 && self.left_ns <= slice_ns;
+        if earns_nothing || self.earned_ns == slice_ns && self.left_ns == slice_ns {
+            let mostly_waits = self.earned_ns.saturating_mul(3) >= slice_ns;
+            self.is_used_up &= !mostly_waits;
+            return;
+        }
+        let sharers = (runnable as u64).saturating_add(1);
+        let entitled = slept_ns / sharers;
         self.left_ns = self.left_ns.saturating_add(entitled).min(slice_ns);
         self.earned_ns = self.earned_ns.saturating_add(entitled).min(self.left_ns);
         let mostly_waits = self.earned_ns.saturating_mul(3) >= slice_ns;
@@ -291,6 +328,8 @@ pub const fn may_preempt(woken: u8, running: u8) -> bool {
 pub struct Round {
     began_ns: u64,
     used_ns: u64,
+    /// How often a thread was given the core.
+    runs: u64,
     number: u64,
 }
 
@@ -301,9 +340,18 @@ impl Round {
     /// from those that compute before anybody is put off.
     pub const STARVATION_LIMIT: u64 = 4;
 
+    /// A round of threads that all run [shortly](Self::SHORT_NS), and none of which has used up a slice, is old after this many slices.
+    ///
+    /// They wait for events; if together they want all of the core, each earns just what it uses, and by chance some seem to compute: these
+    /// would stand behind the others for a tenth of a second.
+    pub const QUICK_LIMIT: u64 = 2;
+
+    /// Less than that, on an average, is short.
+    pub const SHORT_NS: u64 = 100_000;
+
     /// A round that begins at `now_ns`.
     pub const fn new(now_ns: u64) -> Round {
-        Round { began_ns: now_ns, used_ns: 0, number: 0 }
+        Round { began_ns: now_ns, used_ns: 0, runs: 0, number: 0 }
     }
 
     /// The arrays have swapped.
@@ -334,6 +382,12 @@ impl Round {
         self.number = self.number.max(other.number.saturating_sub(1));
     }
 
+    /// A thread is given the core.
+    #[inline]
+    pub fn one_runs(&mut self) {
+        self.runs += 1;
+    }
+
     /// A thread has used up a slice of `slice_ns`.
     pub fn slice_used(&mut self, slice_ns: u64) {
         self.used_ns = self.used_ns.saturating_add(slice_ns);
@@ -344,7 +398,29 @@ impl Round {
     pub fn is_old(&self, now_ns: u64, base_ns: u64) -> bool {
         let longest = slice_ns(base_ns, Priority::HIGHEST);
         let limit = self.used_ns.saturating_add(longest).saturating_mul(Self::STARVATION_LIMIT);
-        now_ns.saturating_sub(self.began_ns) > limit
+        let lasted = self.lasted_ns(now_ns);
+        lasted > limit
+            || self.is_quick(lasted) && lasted > base_ns.saturating_mul(Self::QUICK_LIMIT)
+    }
+
+    fn lasted_ns(&self, now_ns: u64) -> u64 {
+        now_ns.saturating_sub(self.began_ns)
+    }
+
+    /// All have run shortly.
+    fn is_quick(&self, lasted_ns: u64) -> bool {
+        !self.is_full() && self.runs.saturating_mul(Self::SHORT_NS) > lasted_ns
+    }
+
+    /// With how many others a thread that wakes has shared its core, as far as what it [earns](Charge::refill_after_sleep) goes, where so
+    /// many are queued: with none, as long as all run shortly.
+    ///
+    /// Many alike that wait for events, and together want all of the core, are at their share, each of them. What they earn would be what
+    /// they use, give or take the hazards of the queue; some would seem to compute, and stand behind all others for a tenth of a second. Where
+    /// nobody computes, there is nobody to tell them from.
+    #[inline]
+    pub fn sharers(&self, queued: usize, now_ns: u64) -> usize {
+        if self.is_quick(self.lasted_ns(now_ns)) { 0 } else { queued }
     }
 
     /// Where a thread goes that wakes, is new or yields: to the active array, or, if the round is old, to the next one.
@@ -373,6 +449,18 @@ mod tests {
         }
         let ends = f64::from(Priority::HIGHEST.weight()) / f64::from(Priority::NORMAL.weight());
         assert!((9.0..10.0).contains(&ends));
+    }
+
+    #[test]
+    fn a_round_of_short_runs_is_old_soon() {
+        let mut round = Round::new(0);
+        let late = (Round::QUICK_LIMIT + 1) * BASE_SLICE_NS;
+        (0..late / 5_000).for_each(|_| round.one_runs());
+        assert_eq!(round.array_for_woken(BASE_SLICE_NS, BASE_SLICE_NS), Array::Active);
+        assert_eq!(round.array_for_woken(late, BASE_SLICE_NS), Array::Expired);
+        // Somebody computes in it after all.
+        round.slice_used(BASE_SLICE_NS);
+        assert_eq!(round.array_for_woken(late, BASE_SLICE_NS), Array::Active);
     }
 
     #[test]

@@ -122,6 +122,7 @@ impl Core {
                 continue;
             }
             let runnable = self.queue.len() + usize::from(running.is_some());
+            let runnable = self.round.sharers(runnable, self.now_ns);
             let slice = self.slice(key);
             let thread = &mut self.threads[key];
             thread.asleep = None;
@@ -183,6 +184,7 @@ impl Core {
             if next.new_round {
                 self.round.begin(self.now_ns);
             }
+            self.round.one_runs();
             let thread = &mut self.threads[next.key];
             let waited = self.now_ns - thread.ready_ns;
             thread.longest_wait_ns = thread.longest_wait_ns.max(waited);
@@ -277,6 +279,23 @@ fn sleeping_for_show_gains_nothing() {
     core.preempts_for_woken = true;
     core.run_while(|core| core.now_ns < 20 * SECOND);
     assert!(core.share(3) < 0.25 * 1.05, "{}", core.share(3));
+}
+
+/// Connections of a server that has no time left, each with a peer that answers at once: they take turns, whoever of them seems to compute
+/// by the hazards of the queue.
+#[test]
+fn threads_that_all_wait_for_events_share_a_full_core_by_turns() {
+    for sleep_ns in [20_000, 100_000, 250_000] {
+        let talks = |key: u64| Habit { run_ns: 4_500 + 17 * key, sleep_ns };
+        let mut core = Core::new((0..64).map(|key| (0, talks(key))));
+        core.preempts_for_woken = true;
+        core.run_while(|core| core.now_ns < SECOND);
+        core.threads.iter_mut().for_each(|thread| thread.longest_wait_ns = 0);
+        core.run_while(|core| core.now_ns < 3 * SECOND);
+        let longest = core.threads.iter().map(|thread| thread.longest_wait_ns).max().unwrap();
+        // All of the others before it, and as many once more where a round ends.
+        assert!(longest < 2 * 64 * 5_600, "of sleeps of {sleep_ns} ns one waited for {longest} ns");
+    }
 }
 
 /// A thousand sleepers want twice what the core has, each with a good claim. Who computes must come to its slice.

@@ -259,7 +259,8 @@ impl Machine {
         let (now, slice, waiting) = (self.now_ns, self.slice(key), self.waiting(core));
         let thread = &mut self.threads[key];
         let since = thread.asleep.take().expect("it sleeps");
-        thread.charge.refill_after_sleep(now - since, waiting, slice);
+        let sharers = self.cores[core].ready.round.sharers(waiting, now);
+        thread.charge.refill_after_sleep(now - since, sharers, slice);
         let woken = thread.charge.level(thread.priority, slice);
         let array = self.cores[core].ready.round.array_for_woken(now, BASE_SLICE_NS);
         self.push(core, key, array, End::Back);

@@ -24,6 +24,7 @@ struct Lock {
     data: loom::cell::UnsafeCell<u32>,
 }
 
+// SAFETY: `data` is touched by whoever holds the lock alone, which is what the model checks; the rest is loom's own `Sync` types.
 unsafe impl Sync for Lock {}
 
 impl Lock {
@@ -67,6 +68,7 @@ impl Lock {
             role = Role::Woken;
         }
         assert_eq!(self.holders.fetch_add(1, Relaxed), 0, "two hold the lock");
+        // SAFETY: the lock is held. Were it held twice, loom would say so.
         self.data.with_mut(|data| unsafe { *data += 1 });
     }
 
@@ -130,6 +132,7 @@ fn race(threads: usize, rounds: u32, is_owed: bool, preemptions: usize) {
         for other in others {
             other.join().unwrap();
         }
+        // SAFETY: all other threads have ended.
         lock.data.with(|data| assert_eq!(unsafe { *data }, threads as u32 * rounds));
         // Nothing but what a release would tidy up is left.
         lock.lock(0, false);

@@ -91,11 +91,13 @@ fn a_held_sleeper_is_woken_after_the_look() {
         // Stands for the stack: written before the sleep, and by whoever runs the thread after it.
         let stack = Arc::new(loom::cell::UnsafeCell::new(0));
         let ticket = state.prepare();
+        // SAFETY: nobody else knows of it yet. In what follows loom itself finds two accesses at once: that is the model's claim.
         stack.with_mut(|stack| unsafe { *stack = 1 });
         let looker = {
             let (state, stack) = (state.clone(), stack.clone());
             loom::thread::spawn(move || {
                 if let Some(_held) = state.hold() {
+                    // SAFETY: the sleeper is held, so nobody runs it.
                     stack.with(|stack| assert_eq!(unsafe { *stack }, 1));
                 }
             })
@@ -105,6 +107,7 @@ fn a_held_sleeper_is_woken_after_the_look() {
             loom::thread::spawn(move || {
                 let woke = state.wake(ticket, 7);
                 if woke == Woke::Asleep {
+                    // SAFETY: the sleeper is woken, and runs nowhere else.
                     stack.with_mut(|stack| unsafe { *stack = 2 });
                 }
                 woke

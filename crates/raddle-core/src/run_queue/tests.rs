@@ -16,6 +16,28 @@ fn table(size: usize) -> Table {
     Table((0..size).map(|_| Link::new()).collect())
 }
 
+/// Every fifth is bound.
+fn table_with_bound(size: usize) -> Table {
+    let table = table(size);
+    table.0.iter().enumerate().for_each(|(key, link)| link.bind(is_bound(key)));
+    table
+}
+
+fn is_bound(key: usize) -> bool {
+    key.is_multiple_of(5)
+}
+
+/// Takes from the lowest level the one that a thief should have of it.
+fn take_for_thief(lists: &mut [VecDeque<usize>], array: Array) -> Option<(usize, usize)> {
+    lists.iter_mut().enumerate().rev().find_map(|(level, list)| {
+        let at = match array {
+            Array::Active => list.iter().rposition(|&key| !is_bound(key)),
+            Array::Expired => list.iter().position(|&key| !is_bound(key)),
+        };
+        Some((level, list.remove(at?)?))
+    })
+}
+
 /// The same by the obvious means: a deque for each level of each array.
 struct Model([Vec<VecDeque<usize>>; 2]);
 
@@ -39,17 +61,10 @@ impl Model {
     }
 
     fn pop_for_thief(&mut self) -> Option<Placed<usize>> {
-        for array in [Array::Expired, Array::Active] {
-            let lists = self.lists(array);
-            if let Some(level) = lists.iter().rposition(|list| !list.is_empty()) {
-                let key = match array {
-                    Array::Expired => lists[level].pop_front()?,
-                    Array::Active => lists[level].pop_back()?,
-                };
-                return Some(Placed { key, level: level as u8, array });
-            }
-        }
-        None
+        [Array::Expired, Array::Active].into_iter().find_map(|array| {
+            let (level, key) = take_for_thief(self.lists(array), array)?;
+            Some(Placed { key, level: level as u8, array })
+        })
     }
 
     fn remove(&mut self, key: usize) -> bool {
@@ -104,15 +119,10 @@ const KEYS: usize = 24;
 /// The model's word on who is taken from `array`, in the order of the thief's active array.
 fn stolen(model: &mut Model, array: Array, at_most: usize) -> Vec<Placed<usize>> {
     let lists = model.lists(array);
-    let count = lists.iter().map(VecDeque::len).sum::<usize>().div_ceil(2).min(at_most);
+    let movable = lists.iter().flatten().filter(|&&key| !is_bound(key)).count();
     let mut taken = Vec::new();
-    for _ in 0..count {
-        let level = lists.iter().rposition(|list| !list.is_empty()).expect("counted");
-        let key = match array {
-            Array::Active => lists[level].pop_back(),
-            Array::Expired => lists[level].pop_front(),
-        };
-        let key = key.expect("not empty");
+    for _ in 0..movable.div_ceil(2).min(at_most) {
+        let (level, key) = take_for_thief(lists, array).expect("counted");
         taken.push(Placed { key, level: level as u8, array: Array::Active });
     }
     if array == Array::Active {
@@ -127,7 +137,10 @@ fn agree(queue: &RunQueue<usize>, table: &Table, model: &Model) -> Result<(), Te
     prop_assert_eq!(queue.iter(table).collect::<Vec<_>>(), placed.clone());
     prop_assert_eq!(queue.len(), placed.len());
     prop_assert_eq!(queue.is_empty(), placed.is_empty());
-    prop_assert_eq!(queue.peek_level(), placed.first().map(|first| first.level));
+    let movable = placed.iter().filter(|placed| !is_bound(placed.key)).count();
+    prop_assert_eq!(queue.movable(), movable);
+    let first_active = placed.iter().find(|p| p.array == Array::Active);
+    prop_assert_eq!(queue.peek_active_level(), first_active.map(|first| first.level));
     let active = placed.iter().filter(|p| p.array == Array::Active).count();
     prop_assert_eq!(queue.len_of(Array::Active), active);
     prop_assert_eq!(queue.len_of(Array::Expired), placed.len() - active);
@@ -137,7 +150,7 @@ fn agree(queue: &RunQueue<usize>, table: &Table, model: &Model) -> Result<(), Te
 proptest! {
     #[test]
     fn behaves_as_its_model(steps in proptest::collection::vec(step(), 1..300)) {
-        let table = table(KEYS);
+        let table = table_with_bound(KEYS);
         let mut queue = RunQueue::new();
         let mut model = Model::new();
         for step in steps {
@@ -235,9 +248,9 @@ fn arrays_swap_only_when_nobody_is_active() {
     assert_eq!(queue.pop(&table), None);
     queue.push(&table, 0, 0, Array::Expired, End::Back);
     queue.push(&table, 1, 63, Array::Active, End::Back);
-    assert_eq!(queue.peek_level(), Some(63));
+    assert_eq!(queue.peek_active_level(), Some(63));
     assert_eq!(queue.pop(&table), Some(Popped { key: 1, level: 63, new_round: false }));
-    assert_eq!(queue.peek_level(), Some(0));
+    assert_eq!(queue.peek_active_level(), None);
     assert_eq!(queue.pop(&table), Some(Popped { key: 0, level: 0, new_round: true }));
     assert_eq!(queue.pop(&table), None);
 }
