@@ -7,6 +7,8 @@
 //!
 //! Without the sanitizer there is nothing to see, and every trial is ignored. Each runs in a process of its own: a finding ends it.
 
+mod calls;
+mod deadline;
 mod harness;
 mod stage;
 
@@ -133,12 +135,9 @@ fn missing() -> Option<&'static str> {
 
 fn check(case: &Case) -> Result<(), Failed> {
     let common = format!("detect_leaks=0:symbolize=1:color=never:exitcode={FOUND}");
-    let out = Command::new("timeout")
-        .args(["-k", "5", "100"])
-        .arg(std::env::current_exe()?)
-        .env(CHILD, case.name)
-        .env("ASAN_OPTIONS", format!("{common}:{}", case.options))
-        .output()?;
+    let mut command = Command::new(std::env::current_exe()?);
+    command.env(CHILD, case.name).env("ASAN_OPTIONS", format!("{common}:{}", case.options));
+    let out = deadline::output(&mut command, 2 * deadline::USUAL)?;
     let text = String::from_utf8_lossy(&out.stderr);
     let wrong = |what: String| Err(format!("{what}: {}\n{text}", out.status).into());
     let wanted = if case.report.is_empty() { 0 } else { FOUND };

@@ -2,8 +2,10 @@
 //!
 //! gdb and perf look at this test's own binary, run again with the name of a scenario in the environment.
 
+mod deadline;
 #[path = "debuggers_work/gdb.rs"]
 mod gdb;
+mod gdb_kit;
 #[path = "debuggers_work/perf.rs"]
 mod perf;
 #[path = "debuggers_work/scenarios.rs"]

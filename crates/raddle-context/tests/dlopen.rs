@@ -2,8 +2,7 @@
 //! bodies existed: bodies in the middle of their run, free ones, recycled ones and new ones, whoever opened the library
 //! and by whatever route, and whatever stood in its place before.
 
-#![allow(clippy::undocumented_unsafe_blocks, reason = "C calls with plain arguments, in a test")]
-
+mod calls;
 mod children;
 mod harness;
 #[path = "storm_work/native.rs"]
@@ -173,6 +172,7 @@ fn elsewhere(path: PathBuf) -> impl FnOnce() -> Library {
 fn by_a_library(path: &Path) -> Library {
     let opener = Built(native::library("opener.cpp", &[]));
     let library = Library::open(&opener.0);
+    // SAFETY: `opener.cpp` has it with that signature.
     unsafe {
         let open: unsafe extern "C" fn(*const libc::c_char) -> *mut c_void =
             library.function("opener_open");
@@ -184,9 +184,10 @@ fn by_a_library(path: &Path) -> Library {
 /// Opens it from the constructor of a library that is being opened.
 fn by_a_constructor(path: &Path) -> Library {
     let opener = Built(native::library("opener.cpp", &[]));
-    // No other thread of this process reads or writes the environment now.
+    // SAFETY: no other thread of this process reads or writes the environment now.
     unsafe { libc::setenv(c"OPENER_OPENS".as_ptr(), c_path(path).as_ptr(), 1) };
     let library = Library::open(&opener.0);
+    // SAFETY: `opener.cpp` has it with that signature.
     unsafe {
         let opened: unsafe extern "C" fn() -> *mut c_void = library.function("opener_opened");
         assert!(!opened().is_null());
@@ -202,9 +203,10 @@ fn by_iconv() {
     let module = folder.join("RADDLE.so");
     std::fs::copy(&built.0, &module).unwrap();
     std::fs::write(folder.join("gconv-modules"), "module INTERNAL RADDLE// RADDLE 1\n").unwrap();
-    // This process has one thread so far.
+    // SAFETY: this process has one thread so far.
     unsafe { std::env::set_var("GCONV_PATH", &folder) };
     every_age(move || {
+        // SAFETY: two C strings.
         let converter = unsafe { libc::iconv_open(c"RADDLE//".as_ptr(), c"UTF-8".as_ptr()) };
         assert_eq!(converter.addr(), usize::MAX, "it converts nothing");
         let library = if_open(&module).expect("opened by iconv");
@@ -301,6 +303,7 @@ fn trimmed(flags: &[&str]) {
         before.live_alone(n);
         if n % 2 == 0 {
             // The resolver's state is in the TCB: this one keeps its TLS block.
+            // SAFETY: it fills the calling thread's own resolver state.
             unsafe { libc::res_init() };
         }
     });
@@ -377,11 +380,13 @@ struct Objects {
 impl Objects {
     fn open(path: &Path) -> Objects {
         let library = Library::open(path);
+        // SAFETY: `object.cpp` has it with that signature.
         Objects { library, touch: unsafe { library.function("object_touch") } }
     }
 
     /// Constructed and destroyed so far; none of them in a state that is not its own.
     fn counts(self) -> (c_long, c_long) {
+        // SAFETY: as above.
         let count = |name| unsafe {
             let function: unsafe extern "C" fn() -> c_long = self.library.function(name);
             function()
@@ -393,6 +398,7 @@ impl Objects {
     fn live(self, number: c_long) {
         let mut last = 0;
         for now in (number << 8) + 1..(number << 8) + 10 {
+            // SAFETY: as above; the library is open, by this handle or another.
             assert!(unsafe { (self.touch)(last, now) }, "this thread's own object");
             last = now;
             yield_now();

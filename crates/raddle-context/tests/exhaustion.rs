@@ -1,7 +1,8 @@
 //! Catches a resource that runs out without saying which: address space, mappings, memory; and a wrong configuration.
 //!
 //! Limits are a process's own, so each case runs in a process of its own.
-#![allow(clippy::undocumented_unsafe_blocks, reason = "setrlimit, in a child of the test")]
+
+mod deadline;
 
 use raddle_context::{Arena, Body, Config, Exhausted, Guards};
 use std::process::Command;
@@ -13,11 +14,9 @@ fn in_child(name: &str, case: fn()) {
     if std::env::var_os(CASE).is_some() {
         return case();
     }
-    let out = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", name, "--nocapture"])
-        .env(CASE, "1")
-        .output()
-        .unwrap();
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", name, "--nocapture"]).env(CASE, "1");
+    let out = deadline::output(&mut command, deadline::USUAL).unwrap();
     let text = String::from_utf8_lossy(&out.stdout);
     assert!(out.status.success(), "{text}\n{}", String::from_utf8_lossy(&out.stderr));
     assert!(text.contains("1 passed"), "the child ran the case: {text}");
@@ -42,6 +41,7 @@ fn which(error: &std::io::Error) -> Exhausted {
 
 fn limit(resource: libc::__rlimit_resource_t, bytes: u64) {
     let limit = libc::rlimit { rlim_cur: bytes, rlim_max: bytes };
+    // SAFETY: the limit is a local; it concerns this process only.
     assert_eq!(unsafe { libc::setrlimit(resource, &raw const limit) }, 0);
 }
 
@@ -147,6 +147,7 @@ fn memory_goes_with_the_last_handle() {
         let mut cache = arena.cache();
         let body = cache.take().unwrap();
         cache.give(body);
+        // SAFETY: its only body was given back, and nobody has kept a reference.
         unsafe { arena.unmap() };
         drop(arena);
         assert!(address_space() > before + (512 << 20));
@@ -156,6 +157,7 @@ fn memory_goes_with_the_last_handle() {
         let arena = Arena::new(Config::default()).unwrap();
         let out = arena.cache().take().unwrap();
         drop(arena);
+        // SAFETY: the arena's memory stays while a body is out, and its block has room for a word.
         assert_eq!(unsafe { out.control().cast::<u64>().read() }, 0);
     });
 }

@@ -4,8 +4,7 @@
 //! A forked child never returns into the harness: its scheduler's other threads are gone. It says by its exit code whether all
 //! was well, and an alarm ends it if it hangs.
 
-#![allow(clippy::undocumented_unsafe_blocks, reason = "C calls with plain arguments, in a test")]
-
+mod calls;
 #[path = "fork_work/child.rs"]
 mod child;
 mod children;
@@ -15,9 +14,8 @@ mod harness;
 mod native;
 mod single;
 
-use child::{
-    WORD, end_of, forked, is_well, live, live_in_the_child, live_on_bodies, live_on_new_bodies,
-};
+use calls::{alarm, end_of};
+use child::{WORD, forked, is_well, live, live_in_the_child, live_on_bodies, live_on_new_bodies};
 use children::Case;
 use harness::{Run, run, spawn, yield_now};
 use raddle_context::overflow::{self, describe_by_number};
@@ -215,7 +213,7 @@ fn while_bodies_end_elsewhere() {
 /// As above; in the middle of building bodies and taking them down.
 fn while_bodies_are_made_elsewhere() {
     forks_while_others(|single| {
-        // Every body of the former arena was given back, and nobody has kept a reference.
+        // SAFETY: every body of the former arena was given back, and nobody has kept a reference.
         unsafe { single.arena.unmap() };
         single.arena = single::arena(Config::default());
         single.cache = single.arena.cache();
@@ -281,7 +279,7 @@ fn while_glibc_is_examined() {
                 std::hint::spin_loop();
             }
             let grandchild = forked(|| {
-                unsafe { libc::alarm(3) };
+                alarm(3);
                 live_on_new_bodies();
             });
             is_well(grandchild);
@@ -326,14 +324,18 @@ fn the_kernel_threads_stack_goes() {
 /// The other thing glibc does with it: a new thread of the child gets it, and the kernel tells both threads' CPU in one word.
 fn a_thread_of_the_child_knows_its_cpu() {
     let two = {
+        // SAFETY: zeros are an empty set.
         let mut allowed: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+        // SAFETY: the set is a local of that size.
         unsafe { libc::sched_getaffinity(0, size_of_val(&allowed), &raw mut allowed) };
         let mut cpus = (0..libc::CPU_SETSIZE as usize)
+            // SAFETY: the index is below CPU_SETSIZE.
             .filter(|&cpu| unsafe { libc::CPU_ISSET(cpu, &allowed) });
         (cpus.next().expect("this one"), cpus.next())
     };
     let (mine, Some(its)) = two else { return };
     fn stay_on(cpu: usize) {
+        // SAFETY: zeros are an empty set, a local; the index is one of a CPU that there is.
         unsafe {
             let mut set: libc::cpu_set_t = std::mem::zeroed();
             libc::CPU_SET(cpu, &mut set);
@@ -346,6 +348,7 @@ fn a_thread_of_the_child_knows_its_cpu() {
             stay_on(mine);
             let thread = std::thread::spawn(move || {
                 stay_on(its);
+                // SAFETY: it takes nothing.
                 (0..200_000).filter(|_| unsafe { libc::sched_getcpu() } != its as i32).count()
             });
             while !thread.is_finished() {
@@ -424,6 +427,7 @@ fn a_library_opened_in_the_child() {
     let flags = [r#"-DMODEL="initial-exec""#, "-DIMAGE=0x4242", "-Wl,--as-needed"];
     let path = native::library("tls.cpp", &flags);
     fn check(open: impl FnOnce() -> native::Library) {
+        // SAFETY: `tls.cpp` has them with that signature, and is open.
         let is_new = |library: native::Library| unsafe {
             let is_new: unsafe extern "C" fn() -> c_int = library.function("tls_is_new");
             let fill: unsafe extern "C" fn(i64) = library.function("tls_fill");
@@ -446,7 +450,9 @@ fn a_library_opened_in_the_child() {
     fn open(path: &Path) -> native::Library {
         let library = native::Library::open(path);
         let constructed: unsafe extern "C" fn() -> c_int =
+            // SAFETY: as above.
             unsafe { library.function("tls_constructed") };
+        // SAFETY: as above.
         assert_eq!(unsafe { constructed() }, 1, "what the constructor found");
         library
     }
@@ -512,6 +518,7 @@ fn an_overflow_in_the_child() {
 /// fork and exec by hand, posix_spawn, system, and std's Command in both its ways, under the tick.
 fn other_programs() {
     fn exec(program: &CStr, argument: &CStr) -> i32 {
+        // SAFETY: C strings, and an array of them that ends with null.
         forked(|| unsafe {
             let arguments = [program.as_ptr(), argument.as_ptr(), ptr::null()];
             libc::execv(program.as_ptr(), arguments.as_ptr());
@@ -523,6 +530,7 @@ fn other_programs() {
         let arguments =
             [c"sh".as_ptr(), c"-c".as_ptr(), script.as_ptr(), ptr::null()].map(|a| a.cast_mut());
         let (mut id, environment) = (0, [ptr::null_mut()]);
+        // SAFETY: C strings, and arrays of them that end with null; the id goes to a local.
         let error = unsafe {
             libc::posix_spawn(
                 &raw mut id,
@@ -547,6 +555,7 @@ fn other_programs() {
                     assert_eq!(end_of(posix_spawn(&format!("exit {}", n + 3))).code(), Some(n + 3));
                     let killed = end_of(posix_spawn("kill -s KILL $$"));
                     assert_eq!(killed.signal(), Some(libc::SIGKILL));
+                    // SAFETY: a C string.
                     let code = unsafe { libc::system(c"exit 5".as_ptr()) };
                     assert_eq!(ExitStatus::from_raw(code).code(), Some(5));
                     let mut command = Command::new("sh");
@@ -556,6 +565,7 @@ fn other_programs() {
                         assert_eq!(out.status.code(), Some(n));
                         assert_eq!(out.stdout, format!("{n}\n").into_bytes());
                         // With this std forks instead of calling posix_spawn.
+                        // SAFETY: it does nothing in the child.
                         unsafe { command.pre_exec(|| Ok(())) };
                     }
                 })

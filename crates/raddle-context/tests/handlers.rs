@@ -1,9 +1,9 @@
 //! Catches a signal frame that is returned from on another kernel thread with the first one's mask or alternate stack.
 
-#![allow(clippy::undocumented_unsafe_blocks, reason = "signals and switches of the test's own")]
-
+mod calls;
 mod stage;
 
+use calls::{gettid, send};
 use raddle_context::{KernelThread, SignalFrame, running};
 use stage::{Stage, leave};
 use std::ffi::c_void;
@@ -19,6 +19,7 @@ extern "C" fn preempt(_: i32, _: *mut libc::siginfo_t, context: *mut c_void) {
     if running().is_none() {
         return;
     }
+    // SAFETY: it is this handler's third argument, and stays in here.
     let mut frame = unsafe { SignalFrame::from_handler(context) };
     if !frame.may_switch(stage::home()) {
         HELD_BACK.fetch_add(1, Relaxed);
@@ -26,6 +27,8 @@ extern "C" fn preempt(_: i32, _: *mut libc::siginfo_t, context: *mut c_void) {
     }
     SWITCHED.fetch_add(1, Relaxed);
     leave();
+    // SAFETY: `home` is the kernel thread that has entered the body, the calling one; nobody switches away from here to the handler's
+    // end.
     unsafe { frame.resume_on(stage::home()) };
 }
 
@@ -35,6 +38,7 @@ extern "C" fn other(_: i32) {
 }
 
 fn install(signal: i32, handler: usize, flags: i32) {
+    // SAFETY: zeros are a `sigaction` with an empty mask; both handlers have the signature that their flags announce.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
         action.sa_sigaction = handler;
@@ -50,10 +54,11 @@ fn install_all() {
 }
 
 fn raise(signal: i32) {
-    unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), libc::gettid(), signal) };
+    send(signal, gettid());
 }
 
 fn alternate_stack() -> usize {
+    // SAFETY: with no new stack the call only writes what there is, to a local.
     unsafe {
         let mut now: libc::stack_t = std::mem::zeroed();
         libc::sigaltstack(ptr::null(), &raw mut now);
@@ -62,6 +67,7 @@ fn alternate_stack() -> usize {
 }
 
 fn blocks(signal: i32) -> bool {
+    // SAFETY: with no new mask the call only writes the old one, to a local.
     unsafe {
         let mut mask = std::mem::zeroed();
         libc::pthread_sigmask(libc::SIG_BLOCK, ptr::null(), &raw mut mask);
@@ -75,6 +81,7 @@ fn expected(here: &KernelThread) -> usize {
 
 /// What the two kernel threads hand over: only one of them uses it at a time.
 struct Handed<T>(T);
+// SAFETY: by what is said above: a channel hands it over, and its former owner waits meanwhile.
 unsafe impl<T> Send for Handed<T> {}
 
 /// A body that a signal switched away from goes on elsewhere; both kernel threads keep what is theirs.
@@ -101,6 +108,7 @@ fn a_frame_is_returned_from_elsewhere() {
         assert_eq!(alternate_stack(), mine);
     });
     let other = std::thread::spawn(move || {
+        // SAFETY: the set is a local; a thread may block what it likes of its own signals.
         unsafe {
             let mut mask = std::mem::zeroed();
             libc::sigemptyset(&raw mut mask);
@@ -126,6 +134,7 @@ fn a_frame_is_returned_from_elsewhere() {
 
 /// Whether this is the kernel thread that blocks SIGUSR2.
 fn on_other() -> bool {
+    // SAFETY: the set is whole.
     unsafe { libc::sigismember(stage::home().signal_mask(), libc::SIGUSR2) == 1 }
 }
 

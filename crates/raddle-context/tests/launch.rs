@@ -1,8 +1,7 @@
 //! Catches a launched kernel thread that waits for a lock of libc's, is not the thread that libc and the kernel must take it for, or
 //! leaves something behind when it ends.
 
-#![allow(clippy::undocumented_unsafe_blocks, reason = "C calls with plain arguments, in a test")]
-
+mod calls;
 #[path = "fork_work/child.rs"]
 #[allow(dead_code, reason = "shared with another test")]
 mod child;
@@ -14,6 +13,7 @@ mod locks;
 mod single;
 mod stage;
 
+use calls::{errno, geteuid, gettid, pthread_self, send, set_errno};
 use child::{WORD, live};
 use children::Case;
 use raddle_context::overflow::{self, describe_by_number};
@@ -89,10 +89,13 @@ fn launch_with<F: FnOnce() + Send + 'static>(
     main: F,
 ) -> Launched {
     unsafe fn call<F: FnOnce()>(main: *mut u8) {
+        // SAFETY: it is the box that is given away below, with that type, and it is taken once.
         unsafe { Box::from_raw(main.cast::<F>())() }
     }
     let body = arena.make().unwrap().prepare();
     let main = Box::into_raw(Box::new(main)).cast();
+    // SAFETY: `main` is `Send` and `'static`. The tests wait for the thread, or for the process, before the arena goes; a `main` that
+    // enters bodies ends them before it returns.
     unsafe { KernelThread::launch(body, call::<F>, main, mask) }.expect("a kernel thread")
 }
 
@@ -102,10 +105,6 @@ fn end(arena: &Arena, launched: Launched) {
     launched.wait();
     assert!(!launched.has_panicked());
     arena.give(launched.into_body().expect("it has ended"));
-}
-
-fn gettid() -> i32 {
-    unsafe { libc::gettid() }
 }
 
 fn it_is_a_thread_of_its_own() {
@@ -120,7 +119,7 @@ fn it_is_a_thread_of_its_own() {
     thread_local!(static AT_END: Cell<Option<AtEnd>> = const { Cell::new(None) });
     let arena = arena();
     WORD.set(1);
-    let creator = (gettid(), std::thread::current().id(), unsafe { libc::pthread_self() });
+    let creator = (gettid(), std::thread::current().id(), pthread_self());
     let seen = Arc::new(AtomicU32::new(0));
     let sees = seen.clone();
     let launched = launch(&arena, move || {
@@ -129,7 +128,7 @@ fn it_is_a_thread_of_its_own() {
         assert_eq!(WORD.replace(17), 0x5eed);
         assert_ne!(gettid(), creator.0);
         assert_ne!(std::thread::current().id(), creator.1);
-        assert_ne!(unsafe { libc::pthread_self() }, creator.2);
+        assert_ne!(pthread_self(), creator.2);
         assert!(std::path::Path::new(&format!("/proc/self/task/{}", gettid())).exists());
         AT_END.set(Some(AtEnd));
         live();
@@ -139,6 +138,7 @@ fn it_is_a_thread_of_its_own() {
         drop(KernelThread::enter().unwrap());
         assert_eq!(WORD.get(), 17);
         // Locks know their owner.
+        // SAFETY: the mutex is a local of this closure, which outlives the other thread: that is joined in here.
         unsafe {
             let mut mutex = libc::PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
             assert_eq!(libc::pthread_mutex_lock(&raw mut mutex), 0);
@@ -163,8 +163,9 @@ fn its_body_is_used_again() {
             let before = single.arena.usage().slots;
             let launched = launch(&single.arena, move || {
                 assert_eq!(WORD.replace(round), 0x5eed);
-                assert_eq!(unsafe { *libc::__errno_location() }, 0);
-                unsafe { *libc::__errno_location() = 5 };
+                assert_eq!(errno(), 0);
+                set_errno(5);
+                // SAFETY: a C string; nothing is opened.
                 unsafe { libc::dlopen(c"no such library".as_ptr(), libc::RTLD_NOW) };
             });
             let number = launched.body().number();
@@ -180,7 +181,8 @@ fn its_body_is_used_again() {
         on(&single.me, &mut body, || {
             assert!(running().is_some());
             assert_eq!(WORD.replace(round), 0x5eed);
-            assert_eq!(unsafe { *libc::__errno_location() }, 0);
+            assert_eq!(errno(), 0);
+            // SAFETY: a C string of libc's, or null: only that is asked.
             assert!(unsafe { libc::dlerror() }.is_null());
         });
         single.arena.give(body);
@@ -263,6 +265,8 @@ fn many_one_after_the_other() {
 }
 
 fn mask_here() -> u64 {
+    // SAFETY: with no new mask the call only writes the old one, to a local of that size, whose first eight bytes are the kernel's 64
+    // signals.
     unsafe {
         let mut mask = MaybeUninit::<libc::sigset_t>::zeroed();
         libc::pthread_sigmask(libc::SIG_BLOCK, ptr::null(), mask.as_mut_ptr());
@@ -273,7 +277,9 @@ fn mask_here() -> u64 {
 fn a_signal_mask_of_its_own() {
     let arena = arena();
     let bit = |signal: i32| 1u64 << (signal - 1);
+    // SAFETY: zeros are an empty set.
     let mut mask = unsafe { MaybeUninit::<libc::sigset_t>::zeroed().assume_init() };
+    // SAFETY: the set is a local; a thread may block what it likes of its own signals.
     unsafe {
         libc::sigaddset(&raw mut mask, libc::SIGUSR1);
         libc::pthread_sigmask(libc::SIG_SETMASK, &raw const mask, ptr::null_mut());
@@ -292,18 +298,18 @@ fn it_gets_signals() {
         assert!(running().is_none());
         TOLD.store(gettid() as usize, Relaxed);
     }
+    // SAFETY: the handler stores a number.
     unsafe { libc::signal(libc::SIGUSR1, tell as *const () as usize) };
     let arena = arena();
     let launched = launch(&arena, || while TOLD.load(Relaxed) != gettid() as usize {});
-    let arguments = [std::process::id() as usize, launched.id() as usize, libc::SIGUSR1 as usize];
-    let [process, thread, signal] = arguments;
-    let sent = unsafe { system_call(libc::SYS_tgkill, [process, thread, signal, 0, 0, 0]) };
-    assert_eq!(sent, 0);
+    let sent = send(libc::SIGUSR1, launched.id());
+    assert!(sent);
     end(&arena, launched);
     // raise() finds the calling kernel thread, not the id in the TCB.
     end(
         &arena,
         launch(&arena, || {
+            // SAFETY: a number only; the handler stores a number.
             unsafe { libc::raise(libc::SIGUSR1) };
             assert_eq!(TOLD.load(Relaxed), gettid() as usize);
         }),
@@ -320,11 +326,16 @@ fn a_preempted_body_moves_on() {
         }
     }
     extern "C" fn preempt(_: i32, _: *mut libc::siginfo_t, context: *mut c_void) {
+        // SAFETY: it is this handler's third argument, and stays in here.
         let mut frame = unsafe { SignalFrame::from_handler(context) };
         assert!(frame.may_switch(home()));
         leave();
+        // SAFETY: `home` is the kernel thread that has entered the body, the calling one; nobody switches away from here to the
+        // handler's end.
         unsafe { frame.resume_on(home()) };
     }
+    // SAFETY: zeros are a `sigaction` without flags and mask. The handler leaves a body that waits in a loop of its own, outside of any
+    // lock.
     unsafe {
         let mut action = MaybeUninit::<libc::sigaction>::zeroed().assume_init();
         action.sa_sigaction = preempt as *const () as usize;
@@ -341,7 +352,9 @@ fn a_preempted_body_moves_on() {
             reach(3);
             assert_ne!(gettid(), before);
             assert_eq!(WORD.get(), 8);
+            // SAFETY: zeros are a `stack_t`.
             let mut alternate = unsafe { MaybeUninit::<libc::stack_t>::zeroed().assume_init() };
+            // SAFETY: with no new stack the call only writes what there is, to a local.
             unsafe { libc::sigaltstack(ptr::null(), &raw mut alternate) };
             assert_eq!(alternate.ss_sp, home().alternate_stack().ss_sp);
         });
@@ -355,11 +368,10 @@ fn a_preempted_body_moves_on() {
     });
     let stage = Stage::new();
     reach(1);
-    let [process, thread, signal] =
-        [std::process::id() as usize, launched.id() as usize, libc::SIGURG as usize];
-    unsafe { system_call(libc::SYS_tgkill, [process, thread, signal, 0, 0, 0]) };
+    assert!(send(libc::SIGURG, launched.id()));
     reach(2);
     STEP.store(3, Release);
+    // SAFETY: the launched thread's `main` has put it there, and its frame stays until step 4.
     let actor = unsafe { &*ptr::with_exposed_provenance::<Actor>(ACTOR.load(Relaxed)) };
     assert!(!stage.enter(actor), "it goes on, and ends");
     STEP.store(4, Release);
@@ -370,6 +382,7 @@ fn it_knows_its_stack_and_its_cpu() {
     let arena = arena();
     end(
         &arena,
+        // SAFETY: zeros are attributes and sets to be filled; each call reads and writes these locals only, of the sizes given.
         launch(&arena, || unsafe {
             let mut attributes = std::mem::zeroed::<libc::pthread_attr_t>();
             assert_eq!(libc::pthread_getattr_np(libc::pthread_self(), &raw mut attributes), 0);
@@ -425,12 +438,14 @@ fn frames() -> usize {
         ) -> i32;
     }
     unsafe extern "C" fn step(_: *mut c_void, count: *mut c_void) -> i32 {
+        // SAFETY: it is the counter that is given below, a local of the caller's.
         unsafe { *count.cast::<usize>() += 1 };
         0
     }
     /// `_URC_END_OF_STACK` of `<unwind.h>`.
     const END_OF_STACK: i32 = 5;
     let mut count = 0usize;
+    // SAFETY: the callback counts, and neither unwinds nor keeps anything.
     let end = unsafe { _Unwind_Backtrace(step, (&raw mut count).cast()) };
     assert_eq!(end, END_OF_STACK);
     count
@@ -465,19 +480,22 @@ fn launched_by_a_body() {
 
 /// The body comes back with the error, and is as it was.
 fn no_more_threads_are_allowed() {
-    if unsafe { libc::geteuid() } == 0 {
+    if geteuid() == 0 {
         // The limit does not hold for root.
         let nobody = 65534;
+        // SAFETY: ids only: the process gives up root, of which it has no more need.
         assert_eq!(unsafe { system_call(libc::SYS_setresuid, [nobody; 6]) }, 0);
     }
     let arena = arena();
     let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the limit is a local; it concerns this process only.
     unsafe { libc::setrlimit(libc::RLIMIT_NPROC, &raw const none) };
     unsafe fn never(_: *mut u8) {
         unreachable!("there is no such thread");
     }
     let mut body = arena.make().unwrap().prepare();
     for _ in 0..3 {
+        // SAFETY: `never` is never called, as no thread is allowed; the arena lives.
         let launched = unsafe { KernelThread::launch(body, never, ptr::null_mut(), None) };
         let (error, back) = launched.expect_err("no more threads");
         assert_eq!(error.raw_os_error(), Some(libc::EAGAIN));

@@ -1,11 +1,11 @@
 //! Catches a wait for the loader's lock where its holder could never go on: a body that was switched away from inside
 //! `dl_iterate_phdr`, and a forked child that inherits the lock.
 
-#![allow(clippy::undocumented_unsafe_blocks, reason = "C calls with plain arguments, in a test")]
-
+mod calls;
 mod harness;
 mod stage;
 
+use calls::{alarm, ended, exit_now, fork};
 use harness::{Run, run, spawn, yield_now};
 use stage::{Stage, leave};
 use std::cell::Cell;
@@ -13,9 +13,21 @@ use std::ffi::{c_int, c_void};
 use std::ptr;
 use std::time::{Duration, Instant};
 
+type Callback = unsafe extern "C" fn(*mut libc::dl_phdr_info, usize, *mut c_void) -> c_int;
+
 unsafe extern "C" fn inside(_: *mut libc::dl_phdr_info, _: usize, _: *mut c_void) -> c_int {
     leave();
     1
+}
+
+unsafe extern "C" fn look_away(_: *mut libc::dl_phdr_info, _: usize, _: *mut c_void) -> c_int {
+    0
+}
+
+/// Calls it while the loader's lock is held.
+fn with_the_lock(callback: Callback) {
+    // SAFETY: neither callback looks at its arguments, nor unwinds.
+    unsafe { libc::dl_iterate_phdr(Some(callback), ptr::null_mut()) };
 }
 
 /// While one body is away in the middle of a callback, another ends: its end needs no lock.
@@ -24,9 +36,7 @@ fn a_body_ends_while_another_holds_the_lock() {
     let mut stage = Stage::new();
     let warm = stage.cast(|| ());
     assert!(stage.finish(warm));
-    let holder = stage.cast(|| unsafe {
-        libc::dl_iterate_phdr(Some(inside), ptr::null_mut());
-    });
+    let holder = stage.cast(|| with_the_lock(inside));
     let ends = stage.cast(leave);
     assert!(stage.enter(&ends), "it has begun, and will end below");
     assert!(stage.enter(&holder), "it is away, and holds the lock");
@@ -45,9 +55,7 @@ fn a_recycled_body_begins_while_another_holds_the_lock() {
         assert!(stage.finish(used));
     }
     let recycled = stage.cast(|| assert_eq!(WORD.replace(5), 3, "a new thread's"));
-    let holder = stage.cast(|| unsafe {
-        libc::dl_iterate_phdr(Some(inside), ptr::null_mut());
-    });
+    let holder = stage.cast(|| with_the_lock(inside));
     assert!(stage.enter(&holder), "it is away, and holds the lock");
     assert!(stage.finish(recycled));
     assert!(stage.finish(holder));
@@ -60,27 +68,19 @@ fn forked_children_do_not_inherit_the_lock() {
     run(Run { workers: 2, ..Run::default() }, move || {
         let until = spawn(move || {
             for round in 0..forks {
-                let child = unsafe { libc::fork() };
-                assert!(child >= 0);
+                let child = fork();
                 if child == 0 {
-                    unsafe {
-                        libc::alarm(5);
-                        unsafe extern "C" fn look(
-                            _: *mut libc::dl_phdr_info,
-                            _: usize,
-                            _: *mut c_void,
-                        ) -> c_int {
-                            0
-                        }
-                        libc::dl_iterate_phdr(Some(look), ptr::null_mut());
-                        libc::_exit(0);
+                    alarm(5);
+                    with_the_lock(look_away);
+                    exit_now(0);
+                }
+                let status = loop {
+                    match ended(child) {
+                        Some(status) => break status,
+                        None => yield_now(),
                     }
-                }
-                let mut status = 0;
-                while unsafe { libc::waitpid(child, &raw mut status, libc::WNOHANG) } != child {
-                    yield_now();
-                }
-                assert_eq!(status, 0, "child {round} hung, or died");
+                };
+                assert!(status.success(), "child {round} hung, or died: {status}");
             }
         });
         let start = Instant::now();

@@ -2,8 +2,10 @@
 //! mappings; and a burst whose memory does not go back.
 //!
 //! `RADDLE_BODIES=100000` makes fewer. So does a machine without the memory for a million, and the test says so.
-#![allow(clippy::undocumented_unsafe_blocks, reason = "switches between bodies of the test's own")]
 
+mod calls;
+
+use calls::{errno, set_errno};
 use raddle_context::{
     After, Arena, Body, BodyRef, Config, Context, Departure, Hooks, KernelThread, Outcome, running,
     switch,
@@ -28,11 +30,14 @@ unsafe fn depart(body: BodyRef) -> Departure {
 
 /// The control block: where to go.
 fn home(body: BodyRef) -> *mut Context {
+    // SAFETY: the block is written before the body starts.
     unsafe { body.control().cast::<*mut Context>().read() }
 }
 
 fn leave() {
     let me = running().expect("called on a body");
+    // SAFETY: one kernel thread, no signals: the body runs, and whoever entered it is suspended in its own context, which stays where
+    // it is.
     unsafe { switch(me.context(), home(me), After::nothing()) };
 }
 
@@ -87,14 +92,18 @@ fn a_million_bodies_cost_at_most_twelve_kib_each() {
     let mut bodies: Vec<Body> = Vec::with_capacity(count);
     // The vector's own pages are not the bodies'.
     bodies.spare_capacity_mut().iter_mut().step_by(64).for_each(|place| {
+        // SAFETY: the place is within the vector's capacity; whatever is there is overwritten when it is used.
         unsafe { place.as_mut_ptr().cast::<u8>().write_volatile(0) };
     });
+    // SAFETY: the body is started and saved, and nobody else runs it; `me` is the calling kernel thread.
     let run = |body: &Body| unsafe { switch(me.context(), body.context(), After::nothing()) };
 
     let before = taken();
     let start = Instant::now();
     for n in 0..count {
         let mut body = cache.take().unwrap();
+        // SAFETY: the body is fresh, and an arena's blocks have room for a pointer. Its code stays on this kernel thread and owns what
+        // it uses.
         unsafe {
             body.control().cast().write(me.context());
             body.start(
@@ -159,16 +168,17 @@ fn stripped_slots_serve_again() {
         let mut cache = arena.cache();
         let mut bodies: Vec<Body> = (0..500).map(|_| cache.take().unwrap()).collect();
         for body in &mut bodies {
+            // SAFETY: as above.
             unsafe {
                 body.control().cast().write(me.context());
                 body.start(
                     || {
-                        assert_eq!(*libc::__errno_location(), 0);
+                        assert_eq!(errno(), 0);
                         let kept: Vec<String> = (0..50).map(|n| n.to_string()).collect();
                         let dropped: Vec<Vec<u8>> = (0..50).map(|n| vec![1; n * 10]).collect();
                         drop(dropped);
                         leave();
-                        *libc::__errno_location() = 7;
+                        set_errno(7);
                         assert_eq!(kept.concat().len(), 90);
                     },
                     HOOKS,
@@ -177,6 +187,7 @@ fn stripped_slots_serve_again() {
         }
         for _ in 0..2 {
             for body in &bodies {
+                // SAFETY: as above, in `run`.
                 unsafe { switch(me.context(), body.context(), After::nothing()) };
             }
         }

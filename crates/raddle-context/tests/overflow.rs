@@ -1,8 +1,7 @@
 //! Catches a stack overflow that goes unnoticed, dies without a word or names the wrong thing, and any other fault that
 //! `overflow::install` keeps from its handler or from killing the process.
 
-#![allow(clippy::undocumented_unsafe_blocks, reason = "deliberate faults, in child processes")]
-
+mod calls;
 mod children;
 mod harness;
 #[path = "storm_work/native.rs"]
@@ -10,6 +9,7 @@ mod harness;
 mod native;
 mod single;
 
+use calls::{exit_now, gettid};
 use children::{Case, Finished};
 use libtest_mimic::Failed;
 use native::Library;
@@ -129,10 +129,12 @@ fn large_frames(config: Config) {
     fn descend(depth: u8) -> u8 {
         let mut frame = black_box([MaybeUninit::<u8>::uninit(); 12 * 1024]);
         // The low end only.
+        // SAFETY: in the bounds of the frame.
         unsafe { frame[0].as_mut_ptr().write_volatile(depth) };
         if black_box(depth) == u8::MAX {
             return 0;
         }
+        // SAFETY: as above, and this byte has been written.
         descend(depth + 1).wrapping_add(unsafe { frame[0].as_ptr().read_volatile() })
     }
     overflow::install(describe_by_number).unwrap();
@@ -150,7 +152,9 @@ fn one_large_frame(config: Config) {
         announce(body);
         let low = body.stack().start.wrapping_add(512).cast_mut();
         let write_below: unsafe extern "C" fn(*mut u8, c_long) =
+            // SAFETY: `stack_pointer.cpp` has it with that signature.
             unsafe { stack_pointer().function("write_below") };
+        // SAFETY: it writes within the body's own slot: into its guard, where the process ends.
         unsafe { write_below(low, 12288) };
     });
 }
@@ -169,6 +173,7 @@ fn another_bodys_guard(config: Config) {
     let mut single = Single::new(config);
     let other = single.cache.take().unwrap();
     let target = other.stack().start.cast_mut().wrapping_sub(64);
+    // SAFETY: a guard is nobody's memory: the write ends the process.
     single.run(|| unsafe { target.write_volatile(1) });
     drop(other);
 }
@@ -178,6 +183,7 @@ fn guard_from_a_kernel_thread(config: Config) {
     let mut single = Single::new(config);
     let body = single.cache.take().unwrap();
     let target = body.stack().start.cast_mut().wrapping_sub(64);
+    // SAFETY: as above.
     unsafe { target.write_volatile(1) };
     single.cache.give(body);
 }
@@ -213,9 +219,9 @@ fn preempted_and_migrated() {
         };
         let others: Vec<_> = (0..4).map(|_| harness::spawn(busy)).collect();
         let deep = harness::spawn(|| {
-            let home = harness::kernel_thread_id();
+            let home = gettid();
             let start = Instant::now();
-            while harness::kernel_thread_id() == home && start.elapsed() < Duration::from_secs(2) {
+            while gettid() == home && start.elapsed() < Duration::from_secs(2) {
                 black_box(home);
             }
             announce(running().unwrap());
@@ -247,16 +253,20 @@ fn signal_frame(above: usize) {
         announce(body);
         let low = body.stack().start.wrapping_add(above).cast_mut();
         type CallAt = unsafe extern "C" fn(*mut u8, c_long, c_long, c_long, c_long) -> c_long;
+        // SAFETY: `stack_pointer.cpp` has it with that signature.
         let call_at: CallAt = unsafe { stack_pointer().function("call_at") };
-        let (process, thread) = unsafe { (libc::getpid(), libc::gettid()) };
+        let (process, thread) = (std::process::id().into(), gettid().into());
         let signal = c_long::from(libc::SIGUSR1);
-        unsafe { call_at(low, libc::SYS_tgkill, process.into(), thread.into(), signal) };
+        // SAFETY: it calls `syscall` with the stack pointer in the body's own slot. A signal's frame that does not fit ends the
+        // process.
+        unsafe { call_at(low, libc::SYS_tgkill, process, thread, signal) };
     });
     assert_eq!(HANDLED.load(Relaxed), 1);
     println!("handled");
 }
 
 fn handle(signal: c_int, handler: usize, flags: c_int) {
+    // SAFETY: zeros are a `sigaction`. The handlers are functions of the signature that their flags announce, or SIG_IGN, SIG_DFL.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
         action.sa_sigaction = handler;
@@ -269,6 +279,7 @@ fn handle(signal: c_int, handler: usize, flags: c_int) {
 const NOWHERE: usize = 0x9a8;
 
 fn read_nowhere() {
+    // SAFETY: no memory is there: the read ends the process, or ends in the handler under test.
     unsafe { black_box(black_box(ptr::without_provenance::<u64>(NOWHERE)).read_volatile()) };
 }
 
@@ -289,9 +300,11 @@ fn other_faults() -> Vec<Case> {
     fn beyond_the_canonical() {
         // The kernel reports it with SI_KERNEL and no address, like a signal frame that does not fit.
         let nowhere = black_box(ptr::without_provenance::<u64>(0x8000_0000_0000_0000));
+        // SAFETY: as above.
         unsafe { black_box(nowhere.read_volatile()) };
     }
     fn beyond_the_file() {
+        // SAFETY: the mapping is new, and beyond the file's end: the read ends the process.
         unsafe {
             let file = libc::memfd_create(c"short".as_ptr(), 0);
             let page =
@@ -331,18 +344,21 @@ fn other_faults() -> Vec<Case> {
 fn former_handlers() -> Vec<Case> {
     static SEEN: AtomicUsize = AtomicUsize::new(0);
     extern "C" fn tell(signal: c_int, info: *mut libc::siginfo_t, _context: *mut c_void) {
+        // SAFETY: with SA_SIGINFO the kernel gives a whole `siginfo_t`, here of a fault.
         let (code, address) = unsafe { ((*info).si_code, (*info).si_addr().addr()) };
         println!("signal {signal} code {code} address {address:#x}");
-        unsafe { libc::_exit(77) };
+        exit_now(77);
     }
     extern "C" fn tell_plainly(signal: c_int) {
         println!("signal {signal}");
-        unsafe { libc::_exit(77) };
+        exit_now(77);
     }
     /// As a garbage collector does: makes the page accessible and lets the access happen again.
     extern "C" fn mend(_signal: c_int, info: *mut libc::siginfo_t, _context: *mut c_void) {
+        // SAFETY: as above.
         let page = unsafe { (*info).si_addr() };
         SEEN.fetch_add(1, Relaxed);
+        // SAFETY: the page is the one that faulted, which is `mended`'s own.
         unsafe { libc::mprotect(page, 4096, libc::PROT_READ | libc::PROT_WRITE) };
     }
     fn told(child: &Finished) -> Result<(), Failed> {
@@ -351,6 +367,7 @@ fn former_handlers() -> Vec<Case> {
         child.expect(child.stdout == expected, &expected)
     }
     fn mended() {
+        // SAFETY: a new mapping. The handler makes it accessible at the first access.
         unsafe {
             let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
             let page = libc::mmap(ptr::null_mut(), 4096, libc::PROT_NONE, flags, -1, 0);

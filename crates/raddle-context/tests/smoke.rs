@@ -1,5 +1,6 @@
 //! The harness itself: bodies run, yield, migrate, are preempted, end and are joined.
 
+mod calls;
 mod harness;
 
 use harness::{Run, run, spawn, yield_now};

@@ -2,6 +2,7 @@
 //!
 //! glibc's allocator, as it comes and with its checks and settings turned.
 
+mod calls;
 mod harness;
 mod storm_work;
 #[path = "storm_work/trials.rs"]

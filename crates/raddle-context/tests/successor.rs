@@ -1,9 +1,9 @@
 //! Catches what a body finds of its predecessor on the same slot, and what a predecessor owed to others when it ended.
 
-#![allow(clippy::undocumented_unsafe_blocks, reason = "C calls with plain arguments, in a test")]
-
+mod calls;
 mod single;
 
+use calls::{errno, set_errno};
 use raddle_context::Config;
 use single::Single;
 use std::cell::Cell;
@@ -19,13 +19,21 @@ unsafe extern "C" {
         attributes: *mut libc::pthread_mutexattr_t,
         robust: c_int,
     ) -> c_int;
-    fn toupper(character: c_int) -> c_int;
+    // SAFETY: glibc looks up what is a character, and gives any other number back.
+    safe fn toupper(character: c_int) -> c_int;
 }
 
 fn key(destructor: unsafe extern "C" fn(*mut c_void)) -> libc::pthread_key_t {
     let mut key = 0;
+    // SAFETY: the key is written to a local; the destructor has the signature that is asked for.
     assert_eq!(unsafe { libc::pthread_key_create(&raw mut key, Some(destructor)) }, 0);
     key
+}
+
+/// Sets the caller's value of a key: a number, to which nothing belongs.
+fn set(key: libc::pthread_key_t, value: usize) {
+    // SAFETY: the value is handed to the key's destructor and used by nobody else; the destructors here take it for a number.
+    assert_eq!(unsafe { libc::pthread_setspecific(key, ptr::without_provenance(value)) }, 0);
 }
 
 /// A destructor that sets its key again is called again, for keys in the TCB's own block and beyond it.
@@ -36,7 +44,7 @@ fn a_key_that_is_set_again_is_destroyed_again() {
     unsafe extern "C" fn again(value: *mut c_void) {
         CALLS.fetch_add(1, Relaxed);
         if value.addr() == 1 {
-            unsafe { libc::pthread_setspecific(KEY.load(Relaxed), ptr::without_provenance(2)) };
+            set(KEY.load(Relaxed), 2);
         }
     }
     unsafe extern "C" fn nothing(_: *mut c_void) {}
@@ -46,11 +54,10 @@ fn a_key_that_is_set_again_is_destroyed_again() {
             key(nothing);
         }
         KEY.store(key(again), Relaxed);
-        let set =
-            || unsafe { libc::pthread_setspecific(KEY.load(Relaxed), ptr::without_provenance(1)) };
-        std::thread::spawn(set).join().unwrap();
+        let set_it = || set(KEY.load(Relaxed), 1);
+        std::thread::spawn(set_it).join().unwrap();
         let by_pthread = CALLS.swap(0, Relaxed);
-        stage.run(set);
+        stage.run(set_it);
         assert_eq!(CALLS.swap(0, Relaxed), by_pthread, "key {}", KEY.load(Relaxed));
     }
 }
@@ -62,14 +69,13 @@ fn a_key_that_is_always_set_again_is_not_the_successors() {
     static CALLS: AtomicU32 = AtomicU32::new(0);
     unsafe extern "C" fn for_ever(value: *mut c_void) {
         CALLS.fetch_add(1, Relaxed);
-        unsafe { libc::pthread_setspecific(KEY.load(Relaxed), value) };
+        set(KEY.load(Relaxed), value.addr());
     }
     KEY.store(key(for_ever), Relaxed);
     let mut stage = Single::new(Config::default());
-    stage.run(|| unsafe {
-        libc::pthread_setspecific(KEY.load(Relaxed), ptr::without_provenance(7))
-    });
+    stage.run(|| set(KEY.load(Relaxed), 7));
     assert_eq!(CALLS.load(Relaxed), 4);
+    // SAFETY: only whether the value is null is asked.
     stage.run(|| assert!(unsafe { libc::pthread_getspecific(KEY.load(Relaxed)) }.is_null()));
     assert_eq!(CALLS.load(Relaxed), 4, "the successor had nothing to destroy");
 }
@@ -78,6 +84,8 @@ fn a_key_that_is_always_set_again_is_not_the_successors() {
 #[test]
 fn robust_mutexes_are_left_as_those_of_a_dead_owner() {
     fn robust_mutex() -> *mut libc::pthread_mutex_t {
+        // SAFETY: a page of its own, which is as aligned as a mutex must be and larger than one; zeros are attributes to be
+        // initialised.
         unsafe {
             let page = libc::mmap(
                 ptr::null_mut(),
@@ -96,15 +104,19 @@ fn robust_mutexes_are_left_as_those_of_a_dead_owner() {
     }
     let mut stage = Single::new(Config::default());
     let (first, second) = (robust_mutex(), robust_mutex());
+    // SAFETY: both are initialised, and nobody else uses them.
     stage.run(|| unsafe {
         libc::pthread_mutex_lock(first);
         libc::pthread_mutex_lock(second);
     });
     for mutex in [first, second] {
+        // SAFETY: it is initialised and mapped. Its owner is dead, for which a robust mutex is made.
         assert_eq!(unsafe { libc::pthread_mutex_trylock(mutex) }, libc::EOWNERDEAD);
     }
+    // SAFETY: this thread owns the mutex by now, and nobody uses it again.
     unsafe { libc::munmap(first.cast(), 4096) };
     let third = robust_mutex();
+    // SAFETY: it is initialised, and nobody else uses it.
     stage.run(|| unsafe {
         assert_eq!(libc::pthread_mutex_lock(third), 0);
         assert_eq!(libc::pthread_mutex_unlock(third), 0);
@@ -115,8 +127,9 @@ fn robust_mutexes_are_left_as_those_of_a_dead_owner() {
 #[test]
 fn libc_s_state_is_a_new_threads() {
     let mut stage = Single::new(Config::default());
+    // SAFETY: C strings and numbers; the locale is not freed while it is in use.
     stage.run(|| unsafe {
-        *libc::__errno_location() = 5;
+        set_errno(5);
         *__h_errno_location() = 6;
         assert!(libc::dlopen(c"/no/such/library".as_ptr(), libc::RTLD_NOW).is_null());
         let locale = libc::newlocale(libc::LC_ALL_MASK, c"C".as_ptr(), ptr::null_mut());
@@ -124,8 +137,9 @@ fn libc_s_state_is_a_new_threads() {
         pthread_setcancelstate(1, ptr::null_mut());
         pthread_setcanceltype(1, ptr::null_mut());
     });
+    // SAFETY: the addresses are the calling thread's own; what is written goes to locals.
     stage.run(|| unsafe {
-        assert_eq!(*libc::__errno_location(), 0, "errno");
+        assert_eq!(errno(), 0, "errno");
         assert_eq!(*__h_errno_location(), 0, "h_errno");
         assert!(libc::dlerror().is_null(), "dlerror");
         assert_eq!(libc::uselocale(ptr::null_mut()).addr(), usize::MAX, "locale");
@@ -140,6 +154,7 @@ fn libc_s_state_is_a_new_threads() {
 /// Locks that know their owner by its id know two bodies from each other, and from kernel threads.
 #[test]
 fn recursive_mutexes_belong_to_one_body() {
+    // SAFETY: zeros are attributes and a mutex to be initialised; a mutex may be moved that nobody has locked.
     let mutex = Box::into_raw(Box::new(unsafe {
         let mut attributes = std::mem::zeroed();
         libc::pthread_mutexattr_init(&raw mut attributes);
@@ -149,12 +164,14 @@ fn recursive_mutexes_belong_to_one_body() {
         mutex
     }));
     let mut stage = Single::new(Config::default());
+    // SAFETY: it is initialised, and its box lives to the end of the process.
     stage.run(|| unsafe {
         assert_eq!(libc::pthread_mutex_lock(mutex), 0);
         assert_eq!(libc::pthread_mutex_lock(mutex), 0, "its own again");
     });
     let mut other = stage.cache.take().unwrap();
     let taken = stage.cache.take().unwrap();
+    // SAFETY: as above.
     single::on(&stage.me, &mut other, || unsafe {
         // The slot of the first body is `other`'s now, and so is its id: it may unlock. A third may not lock.
         assert_eq!(libc::pthread_mutex_trylock(mutex), 0);
@@ -164,9 +181,11 @@ fn recursive_mutexes_belong_to_one_body() {
         assert_eq!(libc::pthread_mutex_lock(mutex), 0);
     });
     let mut third = taken;
+    // SAFETY: as above.
     single::on(&stage.me, &mut third, || unsafe {
         assert_eq!(libc::pthread_mutex_trylock(mutex), libc::EBUSY, "another body's");
     });
+    // SAFETY: as above.
     assert_eq!(unsafe { libc::pthread_mutex_trylock(mutex) }, libc::EBUSY, "a kernel thread's");
     stage.cache.give(other);
     stage.cache.give(third);
@@ -178,6 +197,7 @@ fn recursive_mutexes_belong_to_one_body() {
 fn detaching_oneself_frees_nothing() {
     let mut stage = Single::new(Config::default());
     for _ in 0..3 {
+        // SAFETY: a body's TCB is not one that libc frees: that is what is tested.
         stage.run(|| unsafe {
             libc::pthread_detach(libc::pthread_self());
             assert_eq!(vec![1u8; 5000].iter().map(|&b| usize::from(b)).sum::<usize>(), 5000);
@@ -235,11 +255,12 @@ fn closures_of_every_shape_arrive() {
 #[test]
 fn float_control_is_the_creators() {
     unsafe extern "C" {
-        fn fesetround(mode: c_int) -> c_int;
-        fn fegetround() -> c_int;
+        // SAFETY: they take and give a number, and touch the calling thread's registers only.
+        safe fn fesetround(mode: c_int) -> c_int;
+        safe fn fegetround() -> c_int;
     }
     let mut stage = Single::new(Config::default());
-    stage.run(|| unsafe { fesetround(0x400) });
-    assert_eq!(unsafe { fegetround() }, 0, "the kernel thread's own");
-    stage.run(|| assert_eq!(unsafe { fegetround() }, 0, "the successor's"));
+    stage.run(|| assert_eq!(fesetround(0x400), 0));
+    assert_eq!(fegetround(), 0, "the kernel thread's own");
+    stage.run(|| assert_eq!(fegetround(), 0, "the successor's"));
 }

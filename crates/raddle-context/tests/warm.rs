@@ -1,6 +1,6 @@
 //! Catches an allocation, or a body out of nowhere, where a scheduler takes and gives bodies; and the ways around a cache.
 
-#![allow(clippy::undocumented_unsafe_blocks, reason = "a counting allocator, C calls, in a test")]
+mod calls;
 
 use raddle_context::{Arena, Config, KernelThread, Usage, system_call};
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -13,14 +13,17 @@ struct Counting;
 
 static CALLS: AtomicUsize = AtomicUsize::new(0);
 
+// SAFETY: all is left to the system's allocator; counting allocates nothing.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         CALLS.fetch_add(1, Relaxed);
+        // SAFETY: the caller keeps to the contract, which is the same.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
         CALLS.fetch_add(1, Relaxed);
+        // SAFETY: as above.
         unsafe { System.dealloc(at, layout) }
     }
 }
@@ -28,7 +31,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-fn calls() -> usize {
+fn allocations() -> usize {
     CALLS.load(Relaxed)
 }
 
@@ -52,7 +55,7 @@ fn taken_warm() {
     assert!(one.take_warm().is_none(), "nothing was made");
     let many: Vec<_> = (0..200).map(|_| one.take().unwrap()).collect();
     assert!(one.take_warm().is_none(), "all are taken");
-    let before = calls();
+    let before = allocations();
     let mut many = many.into_iter();
     many.by_ref().take(150).for_each(|body| one.give(body));
     // The other cache finds what this one has handed over.
@@ -62,7 +65,7 @@ fn taken_warm() {
         taken[count] = Some(body);
         count += 1;
     }
-    assert_eq!(calls(), before, "no allocation");
+    assert_eq!(allocations(), before, "no allocation");
     assert!((50..150).contains(&count), "{count}");
     assert_eq!(slots(&arena), 200, "none was made");
     let numbers: HashSet<u32> = taken.iter().flatten().map(|body| body.number()).collect();
@@ -80,11 +83,11 @@ fn without_a_cache() {
     let second = arena.make().unwrap();
     assert_ne!(first.number(), second.number());
     let number = second.number();
-    let before = calls();
+    let before = allocations();
     arena.give(first);
     arena.give(second);
     let again = arena.make().unwrap();
-    assert_eq!(calls(), before, "no allocation");
+    assert_eq!(allocations(), before, "no allocation");
     assert_eq!(again.number(), number, "last in, first out");
     assert_eq!(slots(&arena), 2);
     arena.give(again);
@@ -96,15 +99,13 @@ fn in_a_forked_child() {
     let mut cache = arena.cache();
     let body = cache.take().unwrap();
     cache.give(body);
-    let child = unsafe { libc::fork() };
+    let child = calls::fork();
     if child == 0 {
-        let before = calls();
-        let none = cache.take_warm().is_none() && calls() == before;
-        unsafe { libc::_exit(if none { 0 } else { 1 }) };
+        let before = allocations();
+        let none = cache.take_warm().is_none() && allocations() == before;
+        calls::exit_now(if none { 0 } else { 1 });
     }
-    let mut status = 0;
-    assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
-    assert_eq!(status, 0, "a parent's body, or an allocation");
+    assert!(calls::end_of(child).success(), "a parent's body, or an allocation");
     assert!(cache.take_warm().is_some());
 }
 
@@ -116,13 +117,14 @@ fn launched() {
     }
     let arena = Arena::new(Config::default()).unwrap();
     let body = arena.make().unwrap().prepare();
-    let before = calls();
+    let before = allocations();
+    // SAFETY: `enters` uses nothing of its argument; the thread is waited for below, and the arena lives longer.
     let launched = unsafe { KernelThread::launch(body, enters, ptr::null_mut(), None) };
     let launched = launched.map_err(|(error, _)| error).unwrap();
     launched.wait();
-    assert_eq!(calls(), before, "no allocation");
+    assert_eq!(allocations(), before, "no allocation");
     assert!(ENTERED.load(Relaxed) > 32 * 1024);
-    assert_eq!(unsafe { system_call(libc::SYS_gettid, [0; 6]) }, unsafe { libc::gettid() }
-        as isize);
+    // SAFETY: it takes nothing.
+    assert_eq!(unsafe { system_call(libc::SYS_gettid, [0; 6]) }, calls::gettid() as isize);
     arena.give(launched.into_body().unwrap());
 }

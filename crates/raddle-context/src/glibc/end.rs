@@ -196,7 +196,11 @@ impl Glibc {
                 self.reset_static_tls(tp);
             }
             self.begin_libc(tp);
-            forget_dlerror();
+            // As `forget_dlerror`, but `errno` is 0: what is not asked for need not be put back.
+            if !libc::dlerror().is_null() {
+                libc::dlerror();
+                *libc::__errno_location() = 0;
+            }
         }
     }
 

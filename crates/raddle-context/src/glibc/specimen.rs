@@ -284,7 +284,11 @@ fn wait_until(patience: Duration, mut ready: impl FnMut() -> bool) -> bool {
 }
 
 fn cannot(what: &str, error: std::io::Error) -> Unsupported {
-    Unsupported::new(format!("could not {what} to look at: {error}"))
+    let hint = match error.kind() {
+        std::io::ErrorKind::WouldBlock => "; ulimit -u or pids.max limit the kernel threads",
+        _ => "",
+    };
+    Unsupported::new(format!("could not {what} to look at: {error}{hint}"))
 }
 
 fn late(what: &str) -> Unsupported {

@@ -3,18 +3,15 @@
 
 #![allow(dead_code, reason = "each test uses a part of it")]
 #![allow(unreachable_pub, reason = "a module that tests include, not a crate")]
-#![allow(clippy::undocumented_unsafe_blocks, reason = "C calls with plain arguments, in a test")]
+
+#[path = "../deadline/mod.rs"]
+mod deadline;
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitCode, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
 
 const CASE: &str = "RADDLE_TEST_CASE";
-
-/// No case takes more than a second or two; a hang shall be told before the test runner is given up.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 type Check = Box<dyn Fn(&Finished) -> Result<(), Failed> + Send + Sync>;
 
@@ -106,7 +103,7 @@ pub fn main(cases: Vec<Case>) -> ExitCode {
 
 /// Starts this program anew for the case, and waits for it.
 fn start(name: &str) -> Result<Finished, Failed> {
-    let mut child = Command::new(std::env::current_exe()?)
+    let child = Command::new(std::env::current_exe()?)
         .env(CASE, name)
         .env("RUST_BACKTRACE", "0")
         // Read by AddressSanitizer only: faults are these tests' own business.
@@ -115,41 +112,15 @@ fn start(name: &str) -> Result<Finished, Failed> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()?;
-    let mut pipes = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
-    let (out, err) = (
-        std::thread::spawn(move || read(&mut pipes.0)),
-        std::thread::spawn(move || read(&mut pipes.1)),
-    );
-    let begin = Instant::now();
-    let mut hangs = false;
-    let status = loop {
-        if let Some(status) = child.try_wait()? {
-            break status;
-        }
-        if begin.elapsed() > PATIENCE {
-            hangs = true;
-            child.kill()?;
-        }
-        std::thread::sleep(Duration::from_millis(2));
-    };
-    let finished = Finished {
-        id: child.id(),
-        status,
-        stdout: out.join().expect("the reader reads"),
-        stderr: err.join().expect("the reader reads"),
-    };
-    finished.expect(!hangs, "it ends within a minute")?;
-    Ok(finished)
-}
-
-fn read(from: &mut impl Read) -> String {
-    let mut bytes = Vec::new();
-    let _ = from.read_to_end(&mut bytes);
-    String::from_utf8_lossy(&bytes).into_owned()
+    let id = child.id();
+    let out = deadline::finish(child, deadline::USUAL)?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ok(Finished { id, status: out.status, stdout: text(&out.stdout), stderr: text(&out.stderr) })
 }
 
 /// Cases that die on purpose shall not fill the disk.
 fn no_core_dump() {
     let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the limit is a local; it concerns this process only.
     unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const none) };
 }

@@ -2,6 +2,7 @@
 
 use crate::scenarios::OTHERS;
 use crate::{Named, in_order, scratch, tool};
+use crate::{deadline, gdb_kit};
 use libtest_mimic::Failed;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -27,11 +28,8 @@ const CHAIN: [&str; 3] = ["raddle_test_inner", "raddle_test_middle", "raddle_tes
 
 /// Whether gdb is there and may trace, tried on a program that does nothing.
 pub(crate) fn usable() -> Result<(), String> {
-    let out = gdb("").args(["-ex", "run", "/bin/true"]).output();
-    let text = match &out {
-        Ok(out) => String::from_utf8_lossy(&out.stdout) + String::from_utf8_lossy(&out.stderr),
-        Err(error) => return Err(error.to_string()),
-    };
+    let text = gdb_kit::said(gdb("").args(["-ex", "run", "/bin/true"]))
+        .map_err(|error| error.to_string())?;
     if text.contains("exited normally") {
         return Ok(());
     }
@@ -51,34 +49,12 @@ pub(crate) fn no_shadow_memory() -> Result<(), String> {
 /// Whether a process that aborts leaves a core file where it runs.
 pub(crate) fn kernel_writes_cores() -> Result<(), String> {
     no_shadow_memory()?;
-    let pattern = std::fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap_or_default();
-    let pattern = pattern.trim();
-    if pattern.is_empty() || pattern.starts_with(['|', '/', '@']) {
-        return Err(format!("/proc/sys/kernel/core_pattern is {pattern:?}, not a plain file name"));
-    }
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: writes its argument.
-    unsafe { libc::getrlimit(libc::RLIMIT_CORE, &raw mut limit) };
-    if limit.rlim_max != libc::RLIM_INFINITY {
-        return Err(format!("core files are limited to {} bytes", limit.rlim_max));
-    }
-    Ok(())
+    gdb_kit::kernel_writes_cores()
 }
 
 fn gdb(scenario: &str) -> Command {
     let mut command = tool("gdb", scenario);
-    command.args(["-nx", "-q", "-batch"]);
-    for setting in [
-        "set debuginfod enabled off",
-        "set width 0",
-        "set height 0",
-        "set confirm off",
-        "set print thread-events off",
-        "set print frame-arguments none",
-        "handle SIGURG nostop noprint pass",
-    ] {
-        command.args(["-iex", setting]);
-    }
+    gdb_kit::in_batch(&mut command);
     command
 }
 
@@ -94,23 +70,7 @@ fn say(scenario: &str, commands: &[&str], core: Option<&Path>) -> Result<String,
     for one in commands {
         command.args(["-ex", one]);
     }
-    let out = command.arg(std::env::current_exe()?).args(core).output()?;
-    let text = String::from_utf8_lossy(&out.stdout) + String::from_utf8_lossy(&out.stderr);
-    for complaint in [
-        "corrupt stack",
-        "previous frame",
-        "Backtrace stopped",
-        "Cannot find user-level thread",
-        "Cannot find new threads",
-        "couldn't activate thread debugging",
-        "Cannot access memory",
-        "internal-error",
-    ] {
-        if text.contains(complaint) {
-            return Err(format!("gdb says {complaint:?}:\n{text}").into());
-        }
-    }
-    Ok(text.into_owned())
+    gdb_kit::without_complaints(gdb_kit::said(command.arg(std::env::current_exe()?).args(core))?)
 }
 
 /// The functions of the frames in `text`, innermost first, without the modules that they are in.
@@ -245,10 +205,11 @@ fn a_core_file_of_the_kernel() -> Result<(), Failed> {
             }
         });
     }
-    let result = command.output().map_err(Failed::from).and_then(|_| {
-        let core = std::fs::read_dir(&place)?.next().ok_or("no core file was written")??;
-        say("", &["backtrace"], Some(&core.path()))
-    });
+    let result =
+        deadline::output(&mut command, deadline::USUAL).map_err(Failed::from).and_then(|_| {
+            let core = std::fs::read_dir(&place)?.next().ok_or("no core file was written")??;
+            say("", &["backtrace"], Some(&core.path()))
+        });
     std::fs::remove_dir_all(&place)?;
     expect(&result?, &["abort", CHAIN[0], CHAIN[1], CHAIN[2], "first_entry"])
 }

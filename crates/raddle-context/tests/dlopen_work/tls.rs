@@ -1,7 +1,6 @@
 //! The library of `native/tls.cpp`: built for a test, opened, and looked at from bodies.
 
 #![allow(unreachable_pub, reason = "a module that tests include, not a crate")]
-#![allow(clippy::undocumented_unsafe_blocks, reason = "C calls with plain arguments, in a test")]
 
 use super::harness::yield_now;
 use super::native::{self, Library};
@@ -34,11 +33,13 @@ pub fn c_path(path: &Path) -> CString {
 /// Another handle on a library, if it is open.
 pub fn if_open(path: &Path) -> Option<Library> {
     let path_in_c = c_path(path);
+    // SAFETY: a C string; with RTLD_NOLOAD nothing is opened that is not open already.
     let handle = unsafe { libc::dlopen(path_in_c.as_ptr(), libc::RTLD_NOW | libc::RTLD_NOLOAD) };
     if handle.is_null() {
         return None;
     }
     let library = Library::open(path);
+    // SAFETY: the handle is open, and another one is kept.
     unsafe { libc::dlclose(handle) };
     Some(library)
 }
@@ -60,6 +61,7 @@ impl Tls {
 
     /// A library that has been opened; its constructor found the image.
     pub fn of(library: Library) -> Tls {
+        // SAFETY: `tls.cpp` has them with the signatures of `Tls`'s fields.
         unsafe {
             let constructed: unsafe extern "C" fn() -> c_int = library.function("tls_constructed");
             assert_eq!(constructed(), 1, "what the constructor found");
@@ -75,21 +77,25 @@ impl Tls {
 
     #[track_caller]
     pub fn check_new(self) {
+        // SAFETY: the library is open, and its variable is an `i64` of the calling thread's.
         let (is_new, here) = unsafe { ((self.is_new)(), (self.address)().cast::<i64>().read()) };
         assert_eq!(is_new, 1, "a new thread's variables; the first is {here:#x}");
     }
 
     #[track_caller]
     pub fn check_holds(self, what: i64) {
+        // SAFETY: as above.
         let (holds, here) = unsafe { ((self.holds)(what), (self.address)().cast::<i64>().read()) };
         assert_eq!(holds, 1, "{what:#x} in this thread's variables; the first is {here:#x}");
     }
 
     pub fn fill(self, with: i64) {
+        // SAFETY: the library is open.
         unsafe { (self.fill)(with) };
     }
 
     pub fn address(self) -> usize {
+        // SAFETY: as above.
         unsafe { (self.address)() }.addr()
     }
 

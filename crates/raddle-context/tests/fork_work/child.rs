@@ -1,40 +1,26 @@
 //! Forking from a test, and what the child has to be able to do.
 
 #![allow(unreachable_pub, reason = "a module that tests include, not a crate")]
-#![allow(clippy::undocumented_unsafe_blocks, reason = "C calls with plain arguments, in a test")]
 
+use super::calls::{alarm, end_of, errno, exit_now, fork, pthread_self, set_errno};
 use super::single::Single;
 use raddle_context::{Config, KernelThread, running};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::hint::black_box;
 use std::io::ErrorKind;
-use std::os::unix::process::ExitStatusExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process::ExitStatus;
 use std::time::Duration;
 
 /// Forks, and ends the child with what `child` comes to: 0, 101 after a panic, SIGALRM if it hangs.
 pub fn forked(child: impl FnOnce()) -> i32 {
-    match unsafe { libc::fork() } {
-        -1 => panic!("fork: {}", std::io::Error::last_os_error()),
-        0 => unsafe {
-            libc::alarm(10);
-            let outcome = catch_unwind(AssertUnwindSafe(child));
-            libc::_exit(if outcome.is_ok() { 0 } else { 101 })
-        },
-        id => id,
+    let id = fork();
+    if id == 0 {
+        alarm(10);
+        let outcome = catch_unwind(AssertUnwindSafe(child));
+        exit_now(if outcome.is_ok() { 0 } else { 101 });
     }
-}
-
-/// Waits for a child.
-pub fn end_of(id: i32) -> ExitStatus {
-    let mut status = 0;
-    while unsafe { libc::waitpid(id, &raw mut status, 0) } != id {
-        let error = std::io::Error::last_os_error();
-        assert_eq!(error.kind(), ErrorKind::Interrupted, "waitpid: {error}");
-    }
-    ExitStatus::from_raw(status)
+    id
 }
 
 #[track_caller]
@@ -58,13 +44,14 @@ pub fn live() {
     blocks.swap(3, 100);
     assert!(blocks.iter().all(|block| block.iter().all(|byte| *byte == block[0])));
     drop(blocks);
+    // SAFETY: the block is written, read and freed within its size, once.
     unsafe {
         let block = libc::malloc(1 << 20).cast::<u8>();
         block.write_bytes(7, 1 << 20);
         assert_eq!(block.add((1 << 20) - 1).read(), 7);
         libc::free(block.cast());
-        *libc::__errno_location() = 99;
     }
+    set_errno(99);
     assert_eq!(format!("{:.2}", black_box(2.0f64).sqrt()), "1.41");
     assert!(MAP.with_borrow(|map| map.len() >= 200 && map[&7] == "value 7"));
     assert!(catch_unwind(|| std::panic::resume_unwind(Box::new(3))).is_err());
@@ -81,7 +68,7 @@ pub fn live() {
     for (n, thread) in threads.into_iter().enumerate() {
         assert_eq!(thread.join().unwrap(), n as u64);
     }
-    assert_eq!(unsafe { *libc::__errno_location() }, 99);
+    assert_eq!(errno(), 99);
 }
 
 /// A new arena on the calling kernel thread, and bodies of it with all that bodies have.
@@ -104,7 +91,7 @@ pub fn live_on_bodies(single: &mut Single) {
 pub fn live_in_the_child(number: u32, word: u64) {
     let body = running().expect("the child is on the body");
     assert_eq!(body.number(), number);
-    assert_eq!(unsafe { libc::pthread_self() } as usize, body.thread_pointer());
+    assert_eq!(pthread_self(), body.thread_pointer());
     assert_eq!(WORD.get(), word, "the body's thread-local");
     live();
     assert_eq!(WORD.get(), word);

@@ -6,16 +6,16 @@
 //! - There are seats, as many as workers were asked for, and more kernel threads than seats. A worker whose body blocks in the
 //!   kernel (on a lock of libc's, say, whose holder was preempted) is found by the monitor, which gives its seat to a spare; the
 //!   stalled one becomes a spare at its next pass through here. Spares are made beforehand: making one takes libc's locks.
+//! - Code with the count up takes no lock but the queues': it keeps its kernel thread whatever happens, and the holder of a lock of
+//!   libc's or an allocator's may be a preempted body. With the count at 0 a body that waits for such a lock is preempted itself, and
+//!   its kernel thread is free again after a few ticks: a few spares are enough, however many bodies wait.
 //! - Inside the text of libc and its like the handler holds back, a bounded number of times: it saves replacements, and is
 //!   not what correctness rests on.
 
 #![allow(dead_code, reason = "each test uses a part of it")]
 #![allow(unreachable_pub, reason = "a module that tests include, not a crate")]
-#![allow(
-    clippy::undocumented_unsafe_blocks,
-    reason = "a test harness: see the crate for the contracts"
-)]
 
+use super::calls::{errno, gettid, send, set_errno};
 use raddle_context::{
     After, Arena, Body, BodyRef, Cache, Config, Departure, Hooks, KernelThread, Launched, Outcome,
     SignalFrame, running, switch,
@@ -51,6 +51,8 @@ pub struct Stats {
     pub preemptions: u64,
     pub migrations: u64,
     pub spares: u64,
+    /// Workers without a seat whose bodies were blocked, at once.
+    pub most_stalled: usize,
     pub elapsed: Duration,
 }
 
@@ -65,10 +67,21 @@ struct Control {
 }
 
 fn control(body: BodyRef) -> &'static Control {
+    // SAFETY: `spawn_in` has written the block before the body was to be seen; it stays there as long as the arena, which is never
+    // dropped. All its fields are atomic.
     unsafe { body.control().cast::<Control>().as_ref() }
 }
 
+/// The worker that the calling body runs on. Asked with the count up, so that it stays that.
+fn worker_of(body: BodyRef) -> &'static Worker {
+    // SAFETY: whoever switched to the body has set it, and a worker stays as long as there is a body.
+    unsafe { &*control(body).worker.load(Relaxed) }
+}
+
 /// What a joiner waits for.
+///
+/// The joiner gives up the body's share of it too, and one that is not joined stays. The body can't do it: it would free after it has left,
+/// under the TLS of another that was preempted in the middle of the allocator perhaps.
 #[derive(Default)]
 struct Ended {
     done: AtomicBool,
@@ -100,8 +113,8 @@ enum Parting {
     Ended(BodyRef),
 }
 
-/// Kernel threads at most: workers and spares.
-const KERNEL_THREADS: usize = 48;
+/// Kernel threads at most: workers and spares. No more than that, so that a storm tells if bodies keep them.
+const KERNEL_THREADS: usize = 16;
 
 struct World {
     arena: Arena,
@@ -109,6 +122,8 @@ struct World {
     /// Bodies that may hold a lock of libc's; first when somebody waits for one.
     preempted: Queue,
     live: AtomicUsize,
+    /// The monitor has ended.
+    unwatched: AtomicBool,
     /// Seats that nobody sits on.
     seats: AtomicUsize,
     stalled: AtomicUsize,
@@ -119,11 +134,14 @@ struct World {
     preemptions: AtomicU64,
     migrations: AtomicU64,
     spares: AtomicU64,
+    most_stalled: AtomicUsize,
 }
 
 impl World {
-    fn next(&self) -> Option<BodyRef> {
-        if self.stalled.load(Relaxed) > 0 {
+    /// The next to run, at a worker's look number `look`.
+    fn next(&self, look: u64) -> Option<BodyRef> {
+        // Joiners that come by and queue again would keep those that they wait for from ever running: each eighth look is for these.
+        if self.stalled.load(Relaxed) > 0 || look.is_multiple_of(8) {
             self.preempted.pop().or_else(|| self.yielded.pop())
         } else {
             self.yielded.pop().or_else(|| self.preempted.pop())
@@ -141,7 +159,9 @@ struct Queue {
     bodies: UnsafeCell<(Option<BodyRef>, Option<BodyRef>)>,
     length: AtomicUsize,
 }
+// SAFETY: whoever holds `lock` has the list for itself; the rest is atomic.
 unsafe impl Sync for Queue {}
+// SAFETY: a body in the list is nobody else's, whatever thread takes it out.
 unsafe impl Send for Queue {}
 
 impl Queue {
@@ -158,10 +178,11 @@ impl Queue {
         while self.lock.swap(true, Acquire) {
             spins += 1;
             if spins % 100 == 0 {
-                unsafe { libc::sched_yield() };
+                std::thread::yield_now();
             }
             std::hint::spin_loop();
         }
+        // SAFETY: the lock is held, so this is the only reference.
         let result = f(unsafe { &mut *self.bodies.get() });
         self.lock.store(false, Release);
         result
@@ -199,6 +220,7 @@ fn as_pointer(body: BodyRef) -> *mut u8 {
 }
 
 fn from_pointer(pointer: *mut u8) -> Option<BodyRef> {
+    // SAFETY: only `as_pointer` makes such pointers, of bodies of the world's arena.
     ptr::NonNull::new(pointer).map(|control| unsafe { BodyRef::of_control(control) })
 }
 
@@ -214,6 +236,8 @@ impl<T> Join<T> {
         while !self.ended.done.load(Acquire) {
             yield_now();
         }
+        // SAFETY: the body's share, which `part` looked at for the last time when it told `done`.
+        unsafe { Arc::decrement_strong_count(Arc::as_ptr(&self.ended)) };
         let outcome = self.ended.outcome.lock().unwrap().take().expect("joined once");
         outcome.map(|()| self.value.lock().unwrap().take().expect("a body that did not panic"))
     }
@@ -227,6 +251,7 @@ pub fn run(how: Run, main: impl FnOnce() + Send + 'static) -> Stats {
         yielded: Queue::new(),
         preempted: Queue::new(),
         live: AtomicUsize::new(0),
+        unwatched: AtomicBool::new(false),
         seats: AtomicUsize::new(how.workers),
         stalled: AtomicUsize::new(0),
         workers: [const { AtomicPtr::new(ptr::null_mut()) }; KERNEL_THREADS],
@@ -236,12 +261,14 @@ pub fn run(how: Run, main: impl FnOnce() + Send + 'static) -> Stats {
         preemptions: AtomicU64::new(0),
         migrations: AtomicU64::new(0),
         spares: AtomicU64::new(0),
+        most_stalled: AtomicUsize::new(0),
     }));
     if how.tick.is_some() {
         install_handler();
     }
     let start = Instant::now();
-    let first = spawn_in(world, &mut world.arena.cache(), main);
+    let (first, join) = place(world, world.arena.make().unwrap(), main);
+    world.yielded.push(first);
     // Half of them are libc's, half are launched: bodies move between the two kinds.
     let seats = Arena::new(Config::default()).unwrap();
     let threads: Vec<_> = (0..KERNEL_THREADS)
@@ -253,13 +280,14 @@ pub fn run(how: Run, main: impl FnOnce() + Send + 'static) -> Stats {
         .map(|slot| launch(&seats, Box::new(Seat { world, slot })))
         .collect();
     monitor(world, how.tick);
+    world.unwatched.store(true, Release);
     threads.into_iter().for_each(|thread| thread.join().unwrap());
     for thread in launched {
         thread.wait();
         assert!(!thread.has_panicked(), "a launched kernel thread panicked");
         seats.give(thread.into_body().unwrap());
     }
-    let outcome = first.ended.outcome.lock().unwrap().take().expect("every body has ended");
+    let outcome = join.ended.outcome.lock().unwrap().take().expect("every body has ended");
     if let Err(payload) = outcome {
         std::panic::resume_unwind(payload);
     }
@@ -269,6 +297,7 @@ pub fn run(how: Run, main: impl FnOnce() + Send + 'static) -> Stats {
         preemptions: world.preemptions.load(Relaxed),
         migrations: world.migrations.load(Relaxed),
         spares: world.spares.load(Relaxed),
+        most_stalled: world.most_stalled.load(Relaxed),
         elapsed: start.elapsed(),
     }
 }
@@ -281,11 +310,14 @@ struct Seat {
 
 fn launch(arena: &Arena, seat: Box<Seat>) -> Launched {
     unsafe fn main(seat: *mut u8) {
+        // SAFETY: `launch` gives a box away, once.
         let seat = unsafe { Box::from_raw(seat.cast::<Seat>()) };
         work(seat.world, seat.slot);
     }
     let body = arena.make().unwrap().prepare();
     let seat = Box::into_raw(seat).cast();
+    // SAFETY: the seat is `Send` and its box lives until `work` has it; `run` waits for the thread before the arena goes; `work`
+    // returns when no body is left.
     unsafe { KernelThread::launch(body, main, seat, None) }.expect("a kernel thread")
 }
 
@@ -298,18 +330,18 @@ fn monitor(world: &'static World, tick: Option<Duration>) {
     while world.live.load(Acquire) > 0 {
         std::thread::sleep(tick.unwrap_or(Duration::from_millis(1)));
         for (slot, worker) in world.workers.iter().enumerate() {
+            // SAFETY: a worker stays until the monitor has ended.
             let Some(worker) = (unsafe { worker.load(Acquire).as_ref() }) else { continue };
             let looks = worker.looks.load(Relaxed);
             if !worker.seated.load(Relaxed) || looks != seen[slot].0 || !world.waiting() {
                 seen[slot] = (looks, Instant::now());
             }
             if worker.seated.load(Relaxed) && tick.is_some() {
-                unsafe {
-                    libc::syscall(libc::SYS_tgkill, libc::getpid(), worker.kernel_id, libc::SIGURG)
-                };
+                send(libc::SIGURG, worker.kernel_id);
             }
             if seen[slot].1.elapsed() > PATIENCE && !worker.stalled.swap(true, Relaxed) {
-                world.stalled.fetch_add(1, Relaxed);
+                let stalled = world.stalled.fetch_add(1, Relaxed) + 1;
+                world.most_stalled.fetch_max(stalled, Relaxed);
                 world.spares.fetch_add(1, Relaxed);
                 world.seats.fetch_add(1, Release);
             }
@@ -334,22 +366,33 @@ fn library_text() -> Vec<std::ops::Range<usize>> {
 /// Spawns a body from a body.
 pub fn spawn<T: Send + 'static>(main: impl FnOnce() -> T + Send + 'static) -> Join<T> {
     let body = running().expect("spawn is called on a body");
-    let control = control(body);
-    control.count.fetch_add(1, SeqCst);
-    let worker = unsafe { &*control.worker.load(Relaxed) };
-    let join = spawn_in(worker.world, unsafe { &mut *worker.cache.get() }, main);
-    control.count.fetch_sub(1, SeqCst);
+    let (world, warm) = held(body, |worker| {
+        // SAFETY: with the count up nobody else runs on this kernel thread, and only it uses the worker's cache.
+        (worker.world, unsafe { (*worker.cache.get()).take_warm() })
+    });
+    let new = warm.unwrap_or_else(|| world.arena.make().unwrap());
+    let (new, join) = place(world, new, main);
+    held(body, |worker| worker.world.yielded.push(new));
     join
 }
 
-fn spawn_in<T: Send + 'static>(
+/// Does something on `body`, which calls, with the count up.
+fn held<R>(body: BodyRef, f: impl FnOnce(&Worker) -> R) -> R {
+    let count = &control(body).count;
+    count.fetch_add(1, SeqCst);
+    let result = f(worker_of(body));
+    count.fetch_sub(1, SeqCst);
+    result
+}
+
+/// Makes `body` ready to run `main`. It allocates.
+fn place<T: Send + 'static>(
     world: &'static World,
-    cache: &mut Cache,
+    mut body: Body,
     main: impl FnOnce() -> T + Send + 'static,
-) -> Join<T> {
+) -> (BodyRef, Join<T>) {
     let value = Arc::new(Mutex::new(None));
     let ended = Arc::new(Ended::default());
-    let mut body = cache.take().unwrap();
     let put = value.clone();
     let block = Control {
         count: AtomicU32::new(1),
@@ -357,6 +400,8 @@ fn spawn_in<T: Send + 'static>(
         next: AtomicPtr::default(),
         ended: AtomicPtr::new(Arc::into_raw(ended.clone()).cast_mut()),
     };
+    // SAFETY: the body is fresh and has room for the block. `main` and its value are `Send`, and `'static`. It is given back by `part`
+    // only, after its departure.
     unsafe {
         body.control().cast::<Control>().write(block);
         body.start(
@@ -369,8 +414,7 @@ fn spawn_in<T: Send + 'static>(
     }
     world.live.fetch_add(1, Relaxed);
     world.bodies.fetch_add(1, Relaxed);
-    world.yielded.push(body.into_ref());
-    Join { ended, value }
+    (body.into_ref(), Join { ended, value })
 }
 
 const HOOKS: Hooks = Hooks { arrive, settle, depart };
@@ -380,6 +424,7 @@ unsafe fn arrive(body: BodyRef) {
 }
 
 unsafe fn settle(body: BodyRef, outcome: Outcome) {
+    // SAFETY: the body's own share of it, which a joiner gives up later.
     let ended = unsafe { &*control(body).ended.load(Relaxed) };
     *ended.outcome.lock().unwrap() = Some(outcome);
 }
@@ -388,7 +433,7 @@ unsafe fn depart(body: BodyRef) -> Departure {
     let block = control(body);
     // The count stays up from here on. `done` is told by the action, which runs when the body has left its stack.
     block.count.fetch_add(1, SeqCst);
-    let worker = unsafe { &*block.worker.load(Relaxed) };
+    let worker = worker_of(body);
     worker.parting.set(Parting::Ended(body));
     let to = next_context(worker).unwrap_or(worker.kernel_thread.context());
     Departure { to, after: After::run(part, ptr::from_ref(worker).cast_mut().cast()) }
@@ -397,20 +442,12 @@ unsafe fn depart(body: BodyRef) -> Departure {
 /// Lets the next body run, if there is one.
 pub fn yield_now() {
     let Some(body) = running() else { return std::thread::yield_now() };
-    let block = control(body);
-    block.count.fetch_add(1, SeqCst);
-    pass_on(body, Parting::Yielded(body));
-    block.count.fetch_sub(1, SeqCst);
-}
-
-/// The kernel thread that the calling body runs on.
-pub fn kernel_thread_id() -> i32 {
-    unsafe { libc::syscall(libc::SYS_gettid) as i32 }
+    held(body, |_| pass_on(body, Parting::Yielded(body)));
 }
 
 /// Called with the count up: to the next body, behind which this one queues.
 fn pass_on(body: BodyRef, parting: Parting) {
-    let worker = unsafe { &*control(body).worker.load(Relaxed) };
+    let worker = worker_of(body);
     worker.looks.fetch_add(1, Relaxed);
     let to = match next_context(worker) {
         Some(to) => to,
@@ -420,6 +457,8 @@ fn pass_on(body: BodyRef, parting: Parting) {
     worker.parting.set(parting);
     worker.world.switches.fetch_add(1, Relaxed);
     let after = After::run(part, ptr::from_ref(worker).cast_mut().cast());
+    // SAFETY: the count is up, so no handler switches. `to` came out of a queue, so it is saved and this worker's alone, or is this
+    // kernel thread's own. The body goes into a queue by `part`, when it is saved.
     unsafe { switch(body.context(), to, after) };
     if control(body).worker.load(Relaxed) != ptr::from_ref(worker).cast_mut() {
         worker.world.migrations.fetch_add(1, Relaxed);
@@ -431,13 +470,14 @@ fn next_context(worker: &Worker) -> Option<*mut raddle_context::Context> {
     if worker.stalled.load(Relaxed) {
         return None;
     }
-    let next = worker.world.next()?;
+    let next = worker.world.next(worker.looks.load(Relaxed))?;
     control(next).worker.store(ptr::from_ref(worker).cast_mut(), Relaxed);
     Some(next.context())
 }
 
 /// Runs on the new side: now the old one may be resumed, or used again.
 unsafe extern "C" fn part(worker: *mut u8) {
+    // SAFETY: `after`'s argument is the worker that it runs on.
     let worker = unsafe { &*worker.cast::<Worker>() };
     match worker.parting.replace(Parting::Nothing) {
         Parting::Nothing => {}
@@ -445,10 +485,11 @@ unsafe extern "C" fn part(worker: *mut u8) {
         Parting::Preempted(body) => worker.world.preempted.push(body),
         Parting::Ended(body) => {
             let ended = control(body).ended.load(Relaxed);
+            // SAFETY: the body has left its stack for good, and nobody else holds it. The cache is this kernel thread's, as above;
+            // `ended` is the body's own share of it until `done` is told.
             unsafe {
                 (*worker.cache.get()).give(Body::from_ref(body));
                 (*ended).done.store(true, Release);
-                Arc::decrement_strong_count(ended);
             }
             worker.world.live.fetch_sub(1, Release);
         }
@@ -462,7 +503,7 @@ fn work(world: &'static World, slot: usize) {
         world,
         cache: UnsafeCell::new(world.arena.cache()),
         parting: Cell::new(Parting::Nothing),
-        kernel_id: kernel_thread_id(),
+        kernel_id: gettid(),
         looks: AtomicU64::new(0),
         seated: AtomicBool::new(false),
         stalled: AtomicBool::new(false),
@@ -481,6 +522,7 @@ fn work(world: &'static World, slot: usize) {
             match next_context(&worker) {
                 Some(to) => {
                     world.switches.fetch_add(1, Relaxed);
+                    // SAFETY: as in `pass_on`: `to` is this worker's alone, and what is left is the kernel thread's own context.
                     unsafe { switch(worker.kernel_thread.context(), to, After::nothing()) };
                 }
                 None => nap(Duration::from_micros(50)),
@@ -493,7 +535,9 @@ fn work(world: &'static World, slot: usize) {
     }
     world.workers[slot].store(ptr::null_mut(), Release);
     // The monitor may have loaded the pointer just before.
-    nap(Duration::from_millis(5));
+    while !world.unwatched.load(Acquire) {
+        nap(Duration::from_micros(300));
+    }
 }
 
 fn nap(length: Duration) {
@@ -501,6 +545,8 @@ fn nap(length: Duration) {
 }
 
 fn install_handler() {
+    // SAFETY: zeros are a `sigaction` without flags and mask. The handler allocates nothing and locks nothing but the queues, which no
+    // thread holds that it could interrupt: their users have the count up, or are no bodies.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
         action.sa_sigaction = on_tick as *const () as usize;
@@ -515,9 +561,10 @@ extern "C" fn on_tick(_signal: i32, _info: *mut libc::siginfo_t, context: *mut c
     if block.count.load(Relaxed) != 0 {
         return;
     }
+    // SAFETY: it is this handler's third argument, and stays in here.
     let mut frame = unsafe { SignalFrame::from_handler(context) };
     block.count.fetch_add(1, SeqCst);
-    let worker = unsafe { &*block.worker.load(Relaxed) };
+    let worker = worker_of(body);
     if !frame.may_switch(&worker.kernel_thread) {
         block.count.fetch_sub(1, SeqCst);
         return;
@@ -529,13 +576,12 @@ extern "C" fn on_tick(_signal: i32, _info: *mut libc::siginfo_t, context: *mut c
         return;
     }
     worker.deferred.store(0, Relaxed);
-    let errno = unsafe { *libc::__errno_location() };
+    let errno = errno();
     worker.world.preemptions.fetch_add(1, Relaxed);
     pass_on(body, Parting::Preempted(body));
-    unsafe {
-        // Perhaps another worker by now.
-        frame.resume_on(&(*block.worker.load(Relaxed)).kernel_thread);
-        *libc::__errno_location() = errno;
-    }
+    // Perhaps another worker by now.
+    // SAFETY: this kernel thread runs the body now; the count is up until the handler is at its end.
+    unsafe { frame.resume_on(&worker_of(body).kernel_thread) };
+    set_errno(errno);
     block.count.fetch_sub(1, SeqCst);
 }

@@ -1,6 +1,7 @@
 //! Forks of a launched kernel thread, of a body on it and beside it, and launches in a forked child.
 
-use super::child::{self, WORD, end_of, forked, is_well, live, live_on_new_bodies};
+use super::calls::{alarm, end_of, fork};
+use super::child::{self, WORD, forked, is_well, live, live_on_new_bodies};
 use super::single::on;
 use super::{arena, end, launch};
 use raddle_context::{KernelThread, running};
@@ -15,10 +16,9 @@ pub(super) fn it_forks() {
             &arena,
             launch(&arena, || {
                 WORD.set(4);
-                match unsafe { libc::fork() } {
-                    -1 => panic!("fork: {}", std::io::Error::last_os_error()),
+                match fork() {
                     0 => {
-                        unsafe { libc::alarm(10) };
+                        alarm(10);
                         assert_eq!(WORD.get(), 4);
                         live();
                         std::thread::spawn(live_on_new_bodies).join().unwrap();
@@ -79,6 +79,7 @@ pub(super) fn a_forked_child_launches() {
         unsafe fn never(_: *mut u8) {
             unreachable!("a parent's body");
         }
+        // SAFETY: refused, before `never` or the parent's body come into it.
         let launched = unsafe { KernelThread::launch(prepared, never, ptr::null_mut(), None) };
         let (error, body) = launched.expect_err("refused");
         assert_eq!(error.raw_os_error(), Some(libc::EINVAL));

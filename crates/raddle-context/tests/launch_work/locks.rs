@@ -1,6 +1,7 @@
 //! Launching while another thread stands still with a lock of libc's in its hands.
 
-use super::{arena, end, gettid};
+use super::calls::{gettid, send};
+use super::{arena, end};
 use raddle_context::{KernelThread, running, system_call};
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
@@ -17,6 +18,7 @@ unsafe fn looks_around(ran: *mut u8) {
     assert!(running().is_none());
     HERE.set(HERE.get() + 1);
     drop(me);
+    // SAFETY: it is the counter that `launches` keeps until this thread has ended.
     unsafe { AtomicU32::from_ptr(ran.cast()) }.store(HERE.get(), Release);
 }
 
@@ -24,6 +26,7 @@ unsafe fn looks_around(ran: *mut u8) {
 fn launches(prepared: raddle_context::Prepared) -> raddle_context::Body {
     let ran = AtomicU32::new(0);
     let launched =
+        // SAFETY: the counter lives until the thread has ended, as does the arena; nothing is suspended in `looks_around`.
         unsafe { KernelThread::launch(prepared, looks_around, ran.as_ptr().cast(), None) };
     let launched = launched.unwrap_or_else(|_| panic!("launched"));
     let begin = Instant::now();
@@ -51,6 +54,7 @@ pub(super) fn the_loaders_lock_is_held() {
         HELD.store(false, Relaxed);
         LET_GO.store(false, Relaxed);
         let holder =
+            // SAFETY: the callback looks at none of its arguments, and does not unwind.
             std::thread::spawn(|| unsafe { libc::dl_iterate_phdr(Some(hold), ptr::null_mut()) });
         while !HELD.load(Acquire) {
             std::thread::yield_now();
@@ -72,24 +76,29 @@ pub(super) fn mallocs_locks_are_held() {
     extern "C" fn stop(_: c_int) {
         STOPPED.store(true, Release);
         while !GO_ON.load(Acquire) {
+            // SAFETY: it takes nothing.
             unsafe { system_call(libc::SYS_sched_yield, [0; 6]) };
         }
         STOPPED.store(false, Release);
     }
     /// Needs the lock that the stopped thread has, if it has it.
     unsafe fn allocates(_: *mut u8) {
+        // SAFETY: the block is freed once, by the one who got it; null may be freed.
         unsafe { libc::free(black_box(libc::malloc(black_box(20_000)))) };
     }
     /// `M_ARENA_MAX` of `<malloc.h>`.
     const ARENAS: c_int = -8;
     // One lock for all threads.
+    // SAFETY: numbers only; no other thread allocates just then.
     unsafe { libc::mallopt(ARENAS, 1) };
+    // SAFETY: the handler waits, and calls the kernel only: it may stop a thread anywhere.
     unsafe { libc::signal(libc::SIGUSR1, stop as *const () as usize) };
     let arena = arena();
     let allocator = std::thread::spawn(|| {
         ALLOCATOR.store(gettid() as u32, Release);
         while !OVER.load(Relaxed) {
             // Too large for the thread's own cache.
+            // SAFETY: as above.
             unsafe { libc::free(black_box(libc::malloc(black_box(20_000)))) };
         }
     });
@@ -102,13 +111,12 @@ pub(super) fn mallocs_locks_are_held() {
     while rounds < 300 && begin.elapsed() < Duration::from_secs(20) {
         let [first, second] = prepared.each_mut().map(|one| one.take().expect("as before"));
         GO_ON.store(false, Relaxed);
-        let (process, thread) = (std::process::id() as usize, ALLOCATOR.load(Relaxed) as usize);
-        let signal = libc::SIGUSR1 as usize;
-        unsafe { system_call(libc::SYS_tgkill, [process, thread, signal, 0, 0, 0]) };
+        assert!(send(libc::SIGUSR1, ALLOCATOR.load(Relaxed) as i32));
         while !STOPPED.load(Acquire) {
             std::thread::yield_now();
         }
         let first = launches(first);
+        // SAFETY: `allocates` uses nothing of its argument; the thread is waited for below, and the arena lives longer.
         let waits = unsafe { KernelThread::launch(second, allocates, ptr::null_mut(), None) };
         let waits = waits.unwrap_or_else(|_| panic!("launched"));
         let patience = Instant::now();

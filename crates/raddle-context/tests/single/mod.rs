@@ -2,10 +2,6 @@
 
 #![allow(dead_code, reason = "each test uses a part of it")]
 #![allow(unreachable_pub, reason = "a module that tests include, not a crate")]
-#![allow(
-    clippy::undocumented_unsafe_blocks,
-    reason = "a test harness: see the crate for the contracts"
-)]
 
 use raddle_context::{
     After, Arena, Body, BodyRef, Cache, Config, Context, Departure, Hooks, KernelThread, Outcome,
@@ -31,6 +27,8 @@ fn control(body: BodyRef) -> *mut Control {
 
 /// The name that [`named`] gave the body.
 pub fn name(body: BodyRef) -> &'static str {
+    // SAFETY: a slot's memory stays as long as its arena, which those who name bodies keep to the process's end. A new slot is all
+    // zeros: no name.
     let bytes = unsafe { &(*control(body)).name };
     let length = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
     std::str::from_utf8(&bytes[..length]).unwrap_or("?")
@@ -38,6 +36,7 @@ pub fn name(body: BodyRef) -> &'static str {
 
 /// Gives the body a name, which it keeps over its uses.
 pub fn named(body: &Body, name: &str) {
+    // SAFETY: as above; nobody reads the name of a body that is just given one.
     unsafe { (&mut (*control(**body)).name)[..name.len()].copy_from_slice(name.as_bytes()) };
 }
 
@@ -67,6 +66,8 @@ impl Single {
 pub fn on<T>(me: &KernelThread, body: &mut Body, main: impl FnOnce() -> T) -> T {
     let (mut value, mut outcome) = (None, None);
     let put = &raw mut value;
+    // SAFETY: the block is the body's own, with room for `Control`. The body runs on this kernel thread, and to its end before this
+    // returns: what it borrows, `value` and `outcome` among it, lives longer.
     unsafe {
         (*control(**body)).home = me.context();
         (*control(**body)).outcome = &raw mut outcome;
@@ -82,9 +83,11 @@ pub fn on<T>(me: &KernelThread, body: &mut Body, main: impl FnOnce() -> T) -> T 
 unsafe fn arrive(_: BodyRef) {}
 
 unsafe fn settle(body: BodyRef, outcome: Outcome) {
+    // SAFETY: `on` has written it, and waits.
     unsafe { (*control(body)).outcome.write(Some(outcome)) };
 }
 
 unsafe fn depart(body: BodyRef) -> Departure {
+    // SAFETY: as above.
     Departure { to: unsafe { (*control(body)).home }, after: After::nothing() }
 }

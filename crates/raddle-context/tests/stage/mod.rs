@@ -2,10 +2,6 @@
 
 #![allow(dead_code, reason = "each test uses a part of it")]
 #![allow(unreachable_pub, reason = "a module that tests include, not a crate")]
-#![allow(
-    clippy::undocumented_unsafe_blocks,
-    reason = "a test harness: see the crate for the contracts"
-)]
 
 use raddle_context::{
     After, Arena, Body, BodyRef, Cache, Config, Departure, Hooks, KernelThread, Outcome, running,
@@ -58,6 +54,8 @@ impl Stage {
     pub fn cast(&mut self, main: impl FnOnce() + 'static) -> Actor {
         let mut body = self.cache.take().unwrap();
         let control = Control { home: ptr::null(), ended: false, panicked: false };
+        // SAFETY: the body is fresh, and its arena's blocks have room for a `Control`. `main` is `'static`; that it may run where it is
+        // entered is for the test to see to.
         unsafe {
             body.control().cast().write(control);
             body.start(main, Hooks { arrive, settle, depart });
@@ -74,6 +72,8 @@ impl Stage {
     pub fn enter_after(&self, actor: &Actor, after: After) -> bool {
         assert!(!control(actor.0).ended, "a body that has ended was entered");
         control(actor.0).home = &raw const self.kernel_thread;
+        // SAFETY: the body is saved, by its last switch, and only the thread that has the stage enters it; the stage's own context is
+        // the calling kernel thread's.
         unsafe { switch(self.kernel_thread.context(), actor.0.context(), after) };
         !control(actor.0).ended
     }
@@ -82,18 +82,21 @@ impl Stage {
     pub fn finish(&mut self, actor: Actor) -> bool {
         while self.enter(&actor) {}
         let panicked = control(actor.0).panicked;
+        // SAFETY: it came from `into_ref`, and the actor goes with it; its departure is over, as `enter` has returned.
         self.cache.give(unsafe { Body::from_ref(actor.0) });
         !panicked
     }
 
     /// Takes the body's stack away from it, wherever it stands: it never goes on.
     pub fn abandon(&mut self, actor: Actor) {
+        // SAFETY: as above; whoever abandons a body owns nothing any more that lives on its stack.
         self.cache.give(unsafe { Body::from_ref(actor.0) });
     }
 
     /// The frames of a body that is not running.
     pub fn trace(&self, actor: &Actor) -> Trace {
         trace::prepare();
+        // SAFETY: the body is not entered meanwhile: only this thread does that, and nobody preempts it here.
         trace::without_waiting(|| unsafe { Trace::of_suspended(actor.0) })
     }
 
@@ -107,11 +110,13 @@ impl Stage {
 #[inline(never)]
 pub fn leave() {
     let body = running().expect("a body leaves");
+    // SAFETY: the body runs on `home`'s kernel thread, which is suspended in its own context.
     unsafe { switch(body.context(), home().context(), After::nothing()) };
 }
 
 /// The kernel thread that entered the calling body.
 pub fn home() -> &'static KernelThread {
+    // SAFETY: `enter` has set it, and waits for the body; a stage stays where it is meanwhile.
     unsafe { &*control(running().expect("asked on a body")).home }
 }
 
@@ -119,6 +124,7 @@ pub fn home() -> &'static KernelThread {
 pub fn first_address(actor: &Actor) -> usize {
     /// Of the return address in a suspended frame: see the drawing in `arch/x86_64.rs`.
     const RETURN_ADDRESS: usize = 56;
+    // SAFETY: the body is fresh: its stack pointer leads to its first frame, as drawn.
     unsafe {
         let at = (*actor.0.context()).stack_pointer().wrapping_add(RETURN_ADDRESS);
         at.cast::<usize>().read()
@@ -126,6 +132,8 @@ pub fn first_address(actor: &Actor) -> usize {
 }
 
 fn control(body: BodyRef) -> &'static mut Control {
+    // SAFETY: `cast` has written the block. No two references to it are used at the same time: the body and whoever enters it take
+    // turns.
     unsafe { body.control().cast().as_mut() }
 }
 

@@ -4,11 +4,11 @@
 
 #![allow(dead_code, reason = "each storm uses a part of it")]
 #![allow(unreachable_pub, reason = "a module that tests include, not a crate")]
-#![allow(clippy::undocumented_unsafe_blocks, reason = "C calls with plain arguments, in a test")]
 
 pub mod native;
 
-use super::harness::{self, Join, Run, kernel_thread_id, spawn, yield_now};
+use super::calls::{errno, gettid, set_errno};
+use super::harness::{self, Join, Run, spawn, yield_now};
 use native::Library;
 use raddle_core::random::Random;
 use std::cell::{Cell, RefCell};
@@ -19,8 +19,9 @@ use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering::*};
 use std::time::{Duration, Instant};
 
 unsafe extern "C" {
-    fn fesetround(mode: c_int) -> c_int;
-    fn fegetround() -> c_int;
+    // SAFETY: they take and give a number, and touch the calling thread's registers only.
+    safe fn fesetround(mode: c_int) -> c_int;
+    safe fn fegetround() -> c_int;
 }
 
 const ROUNDINGS: [c_int; 4] = [0, 0x400, 0x800, 0xc00];
@@ -109,6 +110,7 @@ pub fn storm(what: Storm) {
     }));
     KEY.get_or_init(|| {
         let mut key = 0;
+        // SAFETY: the key is written to a local; the destructor has the signature that is asked for.
         assert_eq!(unsafe { libc::pthread_key_create(&raw mut key, Some(key_destructor)) }, 0);
         key
     });
@@ -149,6 +151,7 @@ pub fn storm(what: Storm) {
     );
     let mut cxx_locals = 0;
     if let Some(Some(cxx)) = CXX.get() {
+        // SAFETY: `storm.cpp` has them with that signature, and stays open.
         let (made, gone) = unsafe { ((cxx.constructed)(), (cxx.destroyed)()) };
         assert_eq!(made, gone, "C++ thread_locals destroyed");
         assert_eq!(made as u64, t.touched.load(Relaxed), "each body had its own C++ thread_local");
@@ -156,7 +159,7 @@ pub fn storm(what: Storm) {
     }
     println!(
         "{} bodies, {} steps, {} letters, {} panics, {cxx_locals} C++ thread_locals; {} switches, {} preemptions, \
-         {} migrations, {} spare workers in {:.1} s",
+         {} migrations, {} spare workers, {} at once, in {:.1} s",
         stats.bodies,
         t.steps.load(Relaxed),
         t.letters.load(Relaxed),
@@ -165,6 +168,7 @@ pub fn storm(what: Storm) {
         stats.preemptions,
         stats.migrations,
         stats.spares,
+        stats.most_stalled,
         stats.elapsed.as_secs_f64(),
     );
     assert!(t.steps.load(Relaxed) > 0 && stats.preemptions > 0, "the storm did nothing");
@@ -176,6 +180,7 @@ struct Thrown(u64);
 fn open_cxx() -> Option<Cxx> {
     native::compiler()?;
     let library = Library::open(&native::library("storm.cpp", &["-std=c++17"]));
+    // SAFETY: `storm.cpp` has them with the signatures of `Cxx`'s fields.
     unsafe {
         Some(Cxx {
             throw: library.function("storm_throw"),
@@ -203,7 +208,7 @@ fn one_body(number: u64, seed: u64) -> u64 {
     starts_as_new();
     let mut random = Random::from_seed(seed);
     let rounding = ROUNDINGS[random.below(4) as usize];
-    unsafe { fesetround(rounding) };
+    assert_eq!(fesetround(rounding), 0);
     let mut own_touches = 0;
     for step in 0..random.below(24) {
         TALLY.steps.fetch_add(1, Relaxed);
@@ -227,14 +232,14 @@ fn one_body(number: u64, seed: u64) -> u64 {
             10 => compute(random.below(200_000)),
             _ => yield_now(),
         }
-        assert_eq!(unsafe { fegetround() }, rounding, "the rounding mode");
+        assert_eq!(fegetround(), rounding, "the rounding mode");
         assert_eq!(STEPS.get(), step + 1, "a thread-local counter");
-        let errno = step as c_int + 1000;
-        unsafe { *libc::__errno_location() = errno };
+        let mine = step as c_int + 1000;
+        set_errno(mine);
         if random.one_in(2) {
             yield_now();
         }
-        assert_eq!(unsafe { *libc::__errno_location() }, errno, "errno");
+        assert_eq!(errno(), mine, "errno");
     }
     if random.one_in(8) {
         TALLY.panics.fetch_add(1, Relaxed);
@@ -248,9 +253,10 @@ fn starts_as_new() {
     assert_eq!(IMAGE.get(), 0x5eed, "a new body's initialised thread-local");
     IMAGE.set(1);
     OWN.with_borrow(|own| assert!(own.is_none(), "a new body's lazy thread-local"));
-    assert_eq!(unsafe { *libc::__errno_location() }, 0, "a new body's errno");
-    assert_eq!(unsafe { fegetround() }, 0, "a new body's rounding mode");
+    assert_eq!(errno(), 0, "a new body's errno");
+    assert_eq!(fegetround(), 0, "a new body's rounding mode");
     let key = *KEY.get().expect("made first");
+    // SAFETY: only whether the value is null is asked.
     assert!(unsafe { libc::pthread_getspecific(key) }.is_null(), "a new body's key");
     assert_eq!(format!("{:.1}", 2.5f64), "2.5");
 }
@@ -281,10 +287,12 @@ fn send_and_receive(random: &mut Random) {
         let letter = Box::into_raw(Box::new(Letter { fill, bytes: vec![fill; size] }));
         let old = RUST_BOXES[random.below(BOXES as u64) as usize].swap(letter, AcqRel);
         if !old.is_null() {
+            // SAFETY: it was a box when it was put into the letter box, and whoever swaps it out has it alone.
             let letter = unsafe { Box::from_raw(old) };
             assert!(letter.bytes.iter().all(|&b| b == letter.fill), "a letter was overwritten");
         }
         let size = 16 + random.below(3000) as usize;
+        // SAFETY: the block is `size` bytes, 16 or more, and aligned for a `usize`.
         let block = unsafe {
             let block = libc::malloc(size).cast::<u8>();
             assert!(!block.is_null());
@@ -300,6 +308,7 @@ fn free_block(block: *mut u8) {
     if block.is_null() {
         return;
     }
+    // SAFETY: whoever swaps a block out of its letter box has it alone; its first word is its size, and all of it was written.
     unsafe {
         let size = block.cast::<usize>().read();
         let bytes = std::slice::from_raw_parts(block.add(8), size - 8);
@@ -312,6 +321,7 @@ fn empty_boxes() {
     for letter in &RUST_BOXES {
         let old = letter.swap(std::ptr::null_mut(), AcqRel);
         if !old.is_null() {
+            // SAFETY: as above, in `send_and_receive`.
             drop(unsafe { Box::from_raw(old) });
         }
     }
@@ -335,6 +345,7 @@ fn panic_and_catch(number: u64, random: &mut Random) {
 
 fn cxx(random: &mut Random, own_touches: &mut c_long) {
     let Some(Some(cxx)) = CXX.get() else { return };
+    // SAFETY: `storm.cpp` has them with that signature; what is thrown in there is caught in there.
     unsafe {
         assert_eq!(
             (cxx.throw)(random.below(20) as c_int, random.below(1000) as c_int),
@@ -354,6 +365,7 @@ fn cxx(random: &mut Random, own_touches: &mut c_long) {
 fn vectors(seed: u64) {
     #[cfg(target_arch = "x86_64")]
     if std::is_x86_feature_detected!("avx2") {
+        // SAFETY: the processor has AVX2.
         unsafe { vectors_avx2(seed) };
     }
 }
@@ -378,6 +390,7 @@ fn vectors_avx2(seed: u64) {
         }
     }
     for n in 0..8 {
+        // SAFETY: 32 bytes go to an array of that size; unaligned is allowed.
         unsafe { _mm256_storeu_si256(lanes.as_mut_ptr().cast(), vectors[n]) };
         assert_eq!(lanes, [scalars[n]; 4], "vector registers");
     }
@@ -396,12 +409,14 @@ fn deep(number: u64, depth: u64) {
 }
 
 unsafe extern "C" fn key_destructor(value: *mut c_void) {
+    // SAFETY: the key's values are boxes of a `u64`, or null, for which no destructor is called.
     drop(unsafe { Box::from_raw(value.cast::<u64>()) });
     TALLY.key_values_destroyed.fetch_add(1, Relaxed);
 }
 
 fn keys(number: u64) {
     let key = *KEY.get().expect("made first");
+    // SAFETY: the value is null or this body's own box, as above.
     unsafe {
         let value = libc::pthread_getspecific(key).cast::<u64>();
         if value.is_null() {
@@ -416,6 +431,7 @@ fn keys(number: u64) {
 /// `pthread_getattr_np` knows this body's stack.
 fn bounds() {
     let here = 0u8;
+    // SAFETY: zeros are attributes to be filled; each call writes to locals only.
     unsafe {
         let mut attributes = std::mem::zeroed();
         assert_eq!(libc::pthread_getattr_np(libc::pthread_self(), &raw mut attributes), 0);
@@ -432,6 +448,7 @@ fn bounds() {
 
 /// A locale of its own, left in place one time in two: the next body must start with the global one.
 fn locale(random: &mut Random) {
+    // SAFETY: the locale is this body's own. It is freed once, when nobody uses it any more.
     unsafe {
         let new = libc::newlocale(libc::LC_ALL_MASK, c"C".as_ptr(), std::ptr::null_mut());
         let old = libc::uselocale(new);
@@ -451,7 +468,7 @@ fn locale(random: &mut Random) {
 
 /// Work without calls, for the signal to hit; notes whether the kernel thread changed.
 fn compute(rounds: u64) {
-    let before = kernel_thread_id();
+    let before = gettid();
     let mut x = rounds | 1;
     for _ in 0..rounds {
         x ^= x << 13;

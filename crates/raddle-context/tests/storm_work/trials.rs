@@ -1,6 +1,10 @@
 //! How a storm is run as a test: each in a process of its own, because allocators take their settings from the environment.
 
 #![allow(unreachable_pub, reason = "a module that tests include, not a crate")]
+
+#[path = "../deadline/mod.rs"]
+mod deadline;
+
 use super::harness::Run;
 use super::storm_work::{Storm, native, storm};
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -70,12 +74,13 @@ fn run(variant: &Variant) -> Result<(), Failed> {
         now.map_or(0, |now| now.as_nanos() as u64)
     });
     println!("{}: {SEED}={seed} for {seconds} s", variant.name);
-    let out = Command::new(std::env::current_exe()?)
-        .env(CHILD, "1")
-        .env(SECONDS, seconds.to_string())
-        .env(SEED, seed.to_string())
-        .envs(variant.environment.iter().copied())
-        .output()?;
+    let mut command = Command::new(std::env::current_exe()?);
+    command.env(CHILD, "1").env(SECONDS, seconds.to_string()).env(SEED, seed.to_string());
+    command.envs(variant.environment.iter().copied());
+    // No new bodies after so many seconds; those that exist need as long again on a slow machine.
+    let limit = Duration::from_secs(2 * seconds) + 2 * deadline::USUAL;
+    let out =
+        deadline::output(&mut command, limit).map_err(|error| format!("{SEED}={seed}: {error}"))?;
     print!("{}", String::from_utf8_lossy(&out.stdout));
     if out.status.success() {
         return Ok(());
