@@ -1,0 +1,558 @@
+//! The io_uring backend: operations go to the kernel in batches, with the same system call that waits for their ends.
+//!
+//! *Registrations* stand in an epoll set, on which the ring waits as on any other descriptor: as the set becomes ready, its
+//! events are fetched with one more call. Rejected: a poll request in the ring for each. It holds the file open, so that closing a
+//! registered socket would not end its connection; level-triggering would arm it anew by number, which may name
+//! another file by then; and its edges differ from epoll's.
+//!
+//! *Who completes.* The kernel finishes most requests in the kernel thread that submitted them. A queue changes kernel
+//! threads, so nothing here may depend on one: no `SINGLE_ISSUER`, no `DEFER_TASKRUN`. `COOP_TASKRUN` is set: a completion does not
+//! interrupt its submitter, but waits until that enters the kernel, for anything, or for its next tick. A loop that waits here
+//! saves an interrupt between processors for each event. A thread that computes delays what it has submitted by a tick, at most;
+//! `Config::interrupts` chooses otherwise.
+//!
+//! *A submitter that ends* leaves requests behind that the kernel gives up with `ECANCELED`, at once or when their
+//! turn comes. Nobody has asked for that, so they are submitted again, by whoever has the queue then; they have done nothing yet.
+//!
+//! *`EAGAIN`* comes for descriptors in non-blocking mode from some kernels. The operation then waits by a poll request.
+
+#![allow(
+    unsafe_code,
+    reason = "gives the kernel addresses, which an operation's submitter has promised"
+)]
+
+use super::common::{Failed, TRIAL};
+use super::epoll_set::EpollSet;
+use crate::config::Config;
+use crate::core::{Core, Outcome, cancelled};
+use crate::interest::Interest;
+use crate::op::{Code, RawOp};
+use crate::perform::poll_bits;
+use crate::slots::{NONE, Place};
+use crate::sys;
+use crate::wake::Wake;
+use io_uring::squeue::Entry;
+use io_uring::types::{Fd, FsyncFlags, SubmitArgs, Timespec};
+use io_uring::{IoUring, Probe, cqueue, opcode};
+use libc::epoll_event;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::time::Duration;
+
+/// So many events of the set are fetched in one call.
+const BATCH: usize = 256;
+
+/// A request's `user_data` is its slot's name, whose lower half is an index below 2^20; or one of these.
+const CANCEL: u64 = 1 << 31;
+const WAKE: u64 = 1 << 30;
+const SET: u64 = 1 << 29;
+const NOTHING: u64 = 1 << 28;
+
+/// A cancellation that does not find its request is made again so many times. It can miss one that the kernel is
+/// moving from one place to another.
+const MISSES_MAX: u8 = 16;
+
+pub(crate) struct Uring {
+    ring: IoUring,
+    set: EpollSet,
+    events: Box<[epoll_event; BATCH]>,
+    /// There was a registration.
+    uses_set: bool,
+    /// A poll request for the set is in the ring.
+    is_set_armed: bool,
+    /// The set has events.
+    is_set_ready: bool,
+    is_wake_armed: bool,
+    /// The wake channel was heard in this round. Nobody signals twice, so this round must not sleep.
+    is_rung: bool,
+    /// A cancellation has missed.
+    has_missed: bool,
+    /// The kernel knows `IORING_RECVSEND_POLL_FIRST` (5.19), as far as is known.
+    has_poll_first: bool,
+    /// Operations that must be submitted again, linked through `lane_next`.
+    again: u32,
+}
+
+impl Uring {
+    pub(super) fn open(config: &Config, wake: &Wake) -> Result<Uring, Failed> {
+        let ring = build(config).map_err(Failed::at("io_uring_setup"))?;
+        let params = ring.params();
+        let lacks =
+            |step| Failed { step, error: io::ErrorKind::Unsupported.into(), is_wake: false };
+        if !params.is_feature_nodrop() || !params.is_feature_ext_arg() {
+            return Err(lacks("features NODROP and EXT_ARG of io_uring (Linux 5.11)"));
+        }
+        let mut probe = Probe::new();
+        ring.submitter().register_probe(&mut probe).map_err(Failed::at("IORING_REGISTER_PROBE"))?;
+        if !OPCODES.iter().all(|code| probe.is_supported(*code)) {
+            return Err(lacks("an operation of io_uring that raddle-event uses"));
+        }
+        let set = EpollSet::new().map_err(Failed::at("epoll_create1"))?;
+        let mut uring = Uring {
+            ring,
+            set,
+            events: Box::new([epoll_event { events: 0, u64: 0 }; BATCH]),
+            uses_set: false,
+            is_set_armed: false,
+            is_set_ready: false,
+            is_wake_armed: false,
+            is_rung: false,
+            has_missed: false,
+            has_poll_first: true,
+            again: NONE,
+        };
+        uring
+            .push(opcode::Nop::new().build().user_data(NOTHING))
+            .map_err(Failed::at("io_uring_enter"))?;
+        let nop = uring.first(Failed::at("io_uring_enter"))?;
+        if nop.user_data() != NOTHING || nop.result() != 0 {
+            return Err(lacks("a round trip through the ring"));
+        }
+        // Of many shots: since Linux 5.13.
+        uring.push(wake_request(wake)).map_err(Failed::at("io_uring_enter"))?;
+        uring.is_wake_armed = true;
+        wake.signal();
+        let heard = uring.first(Failed::of_wake("a poll request for the wake channel"))?;
+        if heard.result() < 0 {
+            let error = io::Error::from_raw_os_error(-heard.result());
+            return Err(Failed::of_wake("a poll request for the wake channel")(error));
+        }
+        if !cqueue::more(heard.flags()) {
+            return Err(lacks("poll requests that go on (Linux 5.13)"));
+        }
+        wake.drain();
+        Ok(uring)
+    }
+
+    /// The first completion of a trial.
+    fn first(&mut self, failed: impl FnOnce(io::Error) -> Failed) -> Result<cqueue::Entry, Failed> {
+        let result = self.submit(1, Some(TRIAL));
+        match (result, self.ring.completion().next()) {
+            (Ok(()), Some(entry)) => Ok(entry),
+            (Err(error), _) => Err(failed(error)),
+            (Ok(()), None) => Err(failed(io::ErrorKind::TimedOut.into())),
+        }
+    }
+
+    // The way in.
+
+    /// Puts a request into the ring's memory; the kernel hears of it with the next call, which comes now if it is full.
+    fn push(&mut self, entry: Entry) -> io::Result<()> {
+        loop {
+            // SAFETY: what the entry points to is ours, or its operation's submitter has promised that it lives until the
+            // operation is reported, which is not before the kernel has completed the request.
+            if unsafe { self.ring.submission().push(&entry) }.is_ok() {
+                return Ok(());
+            }
+            match self.ring.submit() {
+                Err(error) if !is_passing(&error) => return Err(error),
+                // The kernel holds completions back until there is room for them: make it.
+                Err(_) if !self.ring.completion().is_empty() => {
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// One system call: gives what is in the ring, and waits for so many completions or a time-out.
+    fn submit(&mut self, want: usize, timeout: Option<Duration>) -> io::Result<()> {
+        let result = match timeout {
+            Some(timeout) if want > 0 => {
+                let time = Timespec::from(timeout);
+                let args = SubmitArgs::new().timespec(&time);
+                self.ring.submitter().submit_with_args(want, &args)
+            }
+            _ => self.ring.submitter().submit_and_wait(want),
+        };
+        match result {
+            // ETIME: the time is over. Passing: the caller looks at what there is, and comes again.
+            Err(error) if error.raw_os_error() != Some(libc::ETIME) && !is_passing(&error) => {
+                Err(error)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Puts a request into the ring, taking completions out of it as long as the kernel wants that first.
+    fn insist(&mut self, core: &mut Core, entry: Entry) -> io::Result<()> {
+        loop {
+            match self.push(entry.clone()) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.collect(core),
+                result => return result,
+            }
+        }
+    }
+
+    /// Gives an operation to the ring, as itself or as a poll that comes before it.
+    fn launch(&mut self, core: &mut Core, index: u32, place: Place) {
+        let name = core.slots.name(index);
+        let slot = &mut core.slots[index];
+        slot.place = place;
+        let entry = match place {
+            Place::RingPoll => {
+                let interest = slot.op.direction().unwrap_or(Interest::READ);
+                opcode::PollAdd::new(Fd(slot.op.fd), poll_bits(interest)).build()
+            }
+            _ => entry(&slot.op, self.has_poll_first),
+        };
+        if let Err(error) = self.insist(core, entry.user_data(name)) {
+            core.slots[index].place = Place::Rest;
+            core.complete(index, -i64::from(error.raw_os_error().unwrap_or(libc::EIO)));
+        }
+    }
+
+    /// Everything that has to be in the ring before the kernel is entered.
+    fn prepare(&mut self, core: &mut Core) -> io::Result<()> {
+        while let Some(index) = self.again.checked_sub(1) {
+            let slot = &mut core.slots[index];
+            self.again = slot.lane_next;
+            (slot.lane_next, slot.place) = (NONE, Place::Rest);
+            if slot.is_cancelled {
+                let sent = slot.result;
+                core.complete(index, cancelled(sent));
+            } else {
+                let polls = slot.polls_next || slot.is_begun || slot.op.code == Code::SendFile;
+                slot.polls_next = false;
+                self.launch(core, index, if polls { Place::RingPoll } else { Place::Ring });
+            }
+        }
+        if self.has_missed {
+            self.has_missed = false;
+            for index in core.slots.indices() {
+                let slot = &core.slots[index];
+                let is_there = matches!(slot.place, Place::Ring | Place::RingPoll);
+                if is_there && slot.is_cancelled && slot.misses > 0 {
+                    self.push_cancel(core, index)?;
+                }
+            }
+        }
+        if !self.is_wake_armed {
+            let request = wake_request(&core.wake);
+            self.insist(core, request)?;
+            self.is_wake_armed = true;
+        }
+        if self.uses_set && !self.is_set_armed && !self.is_set_ready {
+            let poll = opcode::PollAdd::new(Fd(self.set.fd.as_raw_fd()), libc::POLLIN as u32);
+            self.insist(core, poll.build().user_data(SET))?;
+            self.is_set_armed = true;
+        }
+        Ok(())
+    }
+
+    fn push_cancel(&mut self, core: &mut Core, index: u32) -> io::Result<()> {
+        let name = core.slots.name(index);
+        let cancel = opcode::AsyncCancel::new(name).build();
+        self.insist(core, cancel.user_data(name | CANCEL))
+    }
+
+    // The way out.
+
+    /// Takes all completions out of the ring. Puts nothing in, so that it can be called while something is put in.
+    fn collect(&mut self, core: &mut Core) {
+        loop {
+            let next = self.ring.completion().next();
+            let Some(entry) = next else { return };
+            let (data, result) = (entry.user_data(), entry.result());
+            match data & (CANCEL | WAKE | SET | NOTHING) {
+                0 => self.finish(core, data, i64::from(result)),
+                WAKE => {
+                    self.is_rung = true;
+                    self.is_wake_armed = cqueue::more(entry.flags());
+                    if core.wake.fills() {
+                        core.wake.drain();
+                    }
+                }
+                SET => {
+                    self.is_set_armed = false;
+                    self.is_set_ready = true;
+                }
+                CANCEL if result < 0 => self.miss(core, data & !CANCEL),
+                _ => {}
+            }
+        }
+    }
+
+    /// A request for an operation has been completed.
+    fn finish(&mut self, core: &mut Core, name: u64, result: i64) {
+        let Some(index) = core.slots.find(name) else {
+            debug_assert!(false, "an operation's slot lives until its request is completed");
+            return;
+        };
+        let slot = &mut core.slots[index];
+        let is_poll = slot.place == Place::RingPoll;
+        debug_assert!(is_poll || slot.place == Place::Ring);
+        slot.place = Place::Rest;
+        let is = |error: i32| result == -i64::from(error);
+        if slot.op.code == Code::Close && is(libc::EINTR) {
+            // Linux has closed it all the same, and the number may be somebody else's by now.
+            return core.complete(index, 0);
+        }
+        let is_given_up = is(libc::ECANCELED) || is(libc::EINTR);
+        if slot.is_cancelled && (is_poll || is_given_up || is(libc::EAGAIN)) {
+            let sent = slot.result;
+            return core.complete(index, cancelled(sent));
+        }
+        if is_given_up {
+            // Nobody has asked for that: its submitter has ended, or a signal came.
+            slot.is_repeated = true;
+            slot.polls_next = is_poll;
+            return self.put_again(core, index);
+        }
+        let code = slot.op.code;
+        if is_poll {
+            if result < 0 {
+                return core.complete(index, result);
+            }
+            if slot.is_begun || code == Code::SendFile {
+                if core.attempt(index, result as u32) == Outcome::Waits {
+                    self.put_again(core, index);
+                }
+                return;
+            }
+            return self.put_again(core, index);
+        }
+        if code == Code::Connect {
+            if is(libc::EINPROGRESS) || is(libc::EALREADY) && slot.is_repeated {
+                slot.is_begun = true;
+                return self.put_again(core, index);
+            }
+            let result = if is(libc::EISCONN) && slot.is_repeated { 0 } else { result };
+            return core.complete(index, result);
+        }
+        if is(libc::EAGAIN) && slot.op.direction().is_some() {
+            slot.polls_next = true;
+            return self.put_again(core, index);
+        }
+        if is(libc::EINVAL) && code == Code::Recv && slot.op.is_drained && self.has_poll_first {
+            self.has_poll_first = false;
+            return self.put_again(core, index);
+        }
+        core.complete(index, result);
+    }
+
+    fn put_again(&mut self, core: &mut Core, index: u32) {
+        let slot = &mut core.slots[index];
+        slot.place = Place::Again;
+        slot.lane_next = self.again;
+        self.again = index + 1;
+    }
+
+    /// A cancellation has not found its request, or found it at work.
+    fn miss(&mut self, core: &mut Core, name: u64) {
+        let Some(index) = core.slots.find(name) else { return };
+        let slot = &mut core.slots[index];
+        if matches!(slot.place, Place::Ring | Place::RingPoll) && slot.misses < MISSES_MAX {
+            slot.misses += 1;
+            self.has_missed = true;
+        }
+    }
+
+    /// Fetches the set's events, if it has some.
+    fn fetch(&mut self, core: &mut Core) -> io::Result<()> {
+        if !self.is_set_ready {
+            return Ok(());
+        }
+        self.is_set_ready = false;
+        let set = self.set.fd.as_raw_fd();
+        // SAFETY: writes no more events than there is room for.
+        let count = unsafe { libc::epoll_wait(set, self.events.as_mut_ptr(), BATCH as i32, 0) };
+        for at in 0..sys::check(count)? as usize {
+            let event = self.events[at];
+            self.set.dispatch(core, event);
+        }
+        if self.set.has_orphans {
+            // A request for the old set would hold it. It has none: one has just been completed.
+            self.set.rebuild(core, |_| Ok(()))?;
+        }
+        Ok(())
+    }
+
+    // What all backends have.
+
+    pub(super) fn register(&mut self, core: &mut Core, index: u32) -> io::Result<()> {
+        self.uses_set = true;
+        self.set.register(core, index)
+    }
+
+    pub(super) fn modify(&mut self, core: &mut Core, index: u32) -> io::Result<()> {
+        self.set.modify(core, index)
+    }
+
+    pub(super) fn unregister(&mut self, core: &mut Core, fd: i32) {
+        self.set.unregister(core, fd);
+    }
+
+    pub(super) fn start(&mut self, core: &mut Core, index: u32) {
+        if !matches!(core.slots[index].op.code, Code::SendFile | Code::Call) {
+            return self.launch(core, index, Place::Ring);
+        }
+        // The ring has nothing but splice for the one, which takes a pipe and a kernel thread for each piece, and nothing for the other.
+        core.make_ready_to_try(index);
+        if core.attempt(index, 0) == Outcome::Waits {
+            self.wait_ready(core, index);
+        }
+    }
+
+    pub(super) fn wait_ready(&mut self, core: &mut Core, index: u32) {
+        self.launch(core, index, Place::RingPoll);
+    }
+
+    pub(super) fn cancel(&mut self, core: &mut Core, index: u32) {
+        if matches!(core.slots[index].place, Place::Ring | Place::RingPoll) {
+            core.slots[index].misses = 0;
+            if self.push_cancel(core, index).is_err() {
+                // The ring takes nothing more just now.
+                core.slots[index].misses = 1;
+                self.has_missed = true;
+            }
+        } else {
+            core.cancel_waiting(index);
+        }
+    }
+
+    pub(super) fn flush(&mut self, core: &mut Core) -> io::Result<()> {
+        self.prepare(core)?;
+        if !self.ring.submission().is_empty() {
+            self.submit(0, None)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the kernel has something for us that it puts into the ring only in a system call.
+    fn is_called(&mut self) -> bool {
+        let submission = self.ring.submission();
+        submission.taskrun() || submission.cq_overflow()
+    }
+
+    pub(super) fn harvest(&mut self, core: &mut Core) -> io::Result<()> {
+        self.collect(core);
+        if self.is_called() {
+            self.submit(0, None)?;
+            self.collect(core);
+        }
+        self.fetch(core)
+    }
+
+    pub(super) fn enter(&mut self, core: &mut Core, timeout: Option<Duration>) -> io::Result<()> {
+        self.is_rung = false;
+        self.collect(core);
+        self.prepare(core)?;
+        // The caller has looked at the reports and at the wake word; what was found here is new.
+        let is_quiet = !self.is_rung && !self.is_set_ready && !core.has_reports();
+        // Completions that made room for a request while the ring was full may have left work behind.
+        let is_prepared = self.again == NONE && !self.has_missed;
+        let may_wait = timeout != Some(Duration::ZERO) && is_quiet && is_prepared;
+        if may_wait {
+            self.submit(1, timeout)?;
+        } else if !self.ring.submission().is_empty() || self.is_called() {
+            self.submit(0, None)?;
+        }
+        self.collect(core);
+        self.fetch(core)
+    }
+}
+
+/// What the ring must be able to do.
+const OPCODES: &[u8] = &[
+    opcode::Nop::CODE,
+    opcode::PollAdd::CODE,
+    opcode::AsyncCancel::CODE,
+    opcode::Accept::CODE,
+    opcode::Connect::CODE,
+    opcode::Read::CODE,
+    opcode::Write::CODE,
+    opcode::Readv::CODE,
+    opcode::Writev::CODE,
+    opcode::Recv::CODE,
+    opcode::Send::CODE,
+    opcode::RecvMsg::CODE,
+    opcode::SendMsg::CODE,
+    opcode::Fsync::CODE,
+    opcode::OpenAt::CODE,
+    opcode::Close::CODE,
+];
+
+/// With what the kernel knows of the flags that make it cheaper.
+fn build(config: &Config) -> io::Result<IoUring> {
+    let entries = config.ring_entries.clamp(2, 32_768);
+    let builder = |level: u32| {
+        let mut builder = IoUring::builder();
+        builder.setup_clamp().setup_cqsize(entries * 4);
+        if level >= 1 {
+            // 5.18: an invalid request does not keep the ones behind it from being submitted.
+            builder.setup_submit_all();
+        }
+        if level >= 2 && !config.interrupts {
+            // 5.19.
+            builder.setup_coop_taskrun().setup_taskrun_flag();
+        }
+        builder.build(entries)
+    };
+    let is_unknown = |error: &io::Error| error.raw_os_error() == Some(libc::EINVAL);
+    builder(2)
+        .or_else(|error| if is_unknown(&error) { builder(1) } else { Err(error) })
+        .or_else(|error| if is_unknown(&error) { builder(0) } else { Err(error) })
+}
+
+/// A poll for the wake channel that goes on: each edge completes it once more.
+fn wake_request(wake: &Wake) -> Entry {
+    let poll = opcode::PollAdd::new(Fd(wake.end().as_raw_fd()), libc::POLLIN as u32);
+    poll.multi(true).build().user_data(WAKE)
+}
+
+/// Errors of a submission that pass: interrupted, or no memory or room just now.
+fn is_passing(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EINTR | libc::EAGAIN | libc::EBUSY))
+}
+
+/// An operation as a request.
+fn entry(op: &RawOp, has_poll_first: bool) -> Entry {
+    /// `IORING_RECVSEND_POLL_FIRST`.
+    const POLL_FIRST: u16 = 1;
+    let fd = Fd(op.fd);
+    // What the kernel transfers at once at most.
+    let len = op.len.min(0x7fff_f000) as u32;
+    let count = op.len.min(1024) as u32;
+    match op.code {
+        Code::Poll => opcode::PollAdd::new(fd, poll_bits(Interest::of_bits(op.interest))).build(),
+        Code::Accept => opcode::Accept::new(fd, op.pointer.cast(), op.extra.cast())
+            .flags(op.flags | libc::SOCK_CLOEXEC)
+            .build(),
+        Code::Connect => {
+            opcode::Connect::new(fd, op.pointer.cast(), op.other as libc::socklen_t).build()
+        }
+        Code::Read => opcode::Read::new(fd, op.pointer.cast(), len).offset(op.offset).build(),
+        Code::Write => opcode::Write::new(fd, op.pointer.cast(), len).offset(op.offset).build(),
+        Code::ReadVectored => {
+            opcode::Readv::new(fd, op.pointer.cast(), count).offset(op.offset).build()
+        }
+        Code::WriteVectored => {
+            opcode::Writev::new(fd, op.pointer.cast(), count).offset(op.offset).build()
+        }
+        Code::Recv => opcode::Recv::new(fd, op.pointer.cast(), len)
+            .flags(op.flags)
+            .ioprio(if op.is_drained && has_poll_first { POLL_FIRST } else { 0 })
+            .build(),
+        Code::Send => opcode::Send::new(fd, op.pointer.cast(), len).flags(op.flags).build(),
+        Code::RecvMessage => {
+            opcode::RecvMsg::new(fd, op.pointer.cast()).flags(op.flags as u32).build()
+        }
+        Code::SendMessage => {
+            opcode::SendMsg::new(fd, op.pointer.cast()).flags(op.flags as u32).build()
+        }
+        Code::Sync => {
+            let flags = if op.flags != 0 { FsyncFlags::DATASYNC } else { FsyncFlags::empty() };
+            opcode::Fsync::new(fd).flags(flags).build()
+        }
+        Code::Open => opcode::OpenAt::new(fd, op.pointer.cast())
+            .flags(op.flags)
+            .mode(op.other as libc::mode_t)
+            .build(),
+        Code::Close => opcode::Close::new(fd).build(),
+        Code::SendFile | Code::Call | Code::Nothing => opcode::Nop::new().build(),
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests;
