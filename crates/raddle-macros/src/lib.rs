@@ -22,7 +22,11 @@ use syn::{ItemFn, MetaNameValue, Token, parse_macro_input};
 /// ```
 ///
 /// Settings, each as the method of `raddle::runtime::Builder` of that name takes it: `#[raddle::main(cores = 2)]`,
-/// `slice = Duration::from_millis(1)`, `stack_size = 1 << 20`, `preemption = false`.
+/// `slice = Duration::from_millis(1)`, `preemption = false`, `stack_size = 1 << 20`, `signal = libc::SIGUSR2`,
+/// `timer_slack = Duration::from_micros(500)`, `trace = "out.json"`, `dump_signal = None`.
+///
+/// The program's exit code is what `main` returns, and 101 after a panic, as without raddle; 1 where the runtime can't start, after one line
+/// that says why.
 #[proc_macro_attribute]
 pub fn main(settings: TokenStream, item: TokenStream) -> TokenStream {
     let item = parse_macro_input!(item as ItemFn);
@@ -77,7 +81,16 @@ fn expand(settings: TokenStream, item: ItemFn, kind: Kind) -> syn::Result<Tokens
 
 /// `cores = 2, slice = x` as `.cores(2).slice(x)`.
 fn builder_calls(settings: TokenStream) -> syn::Result<Vec<Tokens>> {
-    const KNOWN: [&str; 5] = ["cores", "slice", "stack_size", "signal", "preemption"];
+    const KNOWN: [&str; 8] = [
+        "cores",
+        "slice",
+        "preemption",
+        "stack_size",
+        "signal",
+        "timer_slack",
+        "trace",
+        "dump_signal",
+    ];
     let settings = Punctuated::<MetaNameValue, Token![,]>::parse_terminated.parse(settings)?;
     settings
         .iter()

@@ -22,7 +22,7 @@ import re
 import gdb
 import gdb.unwinder
 
-VERSION = 1
+VERSION = 2
 # The words of raddle_debugger_table, in order.
 WORDS = [
     "version",
@@ -30,7 +30,7 @@ WORDS = [
     "block_bytes", "block_state", "block_worker", "block_record", "block_is_live", "block_waits_for", "block_place",
     "worker_core", "worker_kernel_id", "worker_flags", "flag_lost",
     "core_current", "core_index",
-    "record_id", "record_name", "label_join",
+    "record_id", "record_name", "label_join", "label_input",
 ]
 # Of a state word.
 PHASE, ASLEEP, HELD = 0xFF, 2, 4
@@ -104,7 +104,9 @@ class Thread:
             self.doing = table.labels[min(label >> 56, len(table.labels) - 1)]
             place = label & ((1 << 56) - 1)
             if place:
-                self.doing += (" (id %d)" if label >> 56 == table.label_join else " at %#x") % place
+                kind = label >> 56
+                how = " (id %d)" if kind == table.label_join else " on descriptor %d" if kind >= table.label_input else " at %#x"
+                self.doing += how % place
         elif word(block + table.block_place, 1):
             self.doing = "ready"
         elif worker:

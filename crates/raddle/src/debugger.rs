@@ -5,17 +5,17 @@
 
 #![allow(unsafe_code, reason = "a symbol that debuggers look for")]
 
-use crate::flag;
 use crate::label::{Label, SAID};
 use crate::machine::{Block, Core, Worker};
 use crate::record::Record;
 use crate::sleeper::Sleeper;
 use raddle_context::DEBUGGER_OFFSETS;
+use raddle_core::notes::Notes;
 use raddle_core::run_queue::Link;
 use std::mem::offset_of;
 
 /// Words of the table, before the labels.
-const WORDS: usize = 23;
+const WORDS: usize = 24;
 
 #[repr(C)]
 struct Table {
@@ -26,11 +26,11 @@ struct Table {
 
 const HEADER: [usize; 6] = DEBUGGER_OFFSETS;
 
-/// Version 1.
+/// Version 2.
 #[unsafe(no_mangle)]
 static raddle_debugger_table: Table = Table {
     words: [
-        1,
+        2,
         // A body: bytes from its header to its control block, the saved stack pointer in the header, how slots are coloured
         // (step, count, bytes), the stack's lowest address in the header.
         HEADER[0],
@@ -50,8 +50,8 @@ static raddle_debugger_table: Table = Table {
         // A worker.
         offset_of!(Worker, core),
         offset_of!(Worker, kernel_id),
-        offset_of!(Worker, flags),
-        flag::LOST as usize,
+        offset_of!(Worker, notes),
+        Notes::LOST as usize,
         // A core.
         offset_of!(Core, current),
         offset_of!(Core, index),
@@ -60,6 +60,8 @@ static raddle_debugger_table: Table = Table {
         offset_of!(Record, name),
         // The label that has a thread's id beside it, not an address.
         Label::JOIN.number(),
+        // The first label that has a descriptor beside it.
+        Label::INPUT.number(),
     ],
     labels: &SAID,
 };

@@ -5,9 +5,8 @@
 use crate::record::RecordRef;
 use raddle_context::trace::Trace;
 use raddle_context::{Launched, Prepared};
+use raddle_core::question::{Answered, Asked};
 use std::cell::UnsafeCell;
-use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 /// Which signal asks for a dump.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,37 +38,27 @@ pub(crate) struct Answer {
     pub(crate) trace: Trace,
 }
 
-/// A question to whatever thread runs on a worker: who are you, and where? Its place is a worker's `asked`.
-///
-/// ```text
-///   the dumper                          the handler on the worker
-///   asked = question, signal  ────────▶ takes it out of `asked`: from here on it answers for certain
-///   takes it back out of `asked`?       writes the answer
-///     it was there: nobody has seen it  is_answered = true
-///     it was not: the answer comes
-/// ```
+/// A question to whatever thread runs on a worker: who are you, and where? Its place is a worker's `asked`; the protocol is in
+/// `raddle_core::question`, and it is the handler on the worker that answers.
 #[derive(Debug)]
 pub(crate) struct Question {
-    is_answered: AtomicBool,
+    answered: Answered,
     answer: UnsafeCell<Option<Answer>>,
 }
 
-// SAFETY: whoever took the question out of `asked` alone writes the answer, before it sets `is_answered`; the dumper reads it after.
+// SAFETY: whoever took the question out of `asked` alone writes the answer, before it says so; the dumper reads it after.
 unsafe impl Sync for Question {}
 
 impl Question {
     pub(crate) fn new() -> Question {
-        Question { is_answered: AtomicBool::new(false), answer: UnsafeCell::new(None) }
+        Question { answered: Answered::new(), answer: UnsafeCell::new(None) }
     }
 
     /// The question that waits at `asked`, for the one who will answer it. One load if there is none.
     #[inline]
-    pub(crate) fn take(asked: &AtomicPtr<Question>) -> Option<&'static Question> {
-        if asked.load(Ordering::Relaxed).is_null() {
-            return None;
-        }
+    pub(crate) fn take(asked: &Asked<Question>) -> Option<&'static Question> {
         // SAFETY: the dumper keeps the question alive until it is answered or was taken back, which is now too late.
-        unsafe { asked.swap(ptr::null_mut(), Ordering::Acquire).as_ref() }
+        asked.take().map(|question| unsafe { question.as_ref() })
     }
 
     /// Answers a question that was taken. Neither allocates nor waits.
@@ -77,11 +66,11 @@ impl Question {
         // SAFETY: taken, so this is the only one who writes, and nobody reads yet. The former content is `None`: nothing is freed.
         unsafe { self.answer.get().write(Some(answer)) };
         // Nothing of the question may be touched after this.
-        self.is_answered.store(true, Ordering::Release);
+        self.answered.say();
     }
 
     pub(crate) fn is_answered(&self) -> bool {
-        self.is_answered.load(Ordering::Acquire)
+        self.answered.is_said()
     }
 
     /// The answer of an answered question.

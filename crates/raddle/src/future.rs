@@ -3,20 +3,20 @@
 //! raddle's own calls block and need no futures. A crate whose API is `async` is used through [`block_on`]: the thread that waits
 //! leaves its core to others, so thousands may. No executor is needed; a task is a thread.
 //!
-//! A waker sets a flag of its own and then the thread's token. The token alone would do for a future that is polled by
+//! A waker rings a bell of its own (`raddle_core::bell`) and then the thread's token. The token alone would do for a future that is polled by
 //! nobody else; but a future may block in its `poll` (another `block_on`, a `park`), take the token there, and the outer
 //! wake-up would be lost.
 //!
-//! The flag and the thread are counted, as wakers are cloned and outlive what they wake. A thread keeps the last one for its next
+//! The bell and the thread are counted, as wakers are cloned and outlive what they wake. A thread keeps the last one for its next
 //! `block_on`: in the steady state nothing is allocated.
 
 use crate::label::Label;
 use crate::thread::park_for;
 use crate::thread::{self, Thread};
+use raddle_core::bell::Bell;
 use std::cell::Cell;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
 /// A waker that wakes `thread` from [`thread::park`]: [`Thread::unpark`], where a `Waker` is asked for.
@@ -45,7 +45,7 @@ impl Wake for Unparker {
 
 /// Wakes a thread that blocks on a future.
 struct Signal {
-    is_woken: AtomicBool,
+    bell: Bell,
     thread: Thread,
 }
 
@@ -55,8 +55,8 @@ impl Wake for Signal {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        // Release: what was done before the wake-up is seen by the poll after it. Set already: somebody has seen to the rest.
-        if !self.is_woken.swap(true, Ordering::Release) {
+        // If it rang already somebody has seen to the rest.
+        if self.bell.ring() {
             self.thread.unpark();
         }
     }
@@ -65,7 +65,7 @@ impl Wake for Signal {
 impl Signal {
     #[track_caller]
     fn wait(&self) {
-        while !self.is_woken.swap(false, Ordering::Acquire) {
+        while !self.bell.silence() {
             park_for(Label::FUTURE.at(0), None);
         }
     }
@@ -93,9 +93,8 @@ thread_local! {
 #[track_caller]
 pub fn block_on<F: Future>(future: F) -> F::Output {
     let kept = KEPT.try_with(Cell::take).ok().flatten();
-    let signal = kept.unwrap_or_else(|| {
-        Arc::new(Signal { is_woken: AtomicBool::new(false), thread: thread::current() })
-    });
+    let signal =
+        kept.unwrap_or_else(|| Arc::new(Signal { bell: Bell::new(), thread: thread::current() }));
     let waker = Waker::from(signal.clone());
     let mut context = Context::from_waker(&waker);
     let mut future = pin!(future);

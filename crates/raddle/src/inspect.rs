@@ -11,10 +11,10 @@ use std::sync::atomic::Ordering;
 /// allocated.
 #[doc(hidden)]
 pub fn debug_preemption_count() -> u32 {
-    ThreadRef::running().map_or(0, |thread| thread.block().count.load(Ordering::Relaxed))
+    ThreadRef::running().map_or(0, |thread| thread.block().depth.get())
 }
 
-/// The scheduler's state, line by line. It takes no lock and allocates nothing: whoever holds the lock may be what hangs.
+/// The scheduler's state, line by line. It waits for no lock and allocates nothing: whoever holds one may be what hangs.
 #[doc(hidden)]
 pub fn debug_dump(line: &mut dyn FnMut(&str)) {
     let Some(runtime) = start::started() else { return };
@@ -25,9 +25,23 @@ pub fn debug_dump(line: &mut dyn FnMut(&str)) {
         runtime.idle_cores.load(Ordering::Relaxed),
         runtime.homeless.load(Ordering::Relaxed),
         runtime.monitor.wakes_at_ns.load(Ordering::Relaxed),
-        runtime.monitor.poked.load(Ordering::Relaxed),
+        runtime.monitor.poked.is_rung(),
         crate::sys::clock::now_ns(),
     );
+    text.flush(line);
+    match (runtime.spares.try_lock(), runtime.recruits.try_lock()) {
+        (Some(spares), Some(recruits)) => {
+            let _ = write!(
+                text,
+                "spares: {} parked, {} coming, one fills the stock: {}; stock {}",
+                spares.parked(),
+                spares.coming,
+                spares.is_filling,
+                recruits.count(),
+            );
+        }
+        _ => text.write_str("spares or recruits locked").unwrap_or_default(),
+    }
     text.flush(line);
     for core in &runtime.cores {
         let _ = core_line(&mut text, core);
@@ -59,19 +73,23 @@ fn core_line(text: &mut Text, core: &Core) -> fmt::Result {
         core.dispatches.load(Ordering::Relaxed),
     )?;
     match worker {
-        Some(worker) => write!(text, "worker {}, ", worker.kernel_id)?,
+        Some(worker) => write!(text, "worker {}, ", worker.kernel_id())?,
         None => write!(text, "no worker, ")?,
     }
     match current {
-        Some(block) => write!(text, "a thread runs, count {}", block.count.load(Ordering::Relaxed)),
+        Some(block) => write!(text, "a thread runs, count {}", block.depth.get()),
         None => write!(text, "nobody runs"),
     }
 }
 
 fn worker_line(text: &mut Text, worker: &Worker) -> fmt::Result {
     let core = worker.core.load(Ordering::Relaxed);
-    write!(text, "worker {}: flags {}, ", worker.kernel_id, worker.flags.load(Ordering::Relaxed))?;
-    write!(text, "woken {}, ", worker.woken.load(Ordering::Relaxed))?;
+    write!(text, "worker {}: notes {}, ", worker.kernel_id(), worker.notes.bits())?;
+    write!(text, "woken {}, ", worker.woken.is_rung())?;
+    if core.is_null() && !worker.notes.is_lost() {
+        // Not looked at: it may end.
+        return write!(text, "spare");
+    }
     write!(
         text,
         "{}, {:?}",

@@ -5,7 +5,7 @@
 pub(crate) struct Label(u8);
 
 /// What is said of a thread that waits for each, with [`Label`]'s number for the index.
-pub(crate) const SAID: [&str; 17] = [
+pub(crate) const SAID: [&str; 29] = [
     "waiting",
     "parked",
     "sleeping",
@@ -23,6 +23,18 @@ pub(crate) const SAID: [&str; 17] = [
     "selecting among channels",
     "waiting on a futex",
     "waiting for a future",
+    "waiting for work",
+    "waiting for work items to be over",
+    "reading",
+    "writing",
+    "accepting a connection",
+    "connecting",
+    "waiting for a descriptor",
+    "waiting for a disk",
+    "opening a file",
+    "sending a file",
+    "waiting for a child process",
+    "waiting for a signal",
 ];
 
 impl Label {
@@ -43,6 +55,20 @@ impl Label {
     pub(crate) const SELECT: Label = Label(14);
     pub(crate) const FUTEX: Label = Label(15);
     pub(crate) const FUTURE: Label = Label(16);
+    /// A workqueue's worker that is idle.
+    pub(crate) const WORK: Label = Label(17);
+    pub(crate) const FLUSH: Label = Label(18);
+    // From here on with a descriptor in place of an address.
+    pub(crate) const INPUT: Label = Label(19);
+    pub(crate) const OUTPUT: Label = Label(20);
+    pub(crate) const ACCEPT: Label = Label(21);
+    pub(crate) const CONNECT: Label = Label(22);
+    pub(crate) const POLL: Label = Label(23);
+    pub(crate) const DISK: Label = Label(24);
+    pub(crate) const OPEN: Label = Label(25);
+    pub(crate) const SEND_FILE: Label = Label(26);
+    pub(crate) const CHILD: Label = Label(27);
+    pub(crate) const SIGNAL: Label = Label(28);
 
     const SHIFT: u32 = 56;
     const PLACE: u64 = (1 << Label::SHIFT) - 1;
@@ -53,6 +79,17 @@ impl Label {
         WaitsFor((self.0 as u64) << Label::SHIFT | (address as u64 & Label::PLACE))
     }
 
+    /// This, on a descriptor.
+    #[inline]
+    pub(crate) const fn on(self, descriptor: i32) -> WaitsFor {
+        self.at(descriptor as usize)
+    }
+
+    /// Whether it is a descriptor that stands in place of an address.
+    pub(crate) fn is_on_descriptor(self) -> bool {
+        self.0 >= Label::INPUT.0
+    }
+
     /// In words.
     pub(crate) fn said(self) -> &'static str {
         SAID.get(usize::from(self.0)).copied().unwrap_or(SAID[0])
@@ -61,6 +98,11 @@ impl Label {
     /// For debuggers, who know labels by their numbers.
     pub(crate) const fn number(self) -> usize {
         self.0 as usize
+    }
+
+    /// What [`number`](Label::number) gave.
+    pub(crate) const fn of_number(number: u32) -> Label {
+        Label(number as u8)
     }
 }
 
@@ -85,6 +127,6 @@ mod tests {
         assert_eq!(both.parts(), (Label::FUTURE, 0x7fff_1234_5678));
         assert_eq!(WaitsFor(0).parts().0.said(), "waiting");
         assert_eq!(Label::FUTURE.said(), "waiting for a future");
-        assert_eq!(Label::FUTURE.number() + 1, SAID.len());
+        assert_eq!(Label::SIGNAL.number() + 1, SAID.len());
     }
 }

@@ -4,7 +4,7 @@
 //! ```text
 //!   Runtime ──┬── Core 0 ── queue, timers, spare bodies ◀── Worker ── current ──▶ Block
 //!             ├── Core 1 ── ...                         ◀── Worker ── ...
-//!             ├── parked spare workers
+//!             ├── parked spare workers, recruits for new ones
 //!             └── the monitor, a kernel thread
 //! ```
 //!
@@ -19,48 +19,38 @@
 
 #![allow(unsafe_code, reason = "control blocks are memory of bodies; cells that a protocol guards")]
 
+use crate::backlog::Backlog;
 use crate::counters::Counters;
-use crate::dumper::{DumpSignal, Dumper, Question};
+use crate::crew::{Listed, Recruits, Spares};
+use crate::dumper::{Dumper, Question};
+use crate::event_seat::EventSeat;
+use crate::gang::Gang;
 use crate::host_contract::Host;
+use crate::large::LargeArenas;
+use crate::nursery::Nursery;
 use crate::record::{Graveyard, Record, fresh_ids};
+use crate::settings::Settings;
 use crate::slab::Pieces;
 use crate::sleeper::{Kind, Sleeper};
 use crate::spin::Spin;
+use crate::stolen::Mark;
 use crate::sys::clock;
 use crate::sys::task::Watch;
 use crate::timer::{TimerRef, Timers};
-use raddle_context::{Arena, BodyRef, Cache, Config, KernelThread, Prepared};
+use raddle_context::{Arena, BodyRef, Cache, KernelThread, Launched};
 use raddle_core::eagerness::Eagerness;
 use raddle_core::ready::Ready;
 use raddle_core::run_queue;
 use raddle_core::slice::{Charge, Priority};
 use raddle_core::timekeeper::Timekeeper;
+use raddle_core::{attention::Attention, bell::Bell, depth::Depth, notes::Notes, question::Asked};
 use std::cell::{Cell, UnsafeCell};
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
 use std::ptr::{self, NonNull};
-use std::sync::OnceLock;
 use std::sync::atomic::{
-    AtomicBool, AtomicI32, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+    AtomicBool, AtomicI32, AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering,
 };
-
-/// Settings that a runtime runs by.
-#[derive(Clone, Debug)]
-pub(crate) struct Settings {
-    pub(crate) cores: usize,
-    pub(crate) slice_ns: u64,
-    /// How much a timer may be late so that several share a wake-up.
-    pub(crate) timer_slack_ns: u64,
-    pub(crate) stack_bytes: usize,
-    pub(crate) signal: i32,
-    pub(crate) preempts: bool,
-    pub(crate) dump: DumpSignal,
-    /// Where a trace goes, if one is asked for.
-    pub(crate) trace: Option<PathBuf>,
-    /// How many events of each core it keeps, and one more: a power of two.
-    pub(crate) trace_events: usize,
-}
 
 /// Everything that belongs to one set of cores. It is never freed: threads that outlive its use may still look at it.
 pub(crate) struct Runtime {
@@ -72,8 +62,8 @@ pub(crate) struct Runtime {
     pub(crate) arena: Arena,
     /// Bodies on whose stacks the workers live.
     pub(crate) workers_arena: Arena,
-    /// Arenas of larger bodies, by the binary logarithm of their size; made when they are first asked for.
-    pub(crate) large: [OnceLock<Arena>; 31],
+    /// Of larger bodies.
+    pub(crate) large: LargeArenas,
     /// Text of libc, the loader and the unwinder: where preemption is put off.
     pub(crate) library_text: Vec<std::ops::Range<usize>>,
 
@@ -86,82 +76,27 @@ pub(crate) struct Runtime {
     pub(crate) timekeeper: Timekeeper,
     /// Where the next thread from outside goes: as many came from outside so far.
     pub(crate) turn: AtomicUsize,
-    /// All workers that there ever were, linked through `next_worker`.
+    /// The records of all workers, linked through `next_worker`. They are used again, and never freed.
     pub(crate) workers: AtomicPtr<Worker>,
     /// Workers that have lost their core and still carry a thread.
     pub(crate) homeless: AtomicUsize,
     pub(crate) monitor: MonitorWord,
 
     // Its lock.
-    pub(crate) spares: Spin<Spares>,
-    pub(crate) recruits: Spin<Recruits>,
+    pub(crate) spares: Spin<Spares<Worker>>,
+    pub(crate) recruits: Spin<Recruits<Worker>>,
     pub(crate) dumper: Spin<Dumper>,
-}
-
-/// Workers that are parked, ready to take a core.
-#[derive(Debug)]
-pub(crate) struct Spares {
-    pub(crate) first: *const Worker,
-    pub(crate) parked: usize,
-    /// Being made: they will park.
-    pub(crate) coming: usize,
-    /// One fills the stock of recruits, and will park when libc has let it.
-    pub(crate) refills: bool,
-}
-
-// SAFETY: workers are never freed, and shared by design.
-unsafe impl Send for Spares {}
-
-/// What a new worker needs, made beforehand: a worker must come when libc's locks are held by threads that nobody runs.
-#[derive(Debug)]
-pub(crate) struct Recruit {
-    pub(crate) body: Prepared,
-    pub(crate) orders: &'static mut Orders,
-}
-
-/// Where a new worker finds what it is to do, and the memory for its record.
-pub(crate) struct Orders {
-    pub(crate) runtime: *const Runtime,
-    /// Null for a spare.
-    pub(crate) core: *const Core,
-    pub(crate) worker: std::mem::MaybeUninit<Worker>,
-}
-
-// SAFETY: orders are written by whoever launches the worker, and read by the worker.
-unsafe impl Send for Orders {}
-
-impl fmt::Debug for Orders {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Orders").field("core", &self.core).finish_non_exhaustive()
-    }
-}
-
-/// The stock of recruits.
-#[derive(Debug)]
-pub(crate) struct Recruits {
-    pub(crate) ready: [Option<Recruit>; Recruits::STOCK],
-}
-
-impl Recruits {
-    /// As many workers can follow one another into blocking calls before one of them must have had time to call libc.
-    pub(crate) const STOCK: usize = 16;
-    /// Below this it is filled.
-    pub(crate) const LOW: usize = 12;
-    /// So many are kept from threads that wait for locks: those can be queued instead.
-    pub(crate) const RESERVE: usize = 6;
-
-    pub(crate) fn count(&self) -> usize {
-        self.ready.iter().filter(|place| place.is_some()).count()
-    }
 }
 
 /// How others reach the monitor.
 #[derive(Debug)]
 pub(crate) struct MonitorWord {
     /// The futex that it sleeps on: 1 asks it to look at once.
-    pub(crate) poked: AtomicU32,
+    pub(crate) poked: Bell,
     /// When it will look by itself; `u64::MAX`: never.
     pub(crate) wakes_at_ns: AtomicU64,
+    /// It has found that no thread has a core for long, and looks for the ends of slices now and then only.
+    pub(crate) is_at_ease: AtomicBool,
 }
 
 /// A seat: what one worker at a time works with.
@@ -173,13 +108,18 @@ pub(crate) struct Core {
 
     // Its lock.
     pub(crate) queue: Spin<Queue>,
-    /// A copy of the queue's length, for those who only look.
-    pub(crate) waiting: AtomicUsize,
+    /// A copy of the queue's length, for those who only look, and of how many the holder keeps.
+    pub(crate) waiting: Backlog,
+
+    // Its word: the holder's, or, under the queue's lock, whoever claims it.
+    pub(crate) nursery: Nursery<ThreadRef>,
 
     // Its lock; after it, a queue's lock may be taken.
     pub(crate) timers: Spin<Timers>,
     /// A copy of when the wheel must be looked at, `u64::MAX` for never.
     pub(crate) next_deadline_ns: AtomicU64,
+
+    pub(crate) events: EventSeat,
 
     // Written by the holder (but `worker`, under the rules of hand-over), read by the monitor.
     pub(crate) worker: AtomicPtr<Worker>,
@@ -239,40 +179,94 @@ unsafe impl Sync for Core {}
 // SAFETY: as above.
 unsafe impl Send for Core {}
 
-/// A kernel thread that runs threads when it has a core.
+/// A kernel thread that runs threads when it has a core. The record outlives it, and is used for another one later: whoever still has
+/// it from before finds a worker, which is not the one that was meant. `sched::worker` draws its life.
 #[repr(align(128))]
 pub(crate) struct Worker {
     // Constant.
     pub(crate) runtime: &'static Runtime,
-    pub(crate) kernel_thread: KernelThread,
-    pub(crate) kernel_id: i32,
-    pub(crate) watch: Watch,
     pub(crate) next_worker: Cell<*const Worker>,
 
-    // Under the lock of `Runtime::spares`.
-    pub(crate) next_spare: Cell<*const Worker>,
+    // The lock of the list that it is in: `Runtime::spares`, or `Runtime::recruits` when it was sent to its end.
+    pub(crate) next_in_list: Cell<*const Worker>,
+
+    // Whoever makes workers and sends them to their end: the starter, then the monitor. After that as above.
+    pub(crate) launched: Cell<Option<Launched>>,
+
+    // Atomic. Both written by the worker as it begins and ends.
+    /// 0 if there is no kernel thread, or not yet.
+    pub(crate) kernel_id: AtomicI32,
+    pub(crate) watch: Watch,
 
     // Atomic.
-    /// The bits of [`flag`].
-    pub(crate) flags: AtomicU32,
+    pub(crate) notes: Notes,
     /// Its core; null without. Written by the worker, and by the monitor under the rules of hand-over.
     pub(crate) core: AtomicPtr<Core>,
     /// The futex on which it sleeps, idle or as a spare: 1 when it has been woken.
-    pub(crate) woken: AtomicU32,
+    pub(crate) woken: Bell,
     /// When it lost its core, if it has.
     pub(crate) lost_at_ns: AtomicU64,
     /// Who prints lists of threads asks here who runs; null: nobody asks.
-    pub(crate) asked: AtomicPtr<Question>,
+    pub(crate) asked: Asked<Question>,
 
     // The worker's own.
+    /// Its way into bodies and back: there while it works.
+    pub(crate) kernel_thread: UnsafeCell<Option<KernelThread>>,
     /// What is to be done on the other side of a switch.
     pub(crate) parting: Cell<Parting>,
     /// Signals in a row that found its thread in the text of libc and the like.
     pub(crate) put_off: Cell<u32>,
+    pub(crate) mark: Cell<Mark>,
 }
 
-// SAFETY: `parting` and `put_off` are touched by the worker's own kernel thread only; the rest is constant, atomic or locked.
+// SAFETY: `kernel_thread`, `parting`, `put_off` and `mark` are touched by the worker's own kernel thread only; the rest is constant, atomic,
+// the monitor's or locked.
 unsafe impl Sync for Worker {}
+
+impl Listed for Worker {
+    fn link(&self) -> &Cell<*const Worker> {
+        &self.next_in_list
+    }
+}
+
+impl Worker {
+    /// A record in which nothing is said yet.
+    pub(crate) fn new(runtime: &'static Runtime) -> Worker {
+        Worker {
+            runtime,
+            next_worker: Cell::new(ptr::null()),
+            next_in_list: Cell::new(ptr::null()),
+            launched: Cell::new(None),
+            kernel_id: AtomicI32::new(0),
+            watch: Watch::of_nobody(),
+            notes: Notes::new(),
+            core: AtomicPtr::new(ptr::null_mut()),
+            woken: Bell::new(),
+            lost_at_ns: AtomicU64::new(0),
+            asked: Asked::new(),
+            kernel_thread: UnsafeCell::new(None),
+            parting: Cell::new(Parting::Nothing),
+            put_off: Cell::new(0),
+            mark: Cell::new(Mark::NONE),
+        }
+    }
+
+    /// The calling kernel thread's way into bodies and back.
+    ///
+    /// # Safety
+    ///
+    /// The worker is the calling kernel thread's, and works; it goes on working as long as the reference is used.
+    #[inline]
+    pub(crate) unsafe fn kernel_thread(&self) -> &KernelThread {
+        // SAFETY: nobody else touches it, and the worker itself changes it only before and after it works.
+        unsafe { (*self.kernel_thread.get()).as_ref() }.expect("it works")
+    }
+
+    /// What the kernel calls it; 0 if there is no kernel thread.
+    pub(crate) fn kernel_id(&self) -> i32 {
+        self.kernel_id.load(Ordering::Relaxed)
+    }
+}
 
 /// What is to be done about a thread that has just been switched away from, on the other side.
 #[derive(Clone, Copy, Debug)]
@@ -280,6 +274,8 @@ pub(crate) enum Parting {
     Nothing,
     /// It is in the core's queue already, whose lock is held: to be released.
     Queued,
+    /// It is in the core's nursery already: to be left.
+    Newborn,
     /// It has begun a sleep.
     Sleeps(raddle_core::state::Ticket, ThreadRef),
     /// Its worker has no core any more: to be queued wherever.
@@ -295,10 +291,10 @@ pub(crate) struct Block {
     pub(crate) sleeper: Sleeper,
 
     // The thread's own, and its signal handler's.
-    /// Preemption is forbidden while it is not 0.
-    pub(crate) count: AtomicU32,
+    /// Inside the runtime preemption is forbidden.
+    pub(crate) depth: Depth,
     /// Something of this thread's is to be seen to: a directed signal. Atomic.
-    pub(crate) attention: AtomicU32,
+    pub(crate) attention: Attention,
     /// Who runs it. Written by whoever dispatches it; null in a forked child.
     pub(crate) worker: AtomicPtr<Worker>,
 
@@ -317,15 +313,22 @@ pub(crate) struct Block {
     pub(crate) since_ns: Cell<u64>,
     /// Until then it lets nobody run before it when it has spawned a thread.
     pub(crate) spawns_on_until_ns: Cell<u64>,
+    /// The last time that it let others run before it, that took long.
+    pub(crate) waited_long: Cell<bool>,
     /// What it waits for, and until when, for lists of threads: see [`Label`](crate::label::Label).
     pub(crate) waits_for: AtomicU64,
     pub(crate) waits_until_ns: AtomicU64,
+    /// Among whose running workers it counts; null: it is no workqueue's. Also read by others.
+    pub(crate) gang: AtomicPtr<Gang>,
     /// Its number in a simulation, from 1.
     pub(crate) number: Cell<u64>,
     /// Where it ran last.
     pub(crate) core: Cell<*const Core>,
     /// Whose the body is, if not the usual arena's.
     pub(crate) arena: Cell<*const Arena>,
+
+    /// Its record's, which is gone before the thread has left its stack; 0 afterwards.
+    pub(crate) id: Cell<u64>,
 
     // Constant while it lives.
     pub(crate) record: AtomicPtr<Record>,
@@ -419,6 +422,7 @@ impl Block {
     #[allow(clippy::too_many_arguments, reason = "a field each")]
     pub(crate) unsafe fn renew(
         body: BodyRef,
+        id: u64,
         record: *mut Record,
         priority: Priority,
         slice_ns: u64,
@@ -430,16 +434,18 @@ impl Block {
         // Zero bytes are a valid block, and so is what a former thread left: no field is overwritten as a whole, as others
         // may still look at the state word.
         block.sleeper.reuse(Kind::Thread);
-        block.count.store(1, Ordering::Relaxed);
-        block.attention.store(0, Ordering::Relaxed);
+        block.depth.begin_inside();
+        block.attention.begin();
         block.worker.store(ptr::null_mut(), Ordering::Relaxed);
         block.charge.set(charge);
         block.priority.set(priority);
         block.slice_ns.set(slice_ns);
         block.since_ns.set(0);
         block.spawns_on_until_ns.set(0);
+        block.waited_long.set(false);
         block.core.set(ptr::null());
         block.arena.set(arena.map_or(ptr::null(), ptr::from_ref));
+        block.id.set(id);
         block.record.store(record, Ordering::Relaxed);
         // Release: who lists threads sees a live one whole.
         block.is_live.store(1, Ordering::Release);
@@ -472,25 +478,8 @@ impl Runtime {
     ///
     /// `InvalidInput` if there are none so large.
     pub(crate) fn arena_for(&self, stack_bytes: Option<usize>) -> io::Result<Option<&Arena>> {
-        /// Guard, TLS, control block.
-        const OVERHEAD: usize = 48 * 1024;
-        let Some(wanted) = stack_bytes.filter(|&bytes| bytes > self.arena.stack_bytes()) else {
-            return Ok(None);
-        };
-        let slot_bytes = wanted.saturating_add(OVERHEAD).checked_next_power_of_two();
-        let class = slot_bytes.map_or(usize::MAX, |bytes| bytes.trailing_zeros() as usize);
-        let (Some(large), Some(slot_bytes)) = (self.large.get(class), slot_bytes) else {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                format!("a stack of {wanted} bytes is too large: at most 1 GiB, less 48 KiB"),
-            ));
-        };
-        if let Some(arena) = large.get() {
-            return Ok(Some(arena));
-        }
-        let config = Config { slot_bytes, control_bytes: size_of::<Block>(), ..Config::default() };
-        let arena = Arena::new(config)?;
-        Ok(Some(large.get_or_init(|| arena)))
+        let wanted = stack_bytes.filter(|&bytes| bytes > self.arena.stack_bytes());
+        wanted.map(|bytes| self.large.with(bytes, size_of::<Block>())).transpose()
     }
 
     /// What time it is for this runtime's threads.
@@ -521,13 +510,15 @@ impl Runtime {
         started.saturating_sub(ended)
     }
 
-    /// Workers that there are, and were.
+    /// Workers that there are.
     pub(crate) fn workers(&self) -> impl Iterator<Item = &'static Worker> {
         let first = self.workers.load(Ordering::Acquire).cast_const();
-        // SAFETY: workers are never freed; the links are written before a worker is published.
+        // SAFETY: records of workers are never freed; the links are written before a record is published.
         std::iter::successors(unsafe { first.as_ref() }, |worker| unsafe {
             worker.next_worker.get().as_ref()
         })
+        // Acquire: one that works is whole.
+        .filter(|worker| worker.kernel_id.load(Ordering::Acquire) != 0)
     }
 }
 
@@ -537,9 +528,11 @@ impl Core {
             index,
             runtime: AtomicPtr::new(ptr::null_mut()),
             queue: Spin::new(Queue { ready: Ready::new(now_ns), is_idle: false }),
-            waiting: AtomicUsize::new(0),
+            waiting: Backlog::none(),
+            nursery: Nursery::new(),
             timers: Spin::new(Timers::new(now_ns)),
             next_deadline_ns: AtomicU64::new(u64::MAX),
+            events: EventSeat::new(),
             worker: AtomicPtr::new(ptr::null_mut()),
             current: AtomicPtr::new(ptr::null_mut()),
             dispatches: AtomicU64::new(0),

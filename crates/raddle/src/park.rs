@@ -92,7 +92,7 @@ impl Wait {
     #[inline]
     fn park_heeding(self, deadline_ns: Option<u64>, place: Place) -> Reason {
         let thread = ThreadRef::of_sleeper(self.sleep.sleeper);
-        if thread.block().attention.load(std::sync::atomic::Ordering::Relaxed) == 0 {
+        if !thread.block().attention.is_called() {
             return self.park_thread(deadline_ns, place);
         }
         if signals::come_first(thread) {
@@ -133,11 +133,10 @@ impl Wait {
                 let _ = self.sleep.state().wake(self.sleep.ticket, Reason::TIMED_OUT.0);
                 continue;
             }
-            // A waker, perhaps a late one of an earlier sleep, may have left a 1. An exchange, not a store: a store that the
-            // processor still holds back would overwrite the 1 of a waker that comes now, after the look below.
-            foreign.word.swap(0, Ordering::Acquire);
+            // A waker, perhaps a late one of an earlier sleep, may have rung.
+            foreign.bell.silence();
             if self.sleep.reason().is_none() {
-                futex::wait(&foreign.word, 0, deadline_ns);
+                futex::wait(foreign.bell.word(), 0, deadline_ns);
             }
         }
     }

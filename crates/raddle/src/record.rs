@@ -1,22 +1,25 @@
 //! What of a thread outlives it: its id and name, its park token, whether it has ended. What a `Thread` handle points to.
 //!
 //! Counted references, as an `Arc`'s, with one difference: the last one may be dropped by the scheduler, which never
-//! frees memory. It is then left to the core ([`RecordRef::into_dead`]), and the next thread that starts or ends there frees it.
+//! frees memory. It is then left to the core ([`RecordRef::end`]), and the next thread that starts or ends there frees it.
 
 #![allow(unsafe_code, reason = "counted references")]
 
 use crate::pending::Pending;
 use crate::sleeper::{Sleep, Sleeper};
-use raddle_core::state::Ticket;
+use raddle_core::end_word::{End, EndWord};
+use raddle_core::park_token::ParkToken;
 use std::cell::Cell;
 use std::ops::Deref;
+use std::panic::RefUnwindSafe;
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 /// The record of one thread: the head of a larger structure, perhaps, which holds the thread's result.
 #[derive(Debug)]
 pub(crate) struct Record {
-    references: AtomicUsize,
+    /// Whether the thread is over, and how many references there are.
+    end: EndWord<Sleeper>,
     /// Frees the whole that the record is the head of.
     free: unsafe fn(NonNull<Record>),
     /// In a list of dead records: under whatever guards the list.
@@ -25,16 +28,8 @@ pub(crate) struct Record {
     // Constant.
     pub(crate) id: u64,
     pub(crate) name: Option<Box<str>>,
-    /// `park`'s token: EMPTY, NOTIFIED, or the bits of the ticket under which the thread is parked.
-    token: AtomicU64,
-    /// With which sleeper it parks: written by the thread before it puts a ticket into `token`. Not constant: in a child that it
-    /// forked, a raddle thread sleeps as a kernel thread does.
-    parker: AtomicPtr<Sleeper>,
-
-    /// RUNNING, ENDED, or the bits of the ticket under which the joiner sleeps.
-    end: AtomicU64,
-    /// Written by the one joiner before it puts its ticket into `end`.
-    joiner: AtomicPtr<Sleeper>,
+    /// `park`'s token.
+    token: ParkToken<Sleeper>,
 
     /// Atomic.
     pub(crate) signals: Pending,
@@ -45,78 +40,51 @@ unsafe impl Send for Record {}
 // SAFETY: as above.
 unsafe impl Sync for Record {}
 
-/// Tickets are multiples of 2^24 and not 0.
-const EMPTY: u64 = 0;
-const NOTIFIED: u64 = 1;
-const RUNNING: u64 = 0;
-const ENDED: u64 = 1;
+// Nothing of it is half done where a panic could be caught: handles may be used across that, as std's.
+impl RefUnwindSafe for Record {}
 
 impl Record {
     /// Takes the token if there is one.
     pub(crate) fn take_token(&self) -> bool {
-        // Acquire: what the one who unparked wrote before is seen by the one who was parked.
-        self.token.load(Ordering::Relaxed) == NOTIFIED
-            && self.token.swap(EMPTY, Ordering::Acquire) == NOTIFIED
+        self.token.take()
     }
 
     /// Says that the thread parks under `sleep`. False if a token came first, which is taken.
     pub(crate) fn parks(&self, sleep: &Sleep) -> bool {
-        let bits = sleep.ticket.to_bits();
-        self.parker.store(sleep.sleeper.as_ptr(), Ordering::Relaxed);
-        match self.token.compare_exchange(EMPTY, bits, Ordering::Release, Ordering::Acquire) {
-            Ok(_) => true,
-            Err(_) => {
-                self.token.swap(EMPTY, Ordering::Acquire);
-                false
-            }
-        }
+        self.token.park(sleep.sleeper, sleep.ticket)
     }
 
     /// The thread has stopped being parked, for whatever reason. Takes a token that came meanwhile; whether there was one.
     pub(crate) fn unparked(&self) -> bool {
-        self.token.swap(EMPTY, Ordering::Acquire) == NOTIFIED
+        self.token.back()
     }
 
     /// Puts a token in place: whom to wake, if the thread is parked.
     pub(crate) fn put_token(&self) -> Option<Sleep> {
-        match self.token.swap(NOTIFIED, Ordering::AcqRel) {
-            EMPTY | NOTIFIED => None,
-            bits => NonNull::new(self.parker.load(Ordering::Relaxed))
-                .map(|sleeper| Sleep { sleeper, ticket: Ticket::from_bits(bits) }),
-        }
+        self.token.put().map(|(sleeper, ticket)| Sleep { sleeper, ticket })
     }
 
     /// Whether the thread is wholly over, destructors of thread-locals included.
+    #[inline]
     pub(crate) fn has_ended(&self) -> bool {
-        self.end.load(Ordering::Acquire) == ENDED
+        self.end.has_ended()
     }
 
     /// The one joiner sleeps under `sleep` from now on. False if the thread has ended.
+    #[inline]
     pub(crate) fn joined_by(&self, sleep: &Sleep) -> bool {
-        self.joiner.store(sleep.sleeper.as_ptr(), Ordering::Relaxed);
-        // A joiner that was woken for another reason comes again, with another ticket.
-        let mut now = self.end.load(Ordering::Relaxed);
-        loop {
-            if now == ENDED {
-                fence(Ordering::Acquire);
-                return false;
-            }
-            let bits = sleep.ticket.to_bits();
-            match self.end.compare_exchange_weak(now, bits, Ordering::Release, Ordering::Relaxed) {
-                Ok(_) => return true,
-                Err(changed) => now = changed,
-            }
-        }
+        self.end.join(sleep.sleeper, sleep.ticket)
     }
+}
 
-    /// The thread is over: who is to be woken.
-    pub(crate) fn ended(&self) -> Option<Sleep> {
-        match self.end.swap(ENDED, Ordering::AcqRel) {
-            RUNNING | ENDED => None,
-            bits => NonNull::new(self.joiner.load(Ordering::Relaxed))
-                .map(|sleeper| Sleep { sleeper, ticket: Ticket::from_bits(bits) }),
-        }
-    }
+/// What is to be done for a thread that has ended.
+#[derive(Debug)]
+#[must_use = "a joiner would wait for ever"]
+pub(crate) enum Ended {
+    /// This sleep is to be ended, if any.
+    Seen(Option<Sleep>),
+    /// Nobody has the record any more.
+    Unseen(Dead),
 }
 
 /// A reference to a record.
@@ -132,7 +100,7 @@ impl Record {
     /// A record with as many references as that, to be taken up by [`RecordRef::from_raw`].
     #[inline]
     pub(crate) fn new(
-        references: usize,
+        references: u32,
         id: u64,
         name: Option<Box<str>>,
         sleeper: NonNull<Sleeper>,
@@ -140,15 +108,12 @@ impl Record {
         free: unsafe fn(NonNull<Record>),
     ) -> Record {
         Record {
-            references: AtomicUsize::new(references),
+            end: EndWord::new(references),
             free,
             next_dead: Cell::new(ptr::null_mut()),
             id,
             name,
-            token: AtomicU64::new(EMPTY),
-            parker: AtomicPtr::new(sleeper.as_ptr()),
-            end: AtomicU64::new(RUNNING),
-            joiner: AtomicPtr::new(ptr::null_mut()),
+            token: ParkToken::new(sleeper),
             signals,
         }
     }
@@ -197,12 +162,18 @@ impl RecordRef {
         Some((*own).clone())
     }
 
-    /// Drops the reference without freeing anything: the record comes back if this was the last.
-    pub(crate) fn into_dead(self) -> Option<Dead> {
+    /// The thread is over, and this was its own reference. Frees nothing.
+    #[inline]
+    pub(crate) fn end(self) -> Ended {
         let raw = self.0;
         std::mem::forget(self);
-        // SAFETY: the reference that is given up here keeps the record alive until now.
-        unsafe { release(raw) }.then_some(Dead(raw))
+        // SAFETY: the reference that is given up here keeps the record alive until now. Of what comes back nothing is the record's.
+        match unsafe { raw.as_ref() }.end.end() {
+            End::Last => Ended::Unseen(Dead(raw)),
+            End::Seen(joiner) => {
+                Ended::Seen(joiner.map(|(sleeper, ticket)| Sleep { sleeper, ticket }))
+            }
+        }
     }
 }
 
@@ -212,22 +183,13 @@ impl RecordRef {
 ///
 /// The caller has a reference, and doesn't use it any more.
 unsafe fn release(raw: NonNull<Record>) -> bool {
-    // SAFETY: alive, by the caller's reference. Release and acquire as in std's Arc: all uses come before the end.
-    let references = unsafe { &(*raw.as_ptr()).references };
-    // With one reference left it is the caller's, and nobody can make another: no exchange is needed.
-    if references.load(Ordering::Acquire) == 1 {
-        return true;
-    }
-    if references.fetch_sub(1, Ordering::Release) != 1 {
-        return false;
-    }
-    fence(Ordering::Acquire);
-    true
+    // SAFETY: alive, by the caller's reference.
+    unsafe { &(*raw.as_ptr()).end }.give_up()
 }
 
 impl Clone for RecordRef {
     fn clone(&self) -> RecordRef {
-        self.references.fetch_add(1, Ordering::Relaxed);
+        self.end.add();
         RecordRef(self.0)
     }
 }

@@ -10,6 +10,7 @@
 //! | [`stack_size`](Builder::stack_size) | `RADDLE_STACK=256K` | 256 KiB of address space a thread |
 //! | [`signal`](Builder::signal) | `RADDLE_SIGNAL=SIGURG` | `SIGURG` |
 //! | [`timer_slack`](Builder::timer_slack) | `RADDLE_TIMER_SLACK=80us`, `0` | 80 us |
+//! | [`worker_keep_alive`](Builder::worker_keep_alive) | `RADDLE_KEEP_ALIVE=2s` | 2 s |
 //! | [`dump_signal`](Builder::dump_signal) | `RADDLE_DUMP_SIGNAL=SIGUSR1`, `off` | `SIGQUIT` |
 //! | [`trace`](Builder::trace) | `RADDLE_TRACE=out.json` | no trace |
 //! | | `RADDLE_TRACE_EVENTS=65536` | the newest 65,535 events of each core |
@@ -18,9 +19,8 @@
 
 use crate::dumper::DumpSignal;
 use crate::host::Host;
-use crate::machine::Settings;
 use crate::sched::{simulate, start};
-use crate::settings;
+use crate::settings::{self, Settings};
 use crate::sys::clock;
 use crate::thread;
 use crate::thread::spawn::{Wishes, spawn_unchecked};
@@ -49,6 +49,7 @@ pub struct Builder {
     stack_bytes: Option<usize>,
     signal: Option<i32>,
     timer_slack: Option<Duration>,
+    worker_keep_alive: Option<Duration>,
     preemption: Option<bool>,
     dump_signal: Option<Option<i32>>,
     trace: Option<PathBuf>,
@@ -88,6 +89,13 @@ impl Builder {
     /// exact; where they come thick and fast each may be late by so much, and several share a wake-up.
     pub fn timer_slack(mut self, slack: Duration) -> Builder {
         self.timer_slack = Some(slack);
+        self
+    }
+
+    /// For how long kernel threads that were made for blocked ones, and that nobody has needed since, are kept: 1 ms to a day. Then they
+    /// end, but for a few. A program in which many threads block now and then need not make new ones each time.
+    pub fn worker_keep_alive(mut self, time: Duration) -> Builder {
+        self.worker_keep_alive = Some(time);
         self
     }
 
@@ -151,6 +159,11 @@ impl Builder {
             let ns = u64::try_from(slack.as_nanos()).unwrap_or(u64::MAX);
             let bounds = 0..=settings::TIMER_SLACK_AT_MOST_NS;
             settings.timer_slack_ns = within("timer_slack (in ns)", ns, bounds)?;
+        }
+        if let Some(time) = self.worker_keep_alive {
+            let ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+            let bounds = settings::KEEP_ALIVE_NS;
+            settings.keep_alive_ns = within("worker_keep_alive (in ns)", ns, bounds)?;
         }
         settings.signal = self.signal.unwrap_or(settings.signal);
         settings.preempts = self.preemption.unwrap_or(settings.preempts);
@@ -270,8 +283,7 @@ pub fn run<T: Send + 'static>(main: impl FnOnce() -> T + Send + 'static) -> T {
 #[doc(hidden)]
 pub fn run_main<T: Termination + 'static>(builder: Builder, body: fn() -> T) -> ExitCode {
     if let Err(error) = builder.start() {
-        eprintln!("raddle can't start: {error}");
-        return ExitCode::FAILURE;
+        return cannot_start(&error);
     }
     // Reported on the thread itself: what a main returns need not be Send.
     let main = move || body().report();
@@ -279,11 +291,17 @@ pub fn run_main<T: Termination + 'static>(builder: Builder, body: fn() -> T) -> 
         Ok(Ok(code)) => code,
         // The panic was printed. 101 is what a panicking main gives.
         Ok(Err(_)) => ExitCode::from(101),
-        Err(error) => {
-            eprintln!("raddle can't start: {error}");
-            ExitCode::FAILURE
-        }
+        Err(error) => cannot_start(&error),
     }
+}
+
+/// Says why, in one line.
+fn cannot_start(error: &io::Error) -> ExitCode {
+    let why = error.to_string();
+    // What the machine lacks begins with a subject of its own.
+    let start = if why.starts_with("raddle ") { "" } else { "raddle can't start: " };
+    eprintln!("{start}{why}");
+    ExitCode::FAILURE
 }
 
 /// What `#[raddle::test]` becomes.

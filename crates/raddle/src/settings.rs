@@ -1,17 +1,39 @@
 //! Settings: from the environment, and from what the kernel lets this process use.
 
 use crate::dumper::DumpSignal;
-use crate::machine::Settings;
+use raddle_core::pool::KEEP_ALIVE_NS as KEEP_ALIVE;
 use raddle_core::slice::BASE_SLICE_NS;
 use std::io;
 use std::path::PathBuf;
+
+/// Settings that a runtime runs by.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) cores: usize,
+    pub(crate) slice_ns: u64,
+    /// How much a timer may be late so that several share a wake-up.
+    pub(crate) timer_slack_ns: u64,
+    pub(crate) stack_bytes: usize,
+    pub(crate) signal: i32,
+    pub(crate) preempts: bool,
+    /// For how long nobody must have needed a surplus spare before it ends.
+    pub(crate) keep_alive_ns: u64,
+    pub(crate) dump: DumpSignal,
+    /// Where a trace goes, if one is asked for.
+    pub(crate) trace: Option<PathBuf>,
+    /// How many events of each core it keeps, and one more: a power of two.
+    pub(crate) trace_events: usize,
+}
 
 /// The default: so that timers are late by no more than the kernel's own, on an average, which has 50 us of slack and as much to do.
 const TIMER_SLACK_NS: u64 = 80_000;
 /// More would not save anything that counts.
 pub(crate) const TIMER_SLACK_AT_MOST_NS: u64 = 100_000_000;
 
-/// What `RADDLE_CORES`, `RADDLE_SLICE`, `RADDLE_STACK`, `RADDLE_SIGNAL`, `RADDLE_TIMER_SLACK`,
+/// How long surplus spares may be kept: at least so that the monitor need not look all the time.
+pub(crate) const KEEP_ALIVE_NS: std::ops::RangeInclusive<u64> = 1_000_000..=86_400_000_000_000;
+
+/// What `RADDLE_CORES`, `RADDLE_SLICE`, `RADDLE_STACK`, `RADDLE_SIGNAL`, `RADDLE_TIMER_SLACK`, `RADDLE_KEEP_ALIVE`,
 /// `RADDLE_DUMP_SIGNAL`, `RADDLE_TRACE` and `RADDLE_TRACE_EVENTS` say, and defaults for what they don't.
 pub(crate) fn from_environment() -> io::Result<Settings> {
     let cores = match variable("RADDLE_CORES", parse_count)? {
@@ -27,6 +49,7 @@ pub(crate) fn from_environment() -> io::Result<Settings> {
         stack_bytes: variable("RADDLE_STACK", parse_stack)?.unwrap_or(256 * 1024),
         signal: variable("RADDLE_SIGNAL", parse_signal)?.unwrap_or(libc::SIGURG),
         preempts: slice != Some(None),
+        keep_alive_ns: variable("RADDLE_KEEP_ALIVE", parse_keep_alive)?.unwrap_or(KEEP_ALIVE),
         dump: variable("RADDLE_DUMP_SIGNAL", parse_dump_signal)?.unwrap_or_default(),
         trace: trace_path()?,
         trace_events: variable("RADDLE_TRACE_EVENTS", parse_events)?.unwrap_or(65_536),
@@ -86,6 +109,12 @@ fn parse_slack(text: &str) -> Result<u64, &'static str> {
             .filter(|ns| (0..=TIMER_SLACK_AT_MOST_NS).contains(ns))
             .ok_or("give a time up to 100ms with its unit, like 100us or 1ms, or 0"),
     }
+}
+
+fn parse_keep_alive(text: &str) -> Result<u64, &'static str> {
+    parse_time_ns(text)
+        .filter(|ns| KEEP_ALIVE_NS.contains(ns))
+        .ok_or("give a time from 1ms to 86400s with its unit, like 2s or 500ms")
 }
 
 /// A number with its unit.
@@ -190,6 +219,15 @@ mod tests {
         assert_eq!(parse_slack("100ms"), Ok(100_000_000));
         for wrong in ["", "1", "us", "1s", "101ms", "-1us", "off"] {
             assert!(parse_slack(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn spares_are_kept_for_a_time_with_a_unit() {
+        assert_eq!(parse_keep_alive("1ms"), Ok(1_000_000));
+        assert_eq!(parse_keep_alive("2s"), Ok(KEEP_ALIVE));
+        for wrong in ["", "0", "2", "999us", "86401s", "off"] {
+            assert!(parse_keep_alive(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -7,6 +7,7 @@
 #![allow(unsafe_code, reason = "pointers to sleepers, which are never freed")]
 
 use crate::spin::Spin;
+use raddle_core::bell::Bell;
 use raddle_core::state::{State, Ticket};
 use std::cell::Cell;
 use std::ptr::NonNull;
@@ -62,7 +63,7 @@ impl Reason {
     /// A signal for this thread: run its handler, and look again.
     pub(crate) const SIGNALLED: Reason = Reason(3);
     /// From here on: which of several things that were waited for.
-    const FIRST_CHOICE: u16 = 16;
+    pub(crate) const FIRST_CHOICE: u16 = 16;
 
     /// The `index`th of several.
     pub(crate) fn choice(index: u16) -> Reason {
@@ -121,8 +122,8 @@ impl Sleep {
 #[derive(Debug)]
 pub(crate) struct Foreign {
     sleeper: Sleeper,
-    /// 1 when somebody has ended the sleep and the kernel thread may still wait.
-    pub(crate) word: AtomicU32,
+    /// Rings when somebody has ended the sleep and the kernel thread may still wait.
+    pub(crate) bell: Bell,
     /// The next free one: under [`FREE`]'s lock, while this one is free.
     next_free: Cell<Option<&'static Foreign>>,
 }
@@ -166,7 +167,7 @@ impl Foreign {
         let mine = free.unwrap_or_else(|| {
             Box::leak(Box::new(Foreign {
                 sleeper: Sleeper::new(Kind::KernelThread),
-                word: AtomicU32::new(0),
+                bell: Bell::new(),
                 next_free: Cell::new(None),
             }))
         });

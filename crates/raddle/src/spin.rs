@@ -7,16 +7,16 @@
 #![allow(unsafe_code, reason = "a lock hands out exclusive access to what it guards")]
 
 use crate::sys::task;
+use raddle_core::spin_word::SpinWord;
 use std::cell::UnsafeCell;
 use std::hint::spin_loop;
 use std::mem;
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A value that one at a time may touch, with preemption forbidden.
 #[derive(Debug)]
 pub(crate) struct Spin<T> {
-    locked: AtomicBool,
+    word: SpinWord,
     value: UnsafeCell<T>,
 }
 
@@ -34,13 +34,13 @@ const PATIENCE: u32 = 200;
 
 impl<T> Spin<T> {
     pub(crate) const fn new(value: T) -> Spin<T> {
-        Spin { locked: AtomicBool::new(false), value: UnsafeCell::new(value) }
+        Spin { word: SpinWord::new(), value: UnsafeCell::new(value) }
     }
 
     /// Takes the lock. The caller runs with preemption forbidden, or on a kernel thread that is no worker.
     #[inline]
     pub(crate) fn lock(&self) -> Locked<'_, T> {
-        if self.locked.swap(true, Ordering::Acquire) {
+        if !self.word.try_take() {
             self.contend();
         }
         Locked { lock: self }
@@ -49,21 +49,21 @@ impl<T> Spin<T> {
     /// Takes the lock if it is free.
     #[inline]
     pub(crate) fn try_lock(&self) -> Option<Locked<'_, T>> {
-        let was_free = !self.locked.swap(true, Ordering::Acquire);
+        let was_free = self.word.try_take();
         // Not `then_some`: that would make the guard, and drop it, of a lock that somebody else holds.
         was_free.then(|| Locked { lock: self })
     }
 
     /// For those who only look.
     pub(crate) fn is_locked(&self) -> bool {
-        self.locked.load(Ordering::Relaxed)
+        self.word.is_taken()
     }
 
     #[cold]
     fn contend(&self) {
         let mut turns = 0;
         loop {
-            while self.locked.load(Ordering::Relaxed) {
+            while self.word.is_taken() {
                 turns += 1;
                 if turns < PATIENCE {
                     spin_loop();
@@ -71,7 +71,7 @@ impl<T> Spin<T> {
                     task::yield_processor();
                 }
             }
-            if !self.locked.swap(true, Ordering::Acquire) {
+            if self.word.try_take() {
                 return;
             }
         }
@@ -84,7 +84,7 @@ impl<T> Spin<T> {
     /// The lock is held on behalf of the caller, and no reference to the value is left.
     #[inline]
     pub(crate) unsafe fn release(&self) {
-        self.locked.store(false, Ordering::Release);
+        self.word.release();
     }
 }
 

@@ -57,6 +57,24 @@ fn a_panic_in_an_announced_call_comes_back_to_a_core() {
     assert!(outcome.join().unwrap());
 }
 
+/// Each takes its worker along, one after the other and faster than new ones are made: whoever makes them must not be used up as well.
+#[test]
+fn hundreds_block_unannounced_and_the_last_one_runs() {
+    const THREADS: usize = 250;
+    let (mut writers, mut readers) = (Vec::new(), Vec::new());
+    for _ in 0..THREADS {
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        writers.push(writer);
+        readers.push(thread::spawn(move || read_one(&mut reader)));
+    }
+    let (done, last) = std::sync::mpsc::channel();
+    let last_one = thread::spawn(move || done.send(()).unwrap());
+    assert!(last.recv_timeout(Duration::from_secs(60)).is_ok(), "it waits for a worker for ever");
+    writers.iter_mut().for_each(|writer| writer.write_all(&[1]).unwrap());
+    readers.into_iter().for_each(|reader| reader.join().unwrap());
+    last_one.join().unwrap();
+}
+
 #[test]
 fn announced_calls_by_the_thousand_among_threads_that_compute() {
     let stop = Arc::new(AtomicBool::new(false));

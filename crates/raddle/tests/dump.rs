@@ -2,6 +2,9 @@
 //!
 //! Each test runs this test's own binary again, as a program with known threads, and sends it the signal.
 
+#[path = "../../raddle-context/tests/deadline/mod.rs"]
+mod deadline;
+
 use raddle::thread::{self, Builder};
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -96,8 +99,6 @@ fn mixed() {
     while !COMPUTES[..2].iter().all(|running| running.load(Acquire)) {
         std::thread::yield_now();
     }
-    // Long enough for the rest to come to their places.
-    std::thread::sleep(Duration::from_millis(300));
     say_ready();
     let _ = std::io::stdin().read(&mut [0]);
     (&ours).write_all(&[1]).unwrap();
@@ -333,12 +334,28 @@ impl Program {
         self.list()
     }
 
+    /// Asks until all `parts` are listed: on a busy machine threads take a while to come to their places, and one may be inside the runtime all
+    /// the time that a list waits for it.
+    fn ask_for(&self, parts: &[&str]) -> Vec<String> {
+        let begun = Instant::now();
+        loop {
+            let list = self.ask();
+            if parts.iter().all(|part| list.iter().any(|one| one.contains(part))) {
+                return list;
+            }
+            assert!(begun.elapsed() < deadline::USUAL, "not all of {parts:?} in {list:#?}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     /// Lets it end: what it said at its end, and how it ended.
     fn end(mut self) -> (String, ExitStatus) {
         drop(self.stdin.take());
+        // What it says at its end fits into the pipe.
+        let status = deadline::wait(&mut self.child, deadline::USUAL).unwrap();
         let mut said = String::new();
         self.stdout.read_to_string(&mut said).unwrap();
-        (said, self.child.wait().unwrap())
+        (said, status)
     }
 }
 
@@ -365,7 +382,14 @@ fn says(paragraph: &str, parts: &[&str]) {
 fn every_thread_is_listed_with_what_it_does_and_where_and_goes_on() {
     let program = Program::start("mixed", &[]);
     for _ in 0..2 {
-        let list = program.ask();
+        let list = program.ask_for(&[
+            "100 threads like this",
+            "\"computes-0\"",
+            "\"computes-1\"",
+            "blocked in the kernel (read)",
+            "sleeping, for",
+            "waiting on a futex",
+        ]);
         println!("{}", list.join("\n"));
         says(&list[0], &[" 105 threads of process ", "; 2 cores, "]);
         let parked =

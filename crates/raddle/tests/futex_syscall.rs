@@ -1,13 +1,12 @@
 //! `syscall` as raddle defines it, against the kernel's own answers: the same calls on a kernel thread, which the kernel serves,
 //! and on a thread of raddle's, which the table does.
 #![allow(unsafe_code, reason = "system calls")]
-#![allow(
-    clippy::undocumented_unsafe_blocks,
-    reason = "system calls with words of the test's own, in a test"
-)]
 
+#[path = "../../raddle-context/tests/calls/mod.rs"]
+mod calls;
 mod sync_kit;
 
+use calls::{alarm, end_of, exit_now, fork};
 use std::cell::Cell;
 use std::io;
 use std::ptr;
@@ -29,6 +28,7 @@ fn futex(
 ) -> Result<i64, i32> {
     let time = time.as_ref().map_or(ptr::null(), ptr::from_ref);
     let no_address: *const u32 = ptr::null();
+    // SAFETY: the word and the time live through the call; the kernel reads no more of them than those.
     let result = unsafe {
         libc::syscall(libc::SYS_futex, word.as_ptr(), operation, value, time, no_address, bits)
     };
@@ -52,6 +52,7 @@ fn time(duration: Duration) -> libc::timespec {
 
 fn clock(which: i32) -> Duration {
     let mut now = time(Duration::ZERO);
+    // SAFETY: the time is written to a local.
     unsafe { libc::clock_gettime(which, &raw mut now) };
     Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
 }
@@ -81,6 +82,7 @@ fn the_errors_are_the_kernels() {
             }
             let wrong_clock = libc::FUTEX_WAIT | PRIVATE | libc::FUTEX_CLOCK_REALTIME;
             assert_eq!(futex(&word, wrong_clock, 1, soon, 0), Err(libc::ENOSYS));
+            // SAFETY: the address is refused; nothing is read there.
             let misaligned = unsafe {
                 let address = word.as_ptr().byte_add(1);
                 libc::syscall(libc::SYS_futex, address, libc::FUTEX_WAIT | PRIVATE, 1, 0, 0, 0)
@@ -103,6 +105,7 @@ fn the_errors_are_the_kernels() {
 #[test]
 fn other_calls_reach_the_kernel_and_errno_is_set() {
     each_cast(|cast| {
+        // SAFETY: the kernel reads nothing of ours in the first two; the mapping is new, and goes again before anybody uses it.
         cast.spawn(0, || unsafe {
             assert_eq!(libc::syscall(libc::SYS_getpid), i64::from(std::process::id()));
             assert_eq!(libc::syscall(libc::SYS_close, -1), -1);
@@ -235,6 +238,7 @@ fn requeue_and_wake_op_forget_nobody() {
             .collect();
         std::thread::sleep(Duration::from_millis(30));
         let moved = Cell::new(0);
+        // SAFETY: both words live through the call, and are atomic.
         let call = |operation: i32, third: u32| unsafe {
             let (from, to) = (words.0.as_ptr(), words.1.as_ptr());
             libc::syscall(libc::SYS_futex, from, operation | PRIVATE, 1, 100_usize, to, third)
@@ -319,28 +323,23 @@ fn a_forked_child_has_locks_that_work() {
         .collect();
     std::thread::sleep(Duration::from_millis(50));
     for _ in 0..50 {
-        let child = unsafe { libc::fork() };
+        let child = fork();
         if child == 0 {
+            // A child that hangs ends by that.
+            alarm(10);
             // A word that others wait for in the parent: nobody is woken here. A lock's word, whose bucket may have been in
             // somebody's hands: nothing hangs.
             let lock =
+                // SAFETY: a mutex is at least as large and as aligned as such a word, and all of it may change at any time; only its
+                // address is used.
                 unsafe { AtomicU32::from_ptr(ptr::from_ref(&*lock).cast_mut().cast::<u32>()) };
             let ok = wake(&word, i32::MAX) == Ok(0)
                 && wake(lock, i32::MAX) == Ok(0)
                 && wait(&word, 1) == Err(libc::EAGAIN);
-            unsafe { libc::_exit(if ok { 0 } else { 1 }) };
+            exit_now(if ok { 0 } else { 1 });
         }
-        assert!(child > 0);
-        let mut status = 0;
-        let end = for_seconds(10.0);
-        while unsafe { libc::waitpid(child, &raw mut status, libc::WNOHANG) } == 0 {
-            if end() {
-                unsafe { libc::kill(child, libc::SIGKILL) };
-                panic!("the child hangs");
-            }
-            std::thread::sleep(Duration::from_micros(200));
-        }
-        assert_eq!(status, 0);
+        let status = end_of(child);
+        assert!(status.success(), "the child ended with {status}");
     }
     word.store(1, Ordering::Release);
     wake(&word, i32::MAX).unwrap();

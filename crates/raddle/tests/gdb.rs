@@ -2,6 +2,12 @@
 //!
 //! gdb looks at this test's own binary, run again with the name of a scenario in the environment.
 
+#[path = "../../raddle-context/tests/deadline/mod.rs"]
+mod deadline;
+#[path = "../../raddle-context/tests/gdb_kit/mod.rs"]
+mod gdb_kit;
+
+use gdb_kit::{kernel_writes_cores, said};
 use libtest_mimic::{Arguments, Failed, Trial};
 use raddle::thread::{self, Builder};
 use std::hint::black_box;
@@ -128,52 +134,20 @@ fn script() -> String {
 
 fn gdb() -> Command {
     let mut command = Command::new("timeout");
-    command.args(["-k", "5", "120", "gdb", "-nx", "-q", "-batch"]).env(SCENARIO, "stops");
-    for setting in [
-        "set debuginfod enabled off",
-        "set width 0",
-        "set height 0",
-        "set confirm off",
-        "set print thread-events off",
-        "set print frame-arguments none",
-        "handle SIGURG nostop noprint pass",
-    ] {
-        command.args(["-iex", setting]);
-    }
+    command.args(["-k", "5", "120", "gdb"]).env(SCENARIO, "stops");
+    gdb_kit::in_batch(&mut command);
     command
 }
 
 /// Whether gdb is there, has Python, and may trace.
 fn usable() -> Result<(), String> {
-    let said = run(gdb().args(["-ex", "python print('py' + 'thon')", "-ex", "run", "/bin/true"]))
-        .map_err(|failed| format!("{failed:?}"))?;
+    let said = said(gdb().args(["-ex", "python print('py' + 'thon')", "-ex", "run", "/bin/true"]))
+        .map_err(|error| error.to_string())?;
     match (said.contains("exited normally"), said.contains("python\n")) {
         (true, true) => Ok(()),
         (true, false) => Err("gdb was built without Python".into()),
         _ => Err(said.lines().last().unwrap_or("gdb says nothing").to_owned()),
     }
-}
-
-/// Whether a process that aborts leaves a core file where it runs.
-fn kernel_writes_cores() -> Result<(), String> {
-    let pattern = std::fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap_or_default();
-    let pattern = pattern.trim();
-    if pattern.is_empty() || pattern.starts_with(['|', '/', '@']) {
-        return Err(format!("/proc/sys/kernel/core_pattern is {pattern:?}, not a plain file name"));
-    }
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: writes its argument.
-    unsafe { libc::getrlimit(libc::RLIMIT_CORE, &raw mut limit) };
-    if limit.rlim_max != libc::RLIM_INFINITY {
-        return Err(format!("core files are limited to {} bytes", limit.rlim_max));
-    }
-    Ok(())
-}
-
-fn run(command: &mut Command) -> Result<String, Failed> {
-    let out = command.output()?;
-    let text = String::from_utf8_lossy(&out.stdout) + String::from_utf8_lossy(&out.stderr);
-    Ok(text.into_owned())
 }
 
 /// What gdb says to `commands`, which come after the script. None of it may be about a stack that it can't make sense of.
@@ -183,20 +157,7 @@ fn say(commands: &[&str], core: Option<&Path>) -> Result<String, Failed> {
     for one in commands {
         command.args(["-ex", one]);
     }
-    let text = run(command.arg(std::env::current_exe()?).args(core))?;
-    for complaint in [
-        "corrupt stack",
-        "previous frame",
-        "Backtrace stopped",
-        "Cannot access memory",
-        "internal-error",
-        "Python Exception",
-    ] {
-        if text.contains(complaint) {
-            return Err(format!("gdb says {complaint:?}:\n{text}").into());
-        }
-    }
-    Ok(text)
+    gdb_kit::without_complaints(said(command.arg(std::env::current_exe()?).args(core))?)
 }
 
 fn at_stop(commands: &[&str]) -> Result<String, Failed> {
@@ -366,10 +327,12 @@ fn the_program_goes_on_unharmed() -> Result<(), Failed> {
 
 /// Without `source`: gdb finds the script in the program, if it may.
 fn the_program_carries_the_script() -> Result<(), Failed> {
-    let text = run(gdb()
-        .args(["-iex", "add-auto-load-safe-path /"])
-        .args(["-ex", "break raddle_gdb_stop", "-ex", "run", "-ex", "info raddle threads"])
-        .arg(std::env::current_exe()?))?;
+    let text = said(
+        gdb()
+            .args(["-iex", "add-auto-load-safe-path /"])
+            .args(["-ex", "break raddle_gdb_stop", "-ex", "run", "-ex", "info raddle threads"])
+            .arg(std::env::current_exe()?),
+    )?;
     expect(text.contains("10 raddle threads."), "no list", &text)
 }
 
@@ -382,7 +345,7 @@ fn what_is_wrong_is_said() -> Result<(), Failed> {
     }
     let text = at_stop(&["raddle thread 1 bt nonsense"])?;
     expect(text.lines().any(|line| line.starts_with("No symbol")), "a wrong argument", &text)?;
-    let text = run(gdb().args([
+    let text = said(gdb().args([
         "-ex",
         &format!("source {}", script()),
         "-ex",
@@ -409,10 +372,11 @@ fn a_core_file() -> Result<(), Failed> {
             }
         });
     }
-    let result = command.output().map_err(Failed::from).and_then(|_| {
-        let core = std::fs::read_dir(&place)?.next().ok_or("no core file was written")??.path();
-        backtraces(|commands| say(commands, Some(&core)))
-    });
+    let result =
+        deadline::output(&mut command, deadline::USUAL).map_err(Failed::from).and_then(|_| {
+            let core = std::fs::read_dir(&place)?.next().ok_or("no core file was written")??.path();
+            backtraces(|commands| say(commands, Some(&core)))
+        });
     std::fs::remove_dir_all(&place)?;
     let looked = result?;
     check_list(&looked.list)?;

@@ -3,11 +3,12 @@
 //!
 //! The user that the cases run as has few kernel threads to spend: only root can become that user.
 
-#![allow(clippy::undocumented_unsafe_blocks, reason = "C calls with plain arguments, in a test")]
-
+#[path = "../../raddle-context/tests/calls/mod.rs"]
+mod calls;
 #[path = "../../raddle-context/tests/children/mod.rs"]
 mod children;
 
+use calls::{alarm, geteuid};
 use children::Case;
 use raddle::thread;
 use std::process::ExitCode;
@@ -21,14 +22,33 @@ unsafe extern "C" {
 }
 
 fn main() -> ExitCode {
-    let not_root =
-        (unsafe { libc::geteuid() } != 0).then_some("only root becomes a user of few threads");
+    let not_root = (geteuid() != 0).then_some("only root becomes a user of few threads");
     children::main(vec![
         Case::new("a_queued_holder_gets_its_turn", a_queued_holder_gets_its_turn).unless(not_root),
         Case::new("and_with_preemption_off", and_with_preemption_off).unless(not_root),
         Case::new("calls_that_would_be_cut_short_are_left_alone", calls_are_left_alone)
             .unless(not_root),
+        Case::new("one_cannot_start", || starts_or_says_why(1)).unless(not_root),
+        Case::new("two_cannot_start", || starts_or_says_why(2)).unless(not_root),
+        Case::new("three_cannot_start", || starts_or_says_why(3)).unless(not_root),
+        Case::new("four_cannot_start", || starts_or_says_why(4)).unless(not_root),
+        Case::new("five_are_enough_for_two_cores", || starts_or_says_why(5)).unless(not_root),
     ])
+}
+
+/// Whatever it is that can't be made, the error names the limit.
+fn starts_or_says_why(kernel_threads: u64) {
+    have_at_most(kernel_threads);
+    match raddle::runtime::Builder::new().cores(2).start() {
+        Ok(_) => {
+            assert_eq!(kernel_threads, 5);
+            assert_eq!(thread::spawn(|| 5).join().unwrap(), 5);
+        }
+        Err(error) => {
+            assert!(kernel_threads < 5, "{error}");
+            assert!(error.to_string().contains("ulimit -u"), "{error}");
+        }
+    }
 }
 
 /// From here on this process can have so many kernel threads. The runtime's main thread and monitor are two of them.
@@ -36,29 +56,34 @@ fn have_at_most(kernel_threads: u64) {
     // Not a user that others of these tests become.
     let user = 60_000 + std::process::id() % 5_000;
     let limit = libc::rlimit { rlim_cur: kernel_threads, rlim_max: kernel_threads };
+    // SAFETY: the limit is a local; the rest are ids.
     unsafe {
         assert_eq!(libc::setrlimit(libc::RLIMIT_NPROC, &raw const limit), 0);
         assert_eq!(libc::setuid(user), 0);
-        libc::alarm(20);
     }
+    alarm(20);
 }
 
 /// A `FILE`, whose lock is one of libc's own.
 #[derive(Clone, Copy)]
 struct Stream(*mut libc::FILE);
 
+// SAFETY: a `FILE` has a lock of its own, and is never closed here.
 unsafe impl Send for Stream {}
 
 impl Stream {
     fn new() -> Stream {
+        // SAFETY: two C strings.
         let file = unsafe { libc::fopen(c"/dev/null".as_ptr(), c"w".as_ptr()) };
         assert!(!file.is_null());
         Stream(file)
     }
 
     fn hold(self, while_held: impl FnOnce()) {
+        // SAFETY: the stream is open.
         unsafe { flockfile(self.0) };
         while_held();
+        // SAFETY: as above, and this thread has the lock. (A raddle thread keeps its TCB, by which libc knows it, wherever it runs.)
         unsafe { funlockfile(self.0) };
     }
 }
@@ -93,17 +118,26 @@ fn a_queued_holder_gets_its_turn() {
 
 fn and_with_preemption_off() {
     have_at_most(7);
-    unsafe { std::env::set_var("RADDLE_SLICE", "off") };
+    preempt_nobody();
     all_wait_for_one();
 }
 
-/// `nanosleep` and `poll` return early when a handler has run: no thread in them is asked to make room.
+/// To be called before the runtime begins.
+fn preempt_nobody() {
+    // SAFETY: the process has one thread so far.
+    unsafe { std::env::set_var("RADDLE_SLICE", "off") };
+}
+
+/// `nanosleep` and `poll` return early when a handler has run: no thread in them is asked to make room. Without preemption, whose
+/// signal may meet a thread on its way into the call.
 fn calls_are_left_alone() {
     have_at_most(6);
+    preempt_nobody();
     let sleepers: Vec<_> = (0..12)
         .map(|_| {
             thread::spawn(|| {
                 let time = libc::timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+                // SAFETY: the time is a local, and what is left of it is not asked for.
                 unsafe { libc::nanosleep(&raw const time, std::ptr::null_mut()) }
             })
         })

@@ -1,5 +1,9 @@
 //! Callers that are no raddle threads, or no longer: kernel threads in their last destructors, forked children.
 
+#[path = "../../raddle-context/tests/calls/mod.rs"]
+mod calls;
+
+use calls::{alarm, end_of, exit_now, fork};
 use raddle::thread;
 use std::cell::Cell;
 use std::sync::Arc;
@@ -45,11 +49,9 @@ fn a_kernel_threads_last_destructor_may_wait_for_threads() {
 #[test]
 fn a_child_forked_by_a_thread_may_park() {
     let code = thread::spawn(|| {
-        // SAFETY: the child makes threads and ends without the handlers of the parent's libraries.
-        let child = unsafe { libc::fork() };
+        let child = fork();
         if child == 0 {
-            // SAFETY: kills the child if it hangs.
-            unsafe { libc::alarm(20) };
+            alarm(20);
             let me = thread::current();
             let other = thread::spawn(move || {
                 thread::sleep(Duration::from_millis(1));
@@ -61,13 +63,9 @@ fn a_child_forked_by_a_thread_may_park() {
             thread::scope(|scope| {
                 scope.spawn(|| sum += 1);
             });
-            // SAFETY: ends the child.
-            unsafe { libc::_exit(if is_joined && sum == 1 { 7 } else { 8 }) };
+            exit_now(if is_joined && sum == 1 { 7 } else { 8 });
         }
-        let mut status = 0;
-        // SAFETY: a live integer. A signal may cut the wait short.
-        while unsafe { libc::waitpid(child, &raw mut status, 0) } != child {}
-        (libc::WIFEXITED(status), libc::WEXITSTATUS(status))
+        end_of(child).code()
     });
-    assert_eq!(code.join().unwrap(), (true, 7), "the child hung, or went wrong");
+    assert_eq!(code.join().unwrap(), Some(7), "the child hung, or went wrong");
 }

@@ -1,10 +1,10 @@
 //! Catches credentials that only some kernel threads have, callers that wait for ever, and threads that come to harm, when `setuid` or
 //! one of its kin is called in a process with raddle threads. Each case is a process of its own: what it gives up is gone.
 //!
-//! An alarm ends a case after ten seconds: a hang is what these tests are about.
+//! An alarm ends a case after a minute: a hang is what these tests are about.
 
-#![allow(clippy::undocumented_unsafe_blocks, reason = "C calls with plain arguments, in a test")]
-
+#[path = "../../raddle-context/tests/calls/mod.rs"]
+mod calls;
 #[path = "../../raddle-context/tests/children/mod.rs"]
 mod children;
 #[path = "setxid_work/credentials.rs"]
@@ -14,11 +14,10 @@ mod load;
 #[path = "setxid_work/ring.rs"]
 mod ring;
 
+use calls::{alarm, end_of, exit_now, fork, geteuid, pipe, read, write};
 use children::Case;
-use credentials::{
-    OTHER, agreed, agreed_users, fails_with, of_all_threads, seteuid, succeeds, there_and_back,
-};
-use load::{Load, pipe};
+use credentials::*;
+use load::Load;
 use raddle::thread;
 use std::ffi::{c_int, c_void};
 use std::os::unix::process::CommandExt;
@@ -29,12 +28,11 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::*};
 use std::time::{Duration, Instant};
 
 fn main() -> ExitCode {
-    let not_root =
-        (unsafe { libc::geteuid() } != 0).then_some("only root changes its credentials and back");
+    let not_root = (geteuid() != 0).then_some("only root changes its credentials and back");
     let no_ring = ring::Ring::new().is_err().then_some("io_uring can't be used here");
     let case = |name: &str, run: fn()| {
         let run = move || {
-            unsafe { libc::alarm(10) };
+            alarm(60);
             run();
         };
         Case::new(name, run).unless(not_root)
@@ -99,7 +97,8 @@ fn from_a_kernel_thread() {
 fn on_one_core() {
     raddle::runtime::Builder::new().cores(1).start().unwrap();
     let load = Load::start();
-    let callers: Vec<_> = (0..3).map(|_| thread::spawn(|| rounds(|| seteuid(0)))).collect();
+    let callers: Vec<_> =
+        (0..3).map(|_| thread::spawn(|| rounds(|| become_effectively(0)))).collect();
     for caller in callers {
         caller.join().unwrap();
     }
@@ -110,12 +109,12 @@ fn on_one_core() {
 fn from_several_at_once() {
     let load = Load::start();
     // Changes of the effective group among these two are anybody's to make, whoever is the effective user just then.
-    succeeds(unsafe { libc::setresgid(0, OTHER, OTHER) });
-    let users = || rounds(|| [OTHER, 0].into_iter().for_each(seteuid));
+    succeeds(setresgid(0, OTHER, OTHER));
+    let users = || rounds(|| [OTHER, 0].into_iter().for_each(become_effectively));
     let groups = || {
         rounds(|| {
             for group in [0, OTHER] {
-                succeeds(unsafe { libc::setegid(group) });
+                succeeds(setegid(group));
             }
         });
     };
@@ -140,24 +139,24 @@ fn every_call() {
     };
     thread::spawn(move || {
         let same = u32::MAX;
-        succeeds(unsafe { libc::setegid(1) });
+        succeeds(setegid(1));
         expect("0 1 0 1", "0 0 0 0");
-        succeeds(unsafe { libc::setregid(2, 3) });
+        succeeds(setregid(2, 3));
         expect("2 3 3 3", "0 0 0 0");
-        succeeds(unsafe { libc::setresgid(4, same, 5) });
+        succeeds(setresgid(4, same, 5));
         expect("4 3 5 3", "0 0 0 0");
-        succeeds(unsafe { libc::setgid(6) });
+        succeeds(setgid(6));
         expect("6 6 6 6", "0 0 0 0");
-        succeeds(unsafe { libc::setresuid(1, 0, 2) });
+        succeeds(setresuid(1, 0, 2));
         expect("6 6 6 6", "1 0 2 0");
-        succeeds(unsafe { libc::setreuid(same, 2) });
+        succeeds(setreuid(same, 2));
         expect("6 6 6 6", "1 2 2 2");
         // The two change places: what is done twice to a thread must not undo it.
-        succeeds(unsafe { libc::setreuid(2, 1) });
+        succeeds(setreuid(2, 1));
         expect("6 6 6 6", "2 1 1 1");
-        succeeds(unsafe { libc::setuid(2) });
+        succeeds(setuid(2));
         expect("6 6 6 6", "2 2 1 2");
-        succeeds(unsafe { libc::seteuid(1) });
+        succeeds(seteuid(1));
         expect("6 6 6 6", "2 1 1 1");
     })
     .join()
@@ -170,12 +169,12 @@ fn groups() {
     thread::spawn(|| {
         let many: Vec<u32> = (1..300).collect();
         for groups in [&[5, 7, 9][..], &many, &[]] {
-            succeeds(unsafe { libc::setgroups(groups.len(), groups.as_ptr()) });
+            succeeds(setgroups(groups));
             let names = groups.iter().map(u32::to_string).collect::<Vec<_>>().join(" ");
             let all = agreed();
             assert!(all.ends_with(format!("Groups: {names}").trim()), "{all}");
         }
-        succeeds(unsafe { libc::initgroups(c"root".as_ptr(), 17) });
+        succeeds(initgroups_of_root(17));
         let all = agreed();
         assert!(all.contains("Groups: ") && all.contains("17"), "{all}");
     })
@@ -189,24 +188,25 @@ fn refused() {
     let refused = || {
         let before = of_all_threads();
         for _ in 0..20 {
-            fails_with(unsafe { libc::setuid(0) }, libc::EPERM);
-            fails_with(unsafe { libc::seteuid(7) }, libc::EPERM);
-            fails_with(unsafe { libc::setreuid(7, 7) }, libc::EPERM);
-            fails_with(unsafe { libc::setresuid(0, 0, 0) }, libc::EPERM);
-            fails_with(unsafe { libc::setgid(7) }, libc::EPERM);
-            fails_with(unsafe { libc::setregid(7, 7) }, libc::EPERM);
-            fails_with(unsafe { libc::setresgid(7, 7, 7) }, libc::EPERM);
-            fails_with(unsafe { libc::setgroups(1, [OTHER].as_ptr()) }, libc::EPERM);
-            fails_with(unsafe { libc::initgroups(c"root".as_ptr(), 0) }, libc::EPERM);
-            fails_with(unsafe { libc::seteuid(u32::MAX) }, libc::EINVAL);
-            fails_with(unsafe { libc::setegid(u32::MAX) }, libc::EINVAL);
+            fails_with(setuid(0), libc::EPERM);
+            fails_with(seteuid(7), libc::EPERM);
+            fails_with(setreuid(7, 7), libc::EPERM);
+            fails_with(setresuid(0, 0, 0), libc::EPERM);
+            fails_with(setgid(7), libc::EPERM);
+            fails_with(setregid(7, 7), libc::EPERM);
+            fails_with(setresgid(7, 7, 7), libc::EPERM);
+            fails_with(setgroups(&[OTHER]), libc::EPERM);
+            fails_with(initgroups_of_root(0), libc::EPERM);
+            fails_with(seteuid(u32::MAX), libc::EINVAL);
+            fails_with(setegid(u32::MAX), libc::EINVAL);
         }
         for (thread, lines) in of_all_threads() {
             assert_eq!(before.get(&thread).unwrap_or(&lines), &lines);
         }
     };
+    // SAFETY: the call refuses so large a number before it reads any id.
     fails_with(unsafe { libc::setgroups(usize::MAX / 8, ptr::null()) }, libc::EINVAL);
-    succeeds(unsafe { libc::setuid(OTHER) });
+    succeeds(setuid(OTHER));
     assert_eq!(agreed_users(), format!("Uid: {OTHER} {OTHER} {OTHER} {OTHER}"));
     thread::spawn(refused).join().unwrap();
     refused();
@@ -223,8 +223,8 @@ fn without_raddle_threads() {
 fn alone() {
     there_and_back();
     assert_eq!(of_all_threads().len(), 1);
-    succeeds(unsafe { libc::setuid(OTHER) });
-    fails_with(unsafe { libc::seteuid(0) }, libc::EPERM);
+    succeeds(setuid(OTHER));
+    fails_with(seteuid(0), libc::EPERM);
 }
 
 fn while_threads_come_and_go() {
@@ -263,28 +263,25 @@ fn while_threads_come_and_go() {
 
 fn more_threads_than_slots() {
     let load = Load::start();
-    let (read_end, write_end) = pipe();
+    let [read_end, write_end] = pipe();
     let read_end = Arc::new(read_end);
     let readers: Vec<_> = (0..300)
         .map(|_| {
             let read_end = read_end.clone();
             std::thread::spawn(move || {
-                let mut byte = 0u8;
-                assert_eq!(unsafe { libc::read(*read_end, (&raw mut byte).cast(), 1) }, 1);
+                assert_eq!(read(*read_end, &mut [0]), 1);
             })
         })
         .collect();
     thread::spawn(|| (0..20).for_each(|_| there_and_back())).join().unwrap();
-    assert_eq!(unsafe { libc::write(write_end, [0u8; 300].as_ptr().cast(), 300) }, 300);
+    assert_eq!(write(write_end, &[0; 300]), 300);
     readers.into_iter().for_each(|reader| reader.join().unwrap());
     load.end();
 }
 
 fn ended_well(child: libc::pid_t) {
-    assert!(child > 0, "{}", std::io::Error::last_os_error());
-    let mut status = 0;
-    assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
-    assert_eq!(status, 0, "the child has failed");
+    let status = end_of(child);
+    assert!(status.success(), "the child ended with {status}");
 }
 
 /// Children are made in the midst of others' changes: the lock may be anybody's.
@@ -296,7 +293,7 @@ fn in_a_forked_child() {
             let end = end.clone();
             std::thread::spawn(move || {
                 while !end.load(Relaxed) {
-                    seteuid(0);
+                    become_effectively(0);
                 }
             })
         })
@@ -304,21 +301,21 @@ fn in_a_forked_child() {
     // Few: while others compute, the kernel may take a second to bury a child whose /proc was read, and answers no signal meanwhile.
     let fork = || {
         for _ in 0..5 {
-            match unsafe { libc::fork() } {
+            match fork() {
                 0 => {
-                    unsafe { libc::alarm(5) };
+                    alarm(5);
                     // First with another thread, then alone.
                     let (end, wait) = std::sync::mpsc::channel::<()>();
                     let other = std::thread::spawn(move || wait.recv().unwrap_err());
-                    seteuid(OTHER);
+                    become_effectively(OTHER);
                     assert_eq!(of_all_threads().len(), 2);
                     assert_eq!(agreed_users(), format!("Uid: 0 {OTHER} 0 {OTHER}"));
                     drop(end);
                     other.join().unwrap();
-                    seteuid(0);
-                    succeeds(unsafe { libc::setuid(OTHER) });
-                    fails_with(unsafe { libc::setuid(0) }, libc::EPERM);
-                    unsafe { libc::_exit(0) };
+                    become_effectively(0);
+                    succeeds(setuid(OTHER));
+                    fails_with(setuid(0), libc::EPERM);
+                    exit_now(0);
                 }
                 child => ended_well(child),
             }
@@ -336,8 +333,8 @@ fn in_a_forked_child() {
 fn in_a_child_that_shares_memory() {
     static CHILDREN: AtomicU32 = AtomicU32::new(0);
     extern "C" fn child(_: *mut c_void) -> c_int {
-        let result = unsafe { libc::setgid(OTHER) | libc::setuid(OTHER) };
-        let user = unsafe { libc::geteuid() };
+        let result = setgid(OTHER) | setuid(OTHER);
+        let user = geteuid();
         CHILDREN.fetch_add(u32::from(result == 0 && user == OTHER), Relaxed);
         0
     }
@@ -347,7 +344,7 @@ fn in_a_child_that_shares_memory() {
         let end = end.clone();
         std::thread::spawn(move || {
             while !end.load(Relaxed) {
-                seteuid(0);
+                become_effectively(0);
             }
         })
     };
@@ -356,6 +353,8 @@ fn in_a_child_that_shares_memory() {
         let top = stack.as_mut_ptr_range().end;
         for _ in 0..50 {
             let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+            // SAFETY: the child runs `child` on a stack of its own, whose top is aligned; this thread is suspended until the child has
+            // ended.
             ended_well(unsafe { libc::clone(child, top.cast(), flags, ptr::null_mut()) });
         }
     };
@@ -395,6 +394,7 @@ fn a_thread_that_blocks_signals() {
         let is_blocked = is_blocked.clone();
         std::thread::spawn(move || {
             let (all, mut former) = (u64::MAX, 0u64);
+            // SAFETY: the kernel reads and writes a mask of eight bytes, where the callers' are locals, or nothing.
             let set = |new: *const u64, old: *mut u64| unsafe {
                 libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, new, old, 8)
             };
@@ -419,12 +419,14 @@ fn threads_that_disagree() {
     let load = Load::start();
     let (tell, told) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
+        // SAFETY: numbers only, for the calling kernel thread alone: what libc keeps of the others does not know of it, which the case
+        // is about.
         unsafe { libc::syscall(libc::SYS_setresuid, 7, 7, 7) };
         tell.send(()).unwrap();
         std::thread::sleep(Duration::from_secs(60));
     });
     told.recv().unwrap();
-    thread::spawn(|| seteuid(OTHER)).join().unwrap();
+    thread::spawn(|| become_effectively(OTHER)).join().unwrap();
     load.end();
 }
 
@@ -440,8 +442,9 @@ fn after_the_main_thread() {
             std::thread::sleep(Duration::from_millis(1));
         }
         (0..20).for_each(|_| there_and_back());
-        unsafe { libc::_exit(0) };
+        exit_now(0);
     });
+    // SAFETY: the main thread ends without going back to Rust. Nothing refers to its stack: what the other thread uses is its own.
     unsafe { libc::syscall(libc::SYS_exit, 0) };
 }
 
@@ -455,7 +458,7 @@ fn enter_empty_root() {
 
 /// The effective user of each kernel thread, told by itself: there is no `/proc` to ask.
 fn look_without_proc(threads: usize, expected: u32) {
-    let looks = (0..threads).map(|_| thread::spawn(|| unsafe { libc::geteuid() }));
+    let looks = (0..threads).map(|_| thread::spawn(geteuid));
     let looks: Vec<_> = looks.collect();
     looks.into_iter().for_each(|look| assert_eq!(look.join().unwrap(), expected));
 }
@@ -467,15 +470,16 @@ fn behind_chroot() {
     thread::spawn(enter_empty_root).join().unwrap();
     let begin = Instant::now();
     thread::spawn(|| {
-        succeeds(unsafe { libc::setgroups(0, ptr::null()) });
-        succeeds(unsafe { libc::setgid(OTHER) });
-        succeeds(unsafe { libc::setuid(OTHER) });
+        succeeds(setgroups(&[]));
+        succeeds(setgid(OTHER));
+        succeeds(setuid(OTHER));
     })
     .join()
     .unwrap();
     let took = begin.elapsed();
     assert!(took < Duration::from_millis(2500), "{took:?}: /proc was not kept");
     use std::os::fd::AsRawFd;
+    // SAFETY: the descriptor is open.
     succeeds(unsafe { libc::fchdir(tasks.as_raw_fd()) });
     for entry in std::fs::read_dir(".").unwrap() {
         let status = std::fs::read_to_string(entry.unwrap().path().join("status")).unwrap();
@@ -494,12 +498,15 @@ fn without_proc() {
     };
     let kept: Vec<i32> = (3..100).filter(is_kept).collect();
     assert_eq!(kept.len(), 1);
+    // SAFETY: raddle's own descriptor goes: its next use fails, which the case is about, as nothing is opened in its place before the
+    // folder below.
     unsafe { libc::close(kept[0]) };
     let tasks = std::fs::File::open("/proc/self/task").unwrap();
     enter_empty_root();
-    thread::spawn(|| succeeds(unsafe { libc::setresuid(OTHER, OTHER, OTHER) })).join().unwrap();
+    thread::spawn(|| succeeds(setresuid(OTHER, OTHER, OTHER))).join().unwrap();
     look_without_proc(20, OTHER);
     use std::os::fd::AsRawFd;
+    // SAFETY: the descriptor is open.
     succeeds(unsafe { libc::fchdir(tasks.as_raw_fd()) });
     for entry in std::fs::read_dir(".").unwrap() {
         let status = std::fs::read_to_string(entry.unwrap().path().join("status")).unwrap();
@@ -511,7 +518,7 @@ fn without_proc() {
 /// They are listed among the process's threads, and block all signals for ever.
 fn beside_workers_of_io_uring() {
     let load = Load::start();
-    let (read_end, _write_end) = pipe();
+    let [read_end, _write_end] = pipe();
     let ring = ring::Ring::new().unwrap();
     ring.read_on_a_worker(read_end);
     let has_worker = || {
@@ -532,6 +539,7 @@ fn beside_workers_of_io_uring() {
 /// works as ever, also when the handler of the signal is raddle's.
 fn libcs_own_broadcast() {
     let load = Load::start_plain();
+    // SAFETY: libc's function of that name has that signature.
     let libcs = unsafe {
         let libcs = libc::dlsym(libc::RTLD_NEXT, c"seteuid".as_ptr());
         std::mem::transmute::<*mut c_void, extern "C" fn(u32) -> c_int>(libcs)

@@ -1,10 +1,13 @@
 //! Signals from thread to thread: each reaches its thread, wherever that is, and takes nothing from it. Each case runs in a process of its
 //! own, with preemption and without.
 
+#[path = "../../raddle-context/tests/calls/mod.rs"]
+mod calls;
 #[path = "../../raddle-context/tests/children/mod.rs"]
 mod children;
 mod signal_work;
 
+use calls::{end_of, exit_now, fork};
 use children::Case;
 use raddle::cancel;
 use raddle::sync::channel::bounded;
@@ -470,19 +473,14 @@ fn a_panic_waits_for_the_scope() {
 fn in_a_forked_child() {
     let heard = Heard::new();
     let target = heard.listener(|heard| {
-        // SAFETY: the child calls nothing that the parent's other threads may have locked, and ends itself.
-        unsafe {
-            let child = libc::fork();
-            if child == 0 {
-                let was_sent = thread::current().send_signal(Signal::USR1).is_ok();
-                thread::sleep(Duration::from_millis(1));
-                thread::yield_now();
-                libc::_exit(if was_sent && heard.count() == 1 { 0 } else { 1 });
-            }
-            let mut status = 0;
-            assert_eq!(libc::waitpid(child, &raw mut status, 0), child);
-            assert_eq!(status, 0, "it heard itself");
+        let child = fork();
+        if child == 0 {
+            let was_sent = thread::current().send_signal(Signal::USR1).is_ok();
+            thread::sleep(Duration::from_millis(1));
+            thread::yield_now();
+            exit_now(if was_sent && heard.count() == 1 { 0 } else { 1 });
         }
+        assert!(end_of(child).success(), "it heard itself");
         assert_eq!(heard.count(), 0, "that was the child's");
     });
     target.join().unwrap();

@@ -103,7 +103,9 @@ fn missed_ticks_come_as_was_asked() {
         let first = ticker.tick();
         sleep(ms(21));
         let at_once = Instant::now();
-        assert_eq!(ticker.tick() - first, ms(4));
+        let second = ticker.tick() - first;
+        // The first may itself be so late that ticks were missed.
+        assert!(if policy == MissedTicks::Burst { second == ms(4) } else { second >= ms(4) });
         assert!(at_once.elapsed() < ms(100), "it was due");
         let woke = Instant::now();
         (first, woke, ticker.tick())

@@ -15,16 +15,17 @@
 )]
 
 use crate::dumper::{Answer, Question};
-use crate::flag;
 use crate::label::{Label, WaitsFor};
 use crate::machine::{Block, Queue, Runtime, ThreadRef, Worker};
+use crate::newborns;
 use crate::record::RecordRef;
 use crate::spin::Locked;
-use crate::sys::task::{self, Seen};
+use crate::sys::task;
 use raddle_context::trace::{Trace, without_waiting};
+use raddle_core::pool::KernelState;
 use raddle_core::state::State;
 use std::fs;
-use std::ptr;
+use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::time::{Duration, Instant};
 
@@ -100,7 +101,12 @@ impl Looker {
     fn queued(&mut self, thread: ThreadRef) -> Option<Sample> {
         without_waiting(|| {
             // In the order of their numbers. Nobody else waits for a second queue's lock while holding one: thieves only try.
-            self.locks.extend(self.runtime.cores.iter().map(|core| core.queue.lock()));
+            let now = self.runtime.coarse_ns();
+            self.locks.extend(self.runtime.cores.iter().map(|core| {
+                let mut queue = core.queue.lock();
+                newborns::queue_theirs(core, &mut queue, now);
+                queue
+            }));
             let block = thread.block();
             let is_ready = block.link.is_queued() && block.is_live.load(Ordering::Acquire) != 0;
             // SAFETY: a queued thread is saved: whoever queues one that runs keeps the lock until then. With all locks held nobody
@@ -122,12 +128,12 @@ impl Looker {
         };
         // SAFETY: workers are never freed.
         let worker: &'static Worker = unsafe { worker.as_ref() }?;
-        if core.is_none() && worker.flags.load(Ordering::Relaxed) & flag::LOST == 0 {
+        if core.is_none() && !worker.notes.is_lost() {
             return None;
         }
         let core = core.map(|core| core.index);
         match worker.watch.look() {
-            Seen::Blocked => blocked(thread, worker, core),
+            KernelState::Waits | KernelState::Other => blocked(thread, worker, core),
             _ => ask(thread, worker, core, self.runtime.settings.signal),
         }
     }
@@ -183,19 +189,19 @@ fn asleep(thread: ThreadRef) -> Option<Sample> {
 /// A thread that the kernel has put to sleep outside the runtime: kept outside while its record is read.
 fn blocked(thread: ThreadRef, worker: &'static Worker, core: Option<usize>) -> Option<Sample> {
     let block: &Block = thread.block();
-    worker.flags.fetch_or(flag::LOOKED_AT, Ordering::SeqCst);
-    // The expensive half of the pair whose cheap half is in `enter`: either the count is seen here, or the flag there.
+    worker.notes.look_at();
+    // Either the depth is seen here, or the note there.
     task::barrier();
     let is_here = || ptr::eq(block.worker.load(Ordering::Acquire), worker);
-    // A thread that is suspended has its count up. So at 0 it runs, outside the runtime; and on this worker, which it can't leave
+    // A thread that is suspended is inside. So outside it runs; and on this worker, which it can't leave
     // without seeing the flag.
-    let is_outside = is_here() && block.count.load(Ordering::Acquire) == 0 && is_here();
+    let is_outside = is_here() && block.depth.is_outside() && is_here();
     let is_live = block.is_live.load(Ordering::Acquire) != 0;
     // SAFETY: outside the runtime it doesn't end before it has come in.
     let record = (is_outside && is_live).then(|| unsafe { RecordRef::second(&block.record) });
     let since_ns = block.since_ns.get();
-    worker.flags.fetch_and(!flag::LOOKED_AT, Ordering::Release);
-    let (call, trace) = system_call_of(worker.kernel_id);
+    worker.notes.looked_at();
+    let (call, trace) = system_call_of(worker.kernel_id());
     let doing = Doing::Blocked { call, core };
     Some(Sample { record: record?, since_ns, ..Sample::of(thread, doing, trace) })
 }
@@ -221,21 +227,14 @@ fn ask(
 ) -> Option<Sample> {
     const PATIENCE: Duration = Duration::from_millis(5);
     let question = Question::new();
-    let place = ptr::from_ref(&question).cast_mut();
-    worker.asked.store(place, Ordering::Release);
-    task::send_signal(worker.kernel_id, signal);
+    let place = NonNull::from(&question);
+    worker.asked.put(place);
+    task::send_signal(worker.kernel_id(), signal);
     let asked_at = Instant::now();
     while !question.is_answered() {
-        if asked_at.elapsed() > PATIENCE {
-            let none = ptr::null_mut();
-            // Nobody has seen it: nobody will. If it was taken, the answer comes.
-            if worker
-                .asked
-                .compare_exchange(place, none, Ordering::AcqRel, Ordering::Relaxed)
-                .is_ok()
-            {
-                return None;
-            }
+        // Taken back: nobody has seen it, nobody will. If it was taken, the answer comes.
+        if asked_at.elapsed() > PATIENCE && worker.asked.take_back(place) {
+            return None;
         }
         std::thread::sleep(Duration::from_micros(20));
     }

@@ -116,8 +116,8 @@ extern "C" fn on_signal(signal: c_int) {
     match unsafe { RUNTIME.load(Ordering::Acquire).as_ref() } {
         Some(runtime) => {
             ASKED.store(true, Ordering::Release);
-            if runtime.monitor.poked.swap(1, Ordering::AcqRel) == 0 {
-                futex::wake(&runtime.monitor.poked, 1);
+            if runtime.monitor.poked.ring() {
+                futex::wake(runtime.monitor.poked.word(), 1);
             }
         }
         None => {
@@ -134,6 +134,11 @@ extern "C" fn on_signal(signal: c_int) {
 /// Whether somebody asks for a dump, for the monitor to [serve](serve).
 pub(crate) fn is_asked() -> bool {
     ASKED.load(Ordering::Acquire)
+}
+
+/// Whether a dump is being made. For the monitor, which alone begins them.
+pub(crate) fn is_at_work(runtime: &Runtime) -> bool {
+    runtime.dumper.lock().last.as_ref().is_some_and(|last| !last.has_ended())
 }
 
 /// Starts the dump that was asked for. Neither allocates nor waits. To be called again soon as long as [`is_asked`] says so.

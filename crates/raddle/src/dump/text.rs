@@ -16,6 +16,7 @@ use super::output;
 use super::symbols::Symbols;
 use crate::label::Label;
 use crate::machine::{Blocks, Runtime, ThreadRef};
+use crate::newborns;
 use crate::sys::clock;
 use std::collections::HashMap;
 use std::fmt::{self, Write};
@@ -32,8 +33,9 @@ pub(super) fn write(runtime: &'static Runtime) {
     let mut groups = Groups::default();
     let mut counts = [0usize; 4];
     let mut looker = Looker::new(runtime);
-    let large = runtime.large.iter().filter_map(|arena| arena.get());
-    for body in std::iter::once(&runtime.arena).chain(large).flat_map(|arena| arena.bodies()) {
+    for body in
+        std::iter::once(&runtime.arena).chain(runtime.large.iter()).flat_map(|arena| arena.bodies())
+    {
         let Some(sample) = looker.look_at(ThreadRef::of_body(body)) else { continue };
         let kind = match sample.doing {
             Doing::Running(_) | Doing::Inside => 0,
@@ -78,7 +80,8 @@ fn places(runtime: &'static Runtime) -> Places {
         // Nothing is allocated under the lock.
         let mut first = Vec::with_capacity(AT_MOST);
         let queued = {
-            let queue = core.queue.lock();
+            let mut queue = core.queue.lock();
+            newborns::queue_theirs(core, &mut queue, runtime.coarse_ns());
             first.extend(queue.ready.threads.iter(&Blocks).take(AT_MOST).map(|placed| placed.key));
             queue.ready.threads.len()
         };
@@ -94,7 +97,7 @@ fn header(text: &mut String, runtime: &Runtime, counts: [usize; 4]) -> fmt::Resu
     let all: usize = counts.iter().sum();
     let [running, blocked, ready, asleep] = counts;
     let workers = runtime.workers().count();
-    let spares = runtime.spares.lock().parked;
+    let spares = runtime.spares.lock().parked();
     writeln!(
         text,
         "raddle: {all} {} of process {}: {running} running, {blocked} blocked in the kernel, {ready} ready, {asleep} asleep; \
@@ -181,6 +184,8 @@ fn doing(text: &mut String, group: &Group, places: &Places) -> fmt::Result {
                 Some(0) => Ok(()),
                 Some(id) if what == Label::JOIN => write!(text, " (id {id})"),
                 None if what == Label::JOIN => write!(text, " (different ones)"),
+                Some(number) if what.is_on_descriptor() => write!(text, " on descriptor {number}"),
+                None if what.is_on_descriptor() => write!(text, " on different descriptors"),
                 Some(address) => write!(text, " at {address:#x}"),
                 None => write!(text, " at different addresses"),
             }

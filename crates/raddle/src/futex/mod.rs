@@ -10,9 +10,8 @@
 //!         unlock, park                                          lock it, take the first, unlock, unpark
 //! ```
 //!
-//! *No wake is lost.* The count goes up before the word is read, and the word changes before the count is read, with full
-//! barriers in between on both sides: either the waker sees the count, or the waiter sees the new word. This is the argument
-//! of Linux's futexes. Under the bucket's lock the rest is plain: who entered before the waker is found.
+//! *No wake is lost.* Either the waker sees the count, or the waiter sees the new word: `raddle_core::crowd` has the argument. Under
+//! the bucket's lock the rest is plain: who entered before the waker is found.
 //!
 //! *No wake is wasted.* A sleep is ended by one party only (`raddle_core::state`). A waker takes the first node, gives the lock
 //! back, and unparks: if somebody else (a deadline, a cancellation) was first, it takes the next. So a count of those
@@ -36,7 +35,8 @@ use crate::sched::enter::Here;
 use crate::sleeper::{Reason, Sleep};
 use crate::spin::Spin;
 use queue::{Node, Queue};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+use raddle_core::crowd::Crowd;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) use queue::End;
 
@@ -46,7 +46,7 @@ const BUCKETS: usize = 4096;
 #[repr(align(64))]
 struct Bucket {
     /// Those who wait in the queue, or are about to look whether they must.
-    waiters: AtomicU32,
+    waiters: Crowd,
     queue: Spin<Queue>,
 }
 
@@ -58,7 +58,7 @@ const BUCKETS_A_BIT: usize = BUCKETS / 64;
 
 impl Bucket {
     const fn new() -> Bucket {
-        Bucket { waiters: AtomicU32::new(0), queue: Spin::new(Queue::new()) }
+        Bucket { waiters: Crowd::new(), queue: Spin::new(Queue::new()) }
     }
 }
 
@@ -168,7 +168,7 @@ fn enter(node: &Node, end: End, is_needed: impl FnOnce() -> bool) -> bool {
         USED.fetch_or(used, Ordering::Relaxed);
     }
     // Before the word is looked at; see above.
-    bucket.waiters.fetch_add(1, Ordering::SeqCst);
+    bucket.waiters.come();
     let mut queue = bucket.queue.lock();
     if is_needed() {
         // SAFETY: `wait_with` keeps the node in place until it has found it unlinked.
@@ -176,7 +176,7 @@ fn enter(node: &Node, end: End, is_needed: impl FnOnce() -> bool) -> bool {
         return true;
     }
     drop(queue);
-    bucket.waiters.fetch_sub(1, Ordering::Relaxed);
+    bucket.waiters.go();
     false
 }
 
@@ -207,7 +207,7 @@ fn leave(node: &Node, left: impl FnOnce(usize, bool)) {
     at_node(node, |bucket, queue| {
         if node.is_linked() {
             queue.remove(node);
-            bucket.waiters.fetch_sub(1, Ordering::Relaxed);
+            bucket.waiters.go();
             left(node.address(), queue.first(node.address()).is_some());
         }
     });
@@ -253,7 +253,7 @@ fn take_first(
     let first = unsafe { &*first };
     let taken = Taken { sleep: first.sleep.get(), tag: first.tag, others: Queue::has_next(first) };
     queue.remove(first);
-    bucket.waiters.fetch_sub(1, Ordering::Relaxed);
+    bucket.waiters.go();
     Some(taken)
 }
 
@@ -305,9 +305,7 @@ pub(crate) fn wake_while(
 /// The word, wherever it is, was changed before the call. When nobody waits in the bucket this takes a barrier and a look.
 #[inline]
 pub(crate) fn wake(address: usize, at_most: usize) -> usize {
-    // Orders the caller's change of the word before the look; see above.
-    fence(Ordering::SeqCst);
-    if bucket_of(address).waiters.load(Ordering::Relaxed) == 0 || at_most == 0 {
+    if bucket_of(address).waiters.is_empty() || at_most == 0 {
         return 0;
     }
     wake_some(address, at_most)
@@ -326,13 +324,12 @@ fn wake_some(address: usize, at_most: usize) -> usize {
 
 /// Whether it looks as if somebody waited at `address`, or at another one in the same bucket.
 pub(crate) fn may_have_waiters(address: usize) -> bool {
-    bucket_of(address).waiters.load(Ordering::Relaxed) != 0
+    !bucket_of(address).waiters.seems_empty()
 }
 
-/// Waits at `word` while it is `expected`, until woken or until `deadline_ns`.
+/// Waits at an address until woken, or as `request` says; not at all unless `is_needed`, which runs under the bucket's lock.
 #[track_caller]
-pub(crate) fn wait(word: &AtomicU32, expected: u32, request: Request) -> Ended {
-    let is_needed = || word.load(Ordering::SeqCst) == expected;
+pub(crate) fn wait(request: Request, is_needed: impl FnOnce() -> bool) -> Ended {
     wait_with(request, is_needed, || (), |_, _| ())
 }
 
@@ -391,8 +388,8 @@ pub(crate) fn move_one(
             && moves(to)
         {
             queue.remove(first);
-            bucket.waiters.fetch_sub(1, Ordering::Relaxed);
-            target.waiters.fetch_add(1, Ordering::Relaxed);
+            bucket.waiters.go();
+            target.waiters.join();
             first.set_address(to);
             park::now_waits_for(first.sleep.get(), what.at(to));
             // SAFETY: as above.
@@ -401,7 +398,7 @@ pub(crate) fn move_one(
         }
         let sleep = first.sleep.get();
         queue.remove(first);
-        bucket.waiters.fetch_sub(1, Ordering::Relaxed);
+        bucket.waiters.go();
         drop(queue);
         if park::unpark(sleep, Reason::READY) {
             return MovedOne::Woken;
@@ -417,7 +414,7 @@ extern "C" fn in_child() {
             // SAFETY: the child has one kernel thread, which runs this, so it holds no bucket's lock itself: forks happen outside.
             unsafe { bucket.queue.release() };
             *bucket.queue.lock() = Queue::new();
-            bucket.waiters.store(0, Ordering::Relaxed);
+            bucket.waiters.forget();
         }
     }
 }

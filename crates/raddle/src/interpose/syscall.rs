@@ -208,7 +208,7 @@ unsafe fn wait(address: usize, expected: u32, time: usize, limit: Limit) -> Opti
 fn can_park() -> bool {
     let Some(thread) = ThreadRef::running() else { return false };
     let block = thread.block();
-    let is_outside = block.count.load(Ordering::Relaxed) == 0;
+    let is_outside = block.depth.get() == 0;
     // In the child of a fork there is none.
     let has_worker = !block.worker.load(Ordering::Relaxed).is_null();
     let here = 0_u8;

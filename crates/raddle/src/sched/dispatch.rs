@@ -6,7 +6,7 @@
 //!
 //! ```text
 //!   thread A: pick B, note the parting ── switch ──▶ part(A) on B's stack, then B goes on where it was
-//!                                                    │ Queued: release the queue's lock
+//!                                                    │ Queued: release the queue's lock (Newborn: leave the nursery)
 //!                                                    │ Sleeps: say so; if a waker came meanwhile, queue A
 //!                                                    │ Ended:  give the body back, wake the joiner
 //! ```
@@ -19,11 +19,15 @@
 #![allow(unsafe_code, reason = "switches; cells of the threads in hand")]
 
 use crate::counters::Counters;
+use crate::gang::Gang;
 use crate::host_contract::Host;
 use crate::machine::{Block, Blocks, Core, Parting, Place, Queue, ThreadRef, Worker};
-use crate::record::RecordRef;
-use crate::sched::{timers, wake};
+use crate::newborns;
+use crate::record::{Ended, RecordRef};
+use crate::sched::{events, timers, wake};
 use crate::sleeper::{Reason, Sleep};
+use crate::stolen::Mark;
+use crate::sys::clock;
 use crate::trace;
 use raddle_context::{After, Body, Context, Departure};
 use raddle_core::run_queue::{Array, End};
@@ -47,7 +51,7 @@ pub(crate) fn read_clock(core: &Core) -> u64 {
 /// for a millisecond is then a matter of chance, as with any clock that ticks, and evens out; threads that are preempted are
 /// charged exactly.
 fn glance(core: &Core) -> u64 {
-    const EVERY: u64 = 32;
+    const EVERY: u64 = 16;
     let is_due = core.dispatches.load(Ordering::Relaxed).is_multiple_of(EVERY);
     if is_due || core.next_deadline_ns.load(Ordering::Relaxed) != u64::MAX {
         read_clock(core)
@@ -60,14 +64,35 @@ fn glance(core: &Core) -> u64 {
 pub(crate) fn sleep(place: Place, sleep: Sleep, at: &'static Location<'static>) {
     let now = glance(place.core());
     let _ = charge(place.core(), place.thread, now);
-    let next = pick(place.core(), now);
+    let gang = Gang::of(&place.thread.block().gang);
+    let relief = gang.and_then(|gang| relieve(gang, place.core()));
+    let next = relief.or_else(|| pick(place.core(), now));
     // Timers that `pick` looked at, or another core, may have ended it: then nobody else needs to run first.
-    if let (Some(_), None) = (sleep.reason(), next) {
-        return;
+    if sleep.reason().is_none() || next.is_some() {
+        trace::sleeps(place.core(), place.thread, at);
+        // SAFETY: the thread is saved by the switch; `part` says that it sleeps.
+        unsafe { leave(&place, next, Parting::Sleeps(sleep.ticket, place.thread), now) };
     }
-    trace::sleeps(place.core(), place.thread, at);
-    // SAFETY: the thread is saved by the switch; `part` says that it sleeps.
-    unsafe { leave(&place, next, Parting::Sleeps(sleep.ticket, place.thread), now) };
+    if let Some(gang) = gang {
+        gang.gauge.one_runs();
+    }
+}
+
+/// A worker's item is about to sleep on `core`: whoever is to take the next item, if that is to run at once.
+#[cold]
+fn relieve(gang: &Gang, core: &'static Core) -> Option<ThreadRef> {
+    wake::wake_to_run(gang.one_sleeps()?, Reason::READY, core)
+}
+
+/// Goes on on `core`: queued there as if it had run there.
+pub(crate) fn move_to(place: Place, core: &'static Core) {
+    let now = read_clock(place.core());
+    let _ = charge(place.core(), place.thread, now);
+    let next = pick(place.core(), now);
+    trace::preempted(place.core(), place.thread, false);
+    place.thread.block().core.set(core);
+    // SAFETY: the thread is saved by the switch; `part` queues it then.
+    unsafe { leave(&place, next, Parting::Evicted(place.thread), now) };
 }
 
 /// Lets every other thread of this round run before the calling one.
@@ -77,6 +102,7 @@ pub(crate) fn give_way(place: Place) {
     if now >= core.next_deadline_ns.load(Ordering::Relaxed) {
         timers::expire(core, Some(core));
     }
+    events::look(core);
     if core.waiting.load(Ordering::Relaxed) == 0 {
         return;
     }
@@ -99,7 +125,9 @@ pub(crate) fn step_back(place: Place) {
 /// The calling thread has spawned one more. If some wait by now it lets them run first: their bodies come back, warm, for those that
 /// it spawns next. Otherwise a burst of a hundred thousand short threads would touch as many stacks, most of them cold.
 ///
-/// It does not know that they are short. If it had to wait for long it spawns for much longer before it tries again.
+/// It does not know that they are short. If it had to wait for long it spawns for much longer before it tries again. A wait of a few
+/// milliseconds may be the kernel's doing, which ran others in the worker's place: that must happen twice in a row. Else one such
+/// moment would make the rest of a burst cold.
 pub(crate) fn after_spawn(place: Place) {
     /// So many stacks stay in the processor's nearer caches.
     const BACKLOG: usize = 16;
@@ -107,6 +135,8 @@ pub(crate) fn after_spawn(place: Place) {
     const PART: u64 = 32;
     /// Short, for one of them: mostly the first touch of its stack.
     const SHORT_NS: u64 = 5_000;
+    /// More than the kernel lets others run at a time.
+    const SURELY_LONG_NS: u64 = 10_000_000;
     let (core, block) = (place.core(), place.thread.block());
     let backlog = core.waiting.load(Ordering::Relaxed);
     if backlog < BACKLOG || !place.runtime().settings.preempts {
@@ -116,12 +146,20 @@ pub(crate) fn after_spawn(place: Place) {
     if now < block.spawns_on_until_ns.get() {
         return;
     }
-    let (_, charged) = charge(core, place.thread, now);
+    let (verdict, charged) = charge(core, place.thread, now);
     let runtime = place.runtime();
-    requeue(&place, charged, Array::Active, End::Back, now);
+    let stays_active = verdict == Verdict::GoesOn && !charged.is_used_up();
+    let level = block.level(&charged);
+    let next = stays_active.then(|| newborns::first_before(core, place.thread, level)).flatten();
+    match next {
+        // SAFETY: the thread is in the nursery, which `part` leaves when it is saved.
+        Some(_) => unsafe { leave(&place, next, Parting::Newborn, now) },
+        None => requeue(&place, charged, Array::Active, End::Back, now),
+    }
     let back_at = runtime.coarse_ns();
     let away = back_at.saturating_sub(now);
-    if away > SHORT_NS * backlog as u64 {
+    let was_long = away > SHORT_NS * backlog as u64;
+    if block.waited_long.replace(was_long) && was_long || away > SURELY_LONG_NS {
         block.spawns_on_until_ns.set(back_at + away * PART);
     }
 }
@@ -134,7 +172,13 @@ pub(crate) fn preempt(place: Place) {
     if now >= core.next_deadline_ns.load(Ordering::Relaxed) {
         timers::expire(core, Some(core));
     }
-    let (verdict, mut charged) = charge_alone(place.thread, now);
+    if core.events.is_armed() {
+        events::look_now(core, true);
+    }
+    let cpu_now = clock::thread_cpu_ns();
+    let (verdict, mut charged) = charge_without_stolen(place, cpu_now, now);
+    let number = core.dispatches.load(Ordering::Relaxed) + 1;
+    place.worker.mark.set(Mark::new(cpu_now, core.index, number));
     let goes_on = core.waiting.load(Ordering::Relaxed) == 0
         && (verdict == Verdict::GoesOn || !place.runtime().anyone_waits());
     if goes_on {
@@ -164,6 +208,7 @@ fn requeue(place: &Place, mut charged: Charge, array: Array, end: End, now: u64)
     let array = charged.array_for(array);
     block.charge.set(charged);
     let mut queue = core.queue.lock();
+    newborns::queue_own(core, &mut queue, now);
     queue.ready.threads.push(&Blocks, thread, level, array, end);
     if let Some(host) = &place.runtime().host {
         let next =
@@ -195,20 +240,26 @@ pub(crate) fn evict(place: Place) {
     trace::evicted(place.thread);
     place.worker.parting.set(Parting::Evicted(place.thread));
     // SAFETY: the worker's own context is suspended: a thread runs in its place.
-    unsafe {
-        switch(place.thread.body().context(), place.worker.kernel_thread.context(), place.worker)
-    };
+    unsafe { switch(place.thread.body().context(), own_context(place.worker), place.worker) };
+    if let Some(gang) = Gang::of(&place.thread.block().gang) {
+        gang.gauge.one_runs();
+    }
 }
 
 /// Where a thread that has ended goes: the last thing that it says.
 pub(crate) fn departure(place: Place) -> Departure {
     let core = place.core();
     let now = glance(core);
-    // The joiner is woken before the body is given back, so that it can be the one that goes on here. All that the thread will still
-    // touch is its record, of which it has a reference.
-    // SAFETY: a live thread has its record.
-    let record = unsafe { &*place.thread.block().record.load(Ordering::Relaxed) };
-    let joiner = record.ended().and_then(|joiner| wake::wake_to_run(joiner, Reason::READY, core));
+    // The joiner is woken before the body is given back, so that it can be the one that goes on here. From its end on the thread has no
+    // record: whoever has joined it may free that.
+    let joiner = match end(place) {
+        Ended::Seen(joiner) => joiner.and_then(|it| wake::wake_to_run(it, Reason::READY, core)),
+        Ended::Unseen(dead) => {
+            // SAFETY: the reference ends here, and nothing else is called meanwhile.
+            unsafe { place.own() }.graveyard.bury(dead);
+            None
+        }
+    };
     let next = joiner.or_else(|| pick(core, now));
     trace::ends(core, place.thread);
     place.worker.parting.set(Parting::Ended(place.thread));
@@ -220,10 +271,22 @@ pub(crate) fn departure(place: Place) -> Departure {
         }
         None => {
             note_idle(core);
-            place.worker.kernel_thread.context()
+            own_context(place.worker)
         }
     };
     Departure { to, after: After::run(part, ptr::from_ref(place.worker).cast_mut().cast()) }
+}
+
+/// Says that the calling thread is over, and gives up its record.
+fn end(place: Place) -> Ended {
+    let block = place.thread.block();
+    // Before the record goes: who lists threads, or a debugger, looks for one in a live thread.
+    block.is_live.store(0, Ordering::Relaxed);
+    // Nobody else writes it, so it needs no exchange.
+    let record = NonNull::new(block.record.load(Ordering::Relaxed));
+    block.record.store(ptr::null_mut(), Ordering::Release);
+    // SAFETY: the block had a reference of its own, which is taken up here once.
+    unsafe { RecordRef::from_raw(record.expect("a live thread has its record")) }.end()
 }
 
 /// From the worker's own context to a thread.
@@ -232,7 +295,7 @@ pub(crate) fn run(worker: &'static Worker, core: &'static Core, next: ThreadRef)
     next.block().worker.store(ptr::from_ref(worker).cast_mut(), Ordering::Relaxed);
     worker.parting.set(Parting::Nothing);
     // SAFETY: `next` came from a queue, so it is saved and nobody else's; this is the worker's own context.
-    unsafe { switch(worker.kernel_thread.context(), next.body().context(), worker) };
+    unsafe { switch(own_context(worker), next.body().context(), worker) };
 }
 
 /// The next thread for `core`, in the order: due timers, its own queue, others' queues.
@@ -240,14 +303,26 @@ pub(crate) fn pick(core: &'static Core, now: u64) -> Option<ThreadRef> {
     if now >= core.next_deadline_ns.load(Ordering::Relaxed) {
         timers::expire(core, Some(core));
     }
-    pick_own(core, now).or_else(|| steal(core, now))
+    events::look(core);
+    pick_own(core, now).or_else(|| {
+        let stolen = steal(core, now);
+        if stolen.is_some() && core.events.is_armed() {
+            // It may compute for long.
+            events::look_now(core, true);
+        }
+        stolen
+    })
 }
 
 fn pick_own(core: &'static Core, now: u64) -> Option<ThreadRef> {
     if core.waiting.load(Ordering::Relaxed) == 0 {
         return None;
     }
+    if let Some(newborn) = newborns::first(core) {
+        return Some(newborn);
+    }
     let mut queue = core.queue.lock();
+    newborns::queue_own(core, &mut queue, now);
     if let Some(host) = &core.runtime().host {
         return choose(core, &mut queue, host.as_ref());
     }
@@ -258,10 +333,10 @@ fn pick_own(core: &'static Core, now: u64) -> Option<ThreadRef> {
 #[inline]
 fn pop(core: &'static Core, queue: &mut Queue, now: u64) -> Option<ThreadRef> {
     if queue.ready.shall_help() {
-        help_others(core, queue);
+        help_others(core, queue, now);
     }
     let popped = queue.ready.pop(&Blocks, now)?;
-    core.waiting.store(queue.ready.threads.len(), Ordering::Relaxed);
+    core.waiting.publish(&queue.ready.threads);
     Some(popped.key)
 }
 
@@ -276,12 +351,13 @@ const STOLEN_AT_MOST: usize = 64;
 
 /// `core` has finished its round: it takes over some that wait for their turn in another's, so that all get as much.
 #[cold]
-fn help_others(core: &'static Core, queue: &mut Queue) {
-    for other in others(core).filter(|other| other.waiting.load(Ordering::Relaxed) > 0) {
+fn help_others(core: &'static Core, queue: &mut Queue, now: u64) {
+    for other in others(core).filter(|other| other.waiting.movable(Ordering::Relaxed) > 0) {
         // The lock of the own queue is held: whoever waits here for the other's might be waited for.
         let Some(mut theirs) = other.queue.try_lock() else { continue };
+        newborns::queue_theirs(other, &mut theirs, now);
         let taken = queue.ready.help(&Blocks, &mut theirs.ready, STOLEN_AT_MOST);
-        other.waiting.store(theirs.ready.threads.len(), Ordering::Relaxed);
+        other.waiting.publish(&theirs.ready.threads);
         if taken > 0 {
             Counters::add(&core.counters.steals, taken as u64);
             return;
@@ -295,7 +371,7 @@ fn choose(core: &Core, queue: &mut Queue, host: &dyn Host) -> Option<ThreadRef> 
     let threads = &mut queue.ready.threads;
     let chosen = threads.iter(&Blocks).nth(host.choose(threads.len()))?.key;
     threads.remove(&Blocks, chosen);
-    core.waiting.store(threads.len(), Ordering::Relaxed);
+    core.waiting.publish(threads);
     Some(chosen)
 }
 
@@ -308,17 +384,18 @@ pub(crate) fn shall_help(core: &Core, waiting: usize) -> bool {
 /// Takes half of what waits on another core, if it is worth it: the first to run, the others to this core's queue.
 fn steal(core: &'static Core, now: u64) -> Option<ThreadRef> {
     for victim in others(core) {
-        if !shall_help(core, victim.waiting.load(Ordering::Relaxed)) {
+        if !shall_help(core, victim.waiting.movable(Ordering::Relaxed)) {
             continue;
         }
         // Two thieves that steal from each other would wait for ever; whoever comes second tries elsewhere.
         let mut own = core.queue.lock();
         let Some(mut theirs) = victim.queue.try_lock() else { continue };
+        newborns::queue_theirs(victim, &mut theirs, now);
         let stolen = own.ready.steal(&Blocks, &mut theirs.ready, STOLEN_AT_MOST);
-        victim.waiting.store(theirs.ready.threads.len(), Ordering::Relaxed);
+        victim.waiting.publish(&theirs.ready.threads);
         drop(theirs);
         let popped = own.ready.pop(&Blocks, now);
-        core.waiting.store(own.ready.threads.len(), Ordering::Relaxed);
+        core.waiting.publish(&own.ready.threads);
         if let Some(popped) = popped {
             Counters::add(&core.counters.steals, stolen as u64);
             trace::stolen(core, popped.key, victim, stolen);
@@ -354,6 +431,19 @@ fn charge_alone(thread: ThreadRef, now: u64) -> (Verdict, Charge) {
     (verdict, charge)
 }
 
+/// As [`charge_alone`], for a thread that is preempted at `now`, when its worker's clock says `cpu_now`.
+fn charge_without_stolen(place: Place, cpu_now: u64, now: u64) -> (Verdict, Charge) {
+    let block = place.thread.block();
+    let ran = now.saturating_sub(block.since_ns.replace(now));
+    let core = place.core();
+    let number = core.dispatches.load(Ordering::Relaxed);
+    let stolen = place.worker.mark.get().stolen_ns(core.index, number, cpu_now, ran);
+    let mut charge = block.charge.get();
+    let verdict = charge.charge_without(ran, stolen, block.slice_ns.get());
+    block.charge.set(charge);
+    (verdict, charge)
+}
+
 /// About what it takes to wake the monitor.
 const SOON_NS: u64 = 50_000;
 
@@ -379,7 +469,7 @@ fn note_dispatch(core: &'static Core, thread: ThreadRef, now: u64) {
     let deadline = core.next_deadline_ns.load(Ordering::Relaxed);
     let someone_waits = core.waiting.load(Ordering::Relaxed) > 0;
     let look_at = if someone_waits { deadline.min(now + charge.left_ns()) } else { deadline };
-    if look_at != u64::MAX {
+    if look_at != u64::MAX && !runtime.monitor.is_at_ease.load(Ordering::Relaxed) {
         // What is due so soon the core most likely sees itself, before the monitor were awake. Else that comes a step later.
         let soon = now.saturating_add(SOON_NS).max(core.brief_until_ns.load(Ordering::Relaxed));
         let is_soon = look_at < soon;
@@ -393,6 +483,12 @@ fn note_idle(core: &Core) {
     core.current.store(ptr::null_mut(), Ordering::Relaxed);
     let number = core.dispatches.load(Ordering::Relaxed) + 1;
     core.dispatches.store(number, Ordering::Release);
+}
+
+/// Where the calling kernel thread's worker itself goes on.
+fn own_context(worker: &Worker) -> *mut Context {
+    // SAFETY: whoever switches runs on its worker, and the context stays where it is until that ends.
+    unsafe { worker.kernel_thread() }.context()
 }
 
 /// From the calling thread to `next`, or to the worker's own context.
@@ -412,7 +508,7 @@ unsafe fn leave(place: &Place, next: Option<ThreadRef>, parting: Parting, now: u
         }
         None => {
             note_idle(core);
-            worker.kernel_thread.context()
+            own_context(worker)
         }
     };
     // SAFETY: `next` came from a queue or is the worker's own suspended context; the rest is the caller's.
@@ -440,12 +536,15 @@ unsafe extern "C" fn part(worker: *mut u8) {
             // SAFETY: `requeue` kept the lock for this moment, on this worker, which still has its core.
             unsafe { core.queue.release() };
         }
+        Parting::Newborn => {
+            newborns::leave(wake::core_of(&worker.core).expect("a worker that yields has a core"));
+        }
         Parting::Sleeps(ticket, thread) => {
             if thread.block().sleeper.state.fall_asleep(ticket).is_err() {
                 let core = wake::core_of(&worker.core).expect("a worker that switches has a core");
                 trace::woken_on_its_way(core, thread);
                 wake::ready_first(core, thread);
-            } else if thread.block().attention.load(Ordering::SeqCst) != 0 {
+            } else if thread.block().attention.forbids_sleep() {
                 signal(worker, Sleep { sleeper: thread.sleeper(), ticket });
             }
         }
@@ -473,20 +572,13 @@ fn signal(worker: &Worker, sleep: Sleep) {
 fn part_for_ever(worker: &Worker, thread: ThreadRef) {
     let core = wake::core_of(&worker.core).expect("a worker that switches has a core");
     let block: &Block = thread.block();
-    block.is_live.store(0, Ordering::Relaxed);
-    let record = NonNull::new(block.record.swap(ptr::null_mut(), Ordering::Relaxed));
-    // SAFETY: the block had a reference of its own, which is taken up here once.
-    let record = unsafe { RecordRef::from_raw(record.expect("a live thread has its record")) };
+    block.id.set(0);
     // SAFETY: this is the holder, with preemption forbidden; the reference ends before anything else is called.
     // The body's last thread is gone, and nobody else owns it.
     unsafe {
-        let own = &mut *core.own.get();
-        if let Some(dead) = record.into_dead() {
-            own.graveyard.bury(dead);
-        }
         let body = Body::from_ref(thread.body());
         match block.arena.get().as_ref() {
-            None => own.cache.give(body),
+            None => (*core.own.get()).cache.give(body),
             Some(large) => large.give(body),
         }
     }

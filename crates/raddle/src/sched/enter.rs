@@ -1,19 +1,17 @@
 //! The way into the runtime and out of it: preemption is forbidden in between.
 //!
-//! A count in the thread's block says how deep it is inside. While it is above 0 the signal handler only leaves a note, and the
-//! monitor does not take the core away. Both leave their notes in the *worker's* flags, which are looked at on the way in (has
-//! the core been lost meanwhile?) and on the way out (is there a preemption to make up for?).
+//! The thread's depth (`raddle_core::depth`) says whether it is inside. Then the signal handler only leaves a note, and the
+//! monitor does not take the core away. Both leave their notes with the *worker* (`raddle_core::notes`), where they are looked at on the
+//! way in (has the core been lost meanwhile?) and on the way out (is there a preemption to make up for?).
 //!
-//! The count is the thread's, not the worker's: between reading which worker it is and counting there, a thread could be
+//! The depth is the thread's, not the worker's: between reading which worker it is and counting there, a thread could be
 //! preempted and go on elsewhere. It stands in the control block, not in a thread-local, because it must hold while a body's
-//! thread-locals are made anew. Only the thread and its own handler touch it, so plain loads and stores do; the monitor's
-//! half of the bargain is `membarrier`, see `monitor`.
+//! thread-locals are made anew.
 
 #![allow(unsafe_code, reason = "a signal handler")]
 
 use crate::dumper::{Answer, Question};
-use crate::flag;
-use crate::machine::{Place, ThreadRef, Worker};
+use crate::machine::{Core, Place, Runtime, ThreadRef, Worker};
 use crate::record::RecordRef;
 use crate::sched::{dispatch, handover, wake};
 use crate::sleeper::{Reason, Sleep};
@@ -21,10 +19,11 @@ use crate::sys::{clock, task};
 use crate::trace;
 use raddle_context::SignalFrame;
 use raddle_context::trace::Trace;
+use raddle_core::notes::{Request, Verdict};
 use std::ffi::{c_int, c_void};
 use std::marker::PhantomData;
 use std::panic::Location;
-use std::sync::atomic::{Ordering, compiler_fence};
+use std::sync::atomic::{Ordering, fence};
 
 /// The calling thread is inside the runtime as long as this lives: it stays on its worker, and the worker on its core.
 pub(crate) struct Here {
@@ -37,17 +36,14 @@ impl Here {
     #[inline]
     pub(crate) fn enter() -> Option<Here> {
         let thread = ThreadRef::running()?;
-        let depth = count_up(thread);
+        let depth = thread.block().depth.go_in();
         // SAFETY: workers are never freed.
         let Some(worker) = (unsafe { thread.block().worker.load(Ordering::Relaxed).as_ref() })
         else {
-            count_down(thread);
+            thread.block().depth.go_out();
             return None;
         };
-        if depth == 1
-            && worker.flags.load(Ordering::Relaxed) & (flag::DOUBT | flag::LOST | flag::LOOKED_AT)
-                != 0
-        {
+        if depth == 1 && worker.notes.concern_core() {
             settle_core(thread);
         }
         Some(Here { thread, of_this_thread: PhantomData })
@@ -68,7 +64,7 @@ impl Here {
     /// The caller must not be inside twice: what the outer one has locked would stay locked.
     #[inline]
     pub(crate) fn sleep(&self, sleep: Sleep, at: &'static Location<'static>) {
-        debug_assert_eq!(self.thread.block().count.load(Ordering::Relaxed), 1);
+        debug_assert_eq!(self.thread.block().depth.get(), 1);
         dispatch::sleep(self.place(), sleep, at);
     }
 
@@ -78,7 +74,7 @@ impl Here {
         std::mem::forget(self);
         if handover::hand_over(&place_of(thread)) {
             // Not `leave`: that would attend to the loss at once.
-            count_down(thread);
+            thread.block().depth.go_out();
         } else {
             leave(thread);
         }
@@ -90,10 +86,16 @@ impl Here {
         dispatch::after_spawn(self.place());
     }
 
+    /// Goes on on `core`.
+    pub(crate) fn move_to(&self, core: &'static Core) {
+        debug_assert_eq!(self.thread.block().depth.get(), 1);
+        dispatch::move_to(self.place(), core);
+    }
+
     /// Lets others run.
     #[inline]
     pub(crate) fn give_way(&self) {
-        debug_assert_eq!(self.thread.block().count.load(Ordering::Relaxed), 1);
+        debug_assert_eq!(self.thread.block().depth.get(), 1);
         dispatch::give_way(self.place());
     }
 }
@@ -105,25 +107,21 @@ impl Drop for Here {
     }
 }
 
-/// Forbids preemption once more, and says how often it is forbidden now.
+/// The runtime whose thread the caller is; `None` as for [`Here::enter`].
 #[inline]
-fn count_up(thread: ThreadRef) -> u32 {
-    let count = &thread.block().count;
-    let depth = count.load(Ordering::Relaxed) + 1;
-    count.store(depth, Ordering::Relaxed);
-    // The cheap half of the pair whose other half is `membarrier`.
-    compiler_fence(Ordering::SeqCst);
-    depth
+pub(crate) fn runtime() -> Option<&'static Runtime> {
+    let thread = ThreadRef::running()?;
+    // SAFETY: workers are never freed. By now another one may run the thread: of the same runtime.
+    let worker = unsafe { thread.block().worker.load(Ordering::Relaxed).as_ref() }?;
+    Some(worker.runtime)
 }
 
-#[inline]
-fn count_down(thread: ThreadRef) -> u32 {
-    compiler_fence(Ordering::SeqCst);
-    let count = &thread.block().count;
-    let depth = count.load(Ordering::Relaxed) - 1;
-    count.store(depth, Ordering::Relaxed);
-    compiler_fence(Ordering::SeqCst);
-    depth
+/// Lets others run before the caller, wherever it runs.
+pub(crate) fn let_others_run() {
+    match Here::enter() {
+        Some(here) => here.give_way(),
+        None => task::yield_processor(),
+    }
 }
 
 /// Goes out, once. Makes up for what was put off.
@@ -132,9 +130,9 @@ pub(crate) fn leave(thread: ThreadRef) {
     let block = thread.block();
     // SAFETY: workers are never freed; inside the runtime there is one.
     let worker = unsafe { &*block.worker.load(Ordering::Relaxed) };
-    let is_out = count_down(thread) == 0;
+    let is_out = block.depth.go_out() == 0;
     // By now it may run elsewhere; then this is another worker's note, and `attend` finds nothing to do.
-    if is_out && worker.flags.load(Ordering::Relaxed) != 0 {
+    if is_out && worker.notes.is_any() {
         attend(thread);
     }
 }
@@ -143,12 +141,12 @@ pub(crate) fn leave(thread: ThreadRef) {
 #[cold]
 fn attend(thread: ThreadRef) {
     loop {
-        count_up(thread);
+        thread.block().depth.go_in();
         act_on_notes(thread);
         // SAFETY: workers are never freed.
         let worker = unsafe { &*thread.block().worker.load(Ordering::Relaxed) };
-        count_down(thread);
-        if worker.flags.load(Ordering::Relaxed) == 0 {
+        thread.block().depth.go_out();
+        if !worker.notes.is_any() {
             return;
         }
     }
@@ -158,15 +156,10 @@ fn attend(thread: ThreadRef) {
 fn act_on_notes(thread: ThreadRef) {
     settle_core(thread);
     let place = place_of(thread);
-    let notes = flag::PREEMPT | flag::STEP_BACK;
-    if place.worker.flags.load(Ordering::Relaxed) & notes == 0 {
-        return;
-    }
-    let asked = place.worker.flags.fetch_and(!notes, Ordering::Relaxed);
-    if asked & flag::STEP_BACK != 0 {
-        dispatch::step_back(place);
-    } else {
-        dispatch::preempt(place);
+    match place.worker.notes.take_request() {
+        None => {}
+        Some(Request::StepBack) => dispatch::step_back(place),
+        Some(Request::Preempt) => dispatch::preempt(place),
     }
 }
 
@@ -176,13 +169,10 @@ fn settle_core(thread: ThreadRef) {
     loop {
         // SAFETY: workers are never freed.
         let worker = unsafe { &*thread.block().worker.load(Ordering::Relaxed) };
-        let flags = worker.flags.load(Ordering::Acquire);
-        if flags & (flag::DOUBT | flag::LOOKED_AT) != 0 {
-            task::yield_processor();
-        } else if flags & flag::LOST != 0 {
-            dispatch::evict(Place { thread, worker });
-        } else {
-            return;
+        match worker.notes.verdict() {
+            Verdict::GoOn => return,
+            Verdict::Wait => task::yield_processor(),
+            Verdict::Lost => dispatch::evict(Place { thread, worker }),
         }
     }
 }
@@ -204,7 +194,7 @@ pub(crate) fn end_sleep(sleep: Sleep, reason: Reason) -> bool {
 
 /// The last moment of a thread: it goes inside for ever. Says where it is.
 pub(crate) fn enter_for_ever(thread: ThreadRef) -> Option<Place> {
-    count_up(thread);
+    thread.block().depth.go_in();
     // SAFETY: workers are never freed.
     unsafe { thread.block().worker.load(Ordering::Relaxed).as_ref() }?;
     settle_core(thread);
@@ -224,11 +214,11 @@ pub(crate) extern "C" fn on_signal(
     let block = thread.block();
     // SAFETY: workers are never freed.
     let Some(worker) = (unsafe { block.worker.load(Ordering::Relaxed).as_ref() }) else { return };
-    if block.count.load(Ordering::Relaxed) != 0 {
+    if block.depth.get() != 0 {
         note_preemption(worker);
         return;
     }
-    count_up(thread);
+    block.depth.go_in();
     // Asked again: before this line another signal may have come, whose handler moved the thread.
     let worker = place_of(thread).worker;
     // SAFETY: the kernel's argument, used while the handler runs.
@@ -237,8 +227,9 @@ pub(crate) extern "C" fn on_signal(
         say_where(thread, question, &mut frame);
         return;
     }
-    if !frame.may_switch(&worker.kernel_thread) {
-        count_down(thread);
+    // SAFETY: a thread runs on it, this one, which stays as long as preemption is forbidden.
+    if !frame.may_switch(unsafe { worker.kernel_thread() }) {
+        block.depth.go_out();
         return;
     }
     // SAFETY: the thread's own errno, which the interrupted code may be about to read.
@@ -253,17 +244,17 @@ pub(crate) extern "C" fn on_signal(
     // SAFETY: on return the frame goes to the worker that runs this now, perhaps another one; nothing switches before. The mask
     // returns with the frame.
     unsafe {
-        frame.resume_on(&place_of(thread).worker.kernel_thread);
+        frame.resume_on(place_of(thread).worker.kernel_thread());
         *libc::__errno_location() = errno;
     }
-    count_down(thread);
+    thread.block().depth.go_out();
 }
 
 /// The signal has come. With preemption off it is meant for a thread whose worker has lost its core, and comes late, perhaps, to
 /// another one: that one is left in peace.
 fn note_preemption(worker: &Worker) {
     if worker.runtime.settings.preempts {
-        worker.flags.fetch_or(flag::PREEMPT, Ordering::Relaxed);
+        worker.notes.preempt();
     }
 }
 
@@ -280,12 +271,13 @@ fn say_where(thread: ThreadRef, question: &Question, frame: &mut SignalFrame) {
     // As in `on_signal`: nobody moves the thread before the kernel has taken the frame back; but before this handler counted a second
     // one may have, and then the frame is another kernel thread's. One that may not be switched away from was not moved.
     task::block_signals();
-    let here = &place_of(thread).worker.kernel_thread;
+    // SAFETY: as in `on_signal`.
+    let here = unsafe { place_of(thread).worker.kernel_thread() };
     if frame.may_switch(here) {
         // SAFETY: on return the frame goes to the worker that runs this; nothing switches before.
         unsafe { frame.resume_on(here) };
     }
-    count_down(thread);
+    thread.block().depth.go_out();
 }
 
 /// Inside libc, the loader or the unwinder a thread may hold a lock that others need: it gets a little time to come out. A
@@ -293,7 +285,7 @@ fn say_where(thread: ThreadRef, question: &Question, frame: &mut SignalFrame) {
 fn puts_off(worker: &'static Worker, frame: &SignalFrame) -> bool {
     const TIMES: u32 = 10;
     const AGAIN_NS: u64 = 20_000;
-    if worker.flags.load(Ordering::Relaxed) & flag::STEP_BACK != 0 {
+    if worker.notes.is_to_step_back() {
         return false;
     }
     let pc = frame.program_counter();
@@ -304,7 +296,11 @@ fn puts_off(worker: &'static Worker, frame: &SignalFrame) -> bool {
     }
     worker.put_off.set(worker.put_off.get() + 1);
     if let Some(core) = wake::core_of(&worker.core) {
-        core.slice_end_ns.store(clock::coarse_ns() + AGAIN_NS, Ordering::Relaxed);
+        let again_at = clock::coarse_ns() + AGAIN_NS;
+        core.slice_end_ns.store(again_at, Ordering::Relaxed);
+        // Either the monitor, which has just sent the signal and is about to sleep, sees that, or this thread sees until when it sleeps.
+        fence(Ordering::SeqCst);
+        wake::ensure_watched(worker.runtime, again_at);
         trace::put_off(core);
     }
     true

@@ -1,7 +1,7 @@
 //! A core that has nothing to run: it sleeps until there is something, and one of those that sleep keeps time for all.
 
 use crate::machine::{Core, Runtime, Worker};
-use crate::sched::{dispatch, timers, wake};
+use crate::sched::{dispatch, events, timers, wake};
 use crate::sys::{clock, futex};
 use raddle_core::timekeeper::Timekeeper;
 use std::hint::spin_loop;
@@ -37,10 +37,10 @@ pub(super) fn sleep(worker: &Worker, core: &'static Core, stint: &mut Stint) {
     let is_needed = runtime
         .cores
         .iter()
-        .any(|other| dispatch::shall_help(core, other.waiting.load(Ordering::SeqCst)));
+        .any(|other| dispatch::shall_help(core, other.waiting.movable(Ordering::SeqCst)));
     let office = if is_needed { None } else { sleep_until_needed(worker, core) };
     let now = dispatch::read_clock(core);
-    let was_woken = worker.woken.load(Ordering::Relaxed) != 0;
+    let was_woken = worker.woken.is_rung();
     let woke_for_timers_ns = (!was_woken && office.is_some()).then_some(now);
     let look_at = office.map_or(u64::MAX, |until| leave_office(core, until, woke_for_timers_ns));
     runtime.idle_cores.fetch_sub(1, Ordering::SeqCst);
@@ -51,7 +51,7 @@ pub(super) fn sleep(worker: &Worker, core: &'static Core, stint: &mut Stint) {
         timers::expire_idle(runtime, core);
         stint.at_timers_since_ns = woke_for_timers_ns;
     }
-    wake::ensure_watched(runtime, look_at.min(now + wake::STEP_NS));
+    wake::ensure_watched(runtime, look_at.min(now + wake::step_ns(runtime)));
 }
 
 /// The core, which took over to keep time until `until_ns`, is awake; since when, if for nothing but timers. Says when the monitor must look at
@@ -68,7 +68,7 @@ fn leave_office(core: &Core, until_ns: u64, woke_for_timers_ns: Option<u64>) -> 
 }
 
 /// Until when the core took over to keep time, if it did.
-fn sleep_until_needed(worker: &Worker, core: &Core) -> Option<u64> {
+fn sleep_until_needed(worker: &Worker, core: &'static Core) -> Option<u64> {
     let runtime = core.runtime();
     let keeper = &runtime.timekeeper;
     let first = timers::first_of_idle(runtime, core);
@@ -77,8 +77,14 @@ fn sleep_until_needed(worker: &Worker, core: &Core) -> Option<u64> {
     let is_keeper = first != u64::MAX && keeper.take_office(until, now);
     let mut ask = is_keeper.then(|| until.saturating_sub(keeper.lag_ns()));
     let mut sleeps = ask.is_some_and(|asked| asked > now);
-    while worker.woken.load(Ordering::Acquire) == 0 {
-        futex::wait(&worker.woken, 0, ask);
+    while !worker.woken.is_rung() {
+        if core.events.is_armed() {
+            if events::wait(worker, core, ask) {
+                break;
+            }
+        } else {
+            futex::wait(worker.woken.word(), 0, ask);
+        }
         let now = clock::now_ns();
         let Some(asked) = ask.filter(|&asked| now >= asked) else { continue };
         if sleeps {
@@ -100,7 +106,7 @@ fn sleep_until_needed(worker: &Worker, core: &Core) -> Option<u64> {
 const AWAKE_AT_MOST_NS: u64 = 10_000;
 
 fn stay_awake(worker: &Worker, until_ns: u64) {
-    while worker.woken.load(Ordering::Relaxed) == 0 && clock::now_ns() < until_ns {
+    while !worker.woken.is_rung() && clock::now_ns() < until_ns {
         spin_loop();
     }
 }

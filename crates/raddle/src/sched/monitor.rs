@@ -6,39 +6,37 @@
 //!
 //! # Taking a core away
 //!
-//! *Blocked* means: the same dispatch number at two looks, and the kernel says S or D at both. Then:
-//!
-//! ```text
-//!   monitor                                   the worker's thread, on its way into the runtime
-//!   flags |= DOUBT                            count = 1
-//!   membarrier                                (compiler fence)
-//!   count == 0, same dispatch, blocked?       flags & (DOUBT | LOST) ?
-//!     yes: the core goes to the spare;          DOUBT: wait for the decision
-//!          DOUBT becomes LOST                   LOST:  go to the worker's own context, be queued elsewhere
-//!     no:  DOUBT is cleared
-//! ```
-//!
-//! After the barrier either the monitor sees the count, or the thread sees the doubt. A thread that may hold a runtime lock
-//! has its count up, so no core is ever taken from under one.
+//! When a worker is *blocked*, [`raddle_core::pool`] says. Then the monitor casts doubt on the worker's core, makes a `membarrier(2)`, and
+//! takes it if the thread is outside the runtime. The protocol is in `raddle_core::notes`. A thread that may hold a runtime lock is inside,
+//! so no core is ever taken from under one.
 
 #![allow(unsafe_code, reason = "pointers to workers and cores, which are never freed")]
 
 use crate::dump;
-use crate::flag;
-use crate::machine::{Core, Recruits, Runtime, Worker};
-use crate::sched::{handover, recruit, stock, timers, wake};
+use crate::machine::{Core, Runtime, Worker};
+use crate::sched::{census, events, handover, staffing, timers, wake};
 use crate::sys::{clock, futex, kernel_threads, task};
 use crate::trace;
+use raddle_core::bell::Bell;
+use raddle_core::pool::{self, KernelState, Seat};
 use raddle_core::slice;
 use raddle_core::timekeeper::Timekeeper;
 use std::ptr;
-use std::sync::atomic::{AtomicU32, Ordering, fence};
+use std::sync::atomic::{Ordering, fence};
 
 /// After so many steps in which nothing moved they become longer, up to [`LONGEST_NS`].
 const CALM: u32 = 8;
 const LONGEST_NS: u64 = 8_000_000;
+/// So many dispatches since the last look show that nobody has the core for long. Where that is so of all that are busy, the steps are
+/// longer, too, and nobody wakes the monitor for the end of a slice: most that run are gone long before, and each wake-up would take 14 us
+/// from them. Who begins to compute then is seen to at the next step.
+const QUICK: u64 = 16;
 /// Between the two looks that show a worker blocked.
 const SECOND_LOOK_NS: u64 = 200_000;
+/// No look is sooner after the one before, for the end of a slice: the shortest slices end every few microseconds.
+const LEAST_NS: u64 = SECOND_LOOK_NS / 4;
+/// From a signal to the dispatch that follows it, at most: whoever looks sooner finds the next slice not quite over, and waits awake.
+const ON_ITS_WAY_NS: u64 = 15_000;
 /// With all cores idle for so long it goes to sleep without a deadline.
 const DROWSY_NS: u64 = 20_000_000;
 /// How often workers without a core are looked at when nobody else asks for it.
@@ -48,35 +46,35 @@ const HOMELESS_NS: u64 = 1_000_000_000;
 #[derive(Clone, Copy, Default)]
 struct Look {
     dispatches: u64,
-    seen_blocked: bool,
+    slice_end_ns: u64,
+    /// The first of two looks that show its worker blocked.
+    first: Option<pool::Look>,
     /// When this run was signalled last, and for the end of which slice; 0: it was not.
     signalled_ns: u64,
     signalled_for_ns: u64,
     /// How often it was signalled since the last look.
     signals: u64,
-    /// How often a thread was blocked here when many were.
-    crowded: u32,
+    /// How often a thread was found blocked here.
+    found_blocked: u32,
     /// How often in a row threads waited here and no help was sent.
     passed_over: u32,
+    /// How often the holder had looked at its event queue.
+    event_looks: u64,
+    /// So many threads have run since the look before that none has had the core for long.
+    is_quick: bool,
 }
 
 impl Look {
-    /// Whether so many are blocked already that who waits for a lock shall rather go to the queue: most likely they all wait for somebody
-    /// who is queued. Whoever waits for long is not to be tried in every round, so some get a worker all the same.
-    fn is_one_of_a_crowd(&mut self, runtime: &Runtime) -> bool {
-        const CROWD: usize = 64;
-        const SOME: u32 = 8;
-        if runtime.homeless.load(Ordering::Relaxed) < CROWD {
-            return false;
-        }
-        self.crowded = self.crowded.wrapping_add(1);
-        !self.crowded.is_multiple_of(SOME)
+    /// Whether the worker, which policy calls blocked, shall rather step back than be replaced, if it waits for a lock.
+    fn shall_step_back(&mut self, runtime: &Runtime) -> bool {
+        self.found_blocked = self.found_blocked.wrapping_add(1);
+        let counts = census::count(runtime);
+        pool::run_short(&counts) || pool::is_one_of_a_crowd(&counts, self.found_blocked)
     }
 
     /// Whether an idle core is to help, as threads wait. So many dispatches since the last look show that none waits for long: then only
     /// now and then.
     fn shall_send_help(&mut self, moved: u64, patience: u32) -> bool {
-        const QUICK: u64 = 16;
         self.passed_over += 1;
         let shall_send = moved < QUICK || self.passed_over >= patience;
         if shall_send {
@@ -85,10 +83,24 @@ impl Look {
         shall_send
     }
 
+    /// Looks at the event queue of `core`, if its holder has not since the last time.
+    fn look_after_events(&mut self, core: &'static Core) {
+        let looks = core.events.looks.load(Ordering::Relaxed);
+        if std::mem::replace(&mut self.event_looks, looks) == looks {
+            events::look_after(core);
+        }
+    }
+
     /// Whether threads of `core` have slept, woken or ended since the last look. Those that only compute change when they are told to.
     fn sees_movement(&mut self, core: &Core) -> bool {
         let dispatches = core.dispatches.load(Ordering::Relaxed).wrapping_sub(self.dispatches);
+        self.is_quick = dispatches >= QUICK;
         dispatches > std::mem::take(&mut self.signals)
+    }
+
+    /// How long to leave the core alone.
+    fn step_ns(&self) -> u64 {
+        if self.is_quick { wake::QUICK_STEP_NS } else { wake::STEP_NS }
     }
 
     /// Whether the same run is to be signalled for the end of this slice. Not for as long as the last signal may still be on its way: under
@@ -103,6 +115,12 @@ impl Look {
         }
         !is_on_its_way
     }
+
+    /// Whether the look could not know of the slice that ends then, of that run: the run has begun since, or who was signalled has put off
+    /// to give way.
+    fn has_missed(&self, dispatches: u64, slice_end: u64) -> bool {
+        self.dispatches != dispatches || self.slice_end_ns != slice_end
+    }
 }
 
 /// Watches `runtime` for ever, on the calling kernel thread.
@@ -114,9 +132,10 @@ pub(crate) fn watch(runtime: &'static Runtime) -> ! {
     let mut busy_at = clock::now_ns();
     let mut fixed_at = busy_at;
     let mut evicted_at = busy_at;
+    let mut idleness = pool::Idleness::new(runtime.settings.keep_alive_ns, busy_at);
     loop {
         runtime.monitor.wakes_at_ns.store(0, Ordering::Relaxed);
-        let was_poked = runtime.monitor.poked.swap(0, Ordering::Relaxed) != 0;
+        let was_poked = runtime.monitor.poked.silence();
         fence(Ordering::SeqCst);
         let now = clock::now_ns();
         if now - fixed_at > LONGEST_NS {
@@ -130,6 +149,7 @@ pub(crate) fn watch(runtime: &'static Runtime) -> ! {
         }
         let mut is_busy = false;
         let mut has_moved = false;
+        let mut is_quick = true;
         let anyone_waits = runtime.anyone_waits();
         let kept_until = runtime.timekeeper.until_ns();
         let is_kept = Timekeeper::is_kept(kept_until, now);
@@ -145,17 +165,26 @@ pub(crate) fn watch(runtime: &'static Runtime) -> ! {
             is_busy = true;
             core.now_ns.store(now, Ordering::Relaxed);
             has_moved |= look.sees_movement(core);
+            is_quick &= look.is_quick;
+            if core.events.is_armed() {
+                look.look_after_events(core);
+                next = next.min(now + look.step_ns());
+            }
             next = next.min(examine(core, look, anyone_waits, now));
         }
         if now >= evicted_at + wake::STEP_NS {
             evict_homeless(runtime);
             evicted_at = now;
         }
-        keep_spare(runtime);
+        staffing::keep_spare(runtime);
+        let surplus_at = staffing::end_surplus(runtime, &mut idleness, now);
+        next = next.min(surplus_at);
         if is_busy {
             busy_at = now;
             calm = if has_moved || was_poked { 0 } else { calm + 1 };
-            let step = if calm < CALM {
+            let step = if is_quick {
+                wake::QUICK_STEP_NS
+            } else if calm < CALM {
                 wake::STEP_NS
             } else {
                 (wake::STEP_NS << (calm - CALM).min(8)).min(LONGEST_NS)
@@ -168,17 +197,24 @@ pub(crate) fn watch(runtime: &'static Runtime) -> ! {
         } else if runtime.homeless.load(Ordering::Relaxed) > 0 {
             next = next.min(now + HOMELESS_NS);
         }
+        runtime.monitor.is_at_ease.store(is_busy && is_quick, Ordering::Relaxed);
         runtime.monitor.wakes_at_ns.store(next, Ordering::Relaxed);
-        // A core that woke up before this line is seen by the second look; one that does so after it sees when the monitor wakes.
+        // A core that woke up before this line, or a spare that parked, is seen by the second look; one that does so after it sees when the
+        // monitor wakes.
         fence(Ordering::SeqCst);
         let idle_now = runtime.idle_cores.load(Ordering::Relaxed);
-        let has_changed = runtime.timekeeper.until_ns() != kept_until
+        let has_changed = surplus_at == u64::MAX && staffing::has_surplus(runtime)
+            || runtime.timekeeper.until_ns() != kept_until
             || idle_now != idle_cores
             || !is_busy && idle_now < runtime.cores.len();
         if has_changed {
             next = next.min(now + Timekeeper::SHORT_NS);
-            runtime.monitor.wakes_at_ns.store(next, Ordering::Relaxed);
         }
+        if is_busy && runtime.anyone_waits() {
+            let missed = look_for_missed(runtime, &looks, anyone_waits);
+            next = next.min(missed.max(now + LEAST_NS));
+        }
+        runtime.monitor.wakes_at_ns.store(next, Ordering::Relaxed);
         wait_until(&runtime.monitor.poked, next);
     }
 }
@@ -199,16 +235,34 @@ fn keep_time(core: &'static Core, now: u64) -> u64 {
 /// A short wait is spent awake. The kernel lets a thread that wakes up run at once only if it has had less than its share of late
 /// (EEVDF, Linux 6.6): one that slept for a moment has not, and next to threads that compute it would stand until the next tick,
 /// up to 4 ms.
-fn wait_until(poked: &AtomicU32, at_ns: u64) {
+fn wait_until(poked: &Bell, at_ns: u64) {
     const SHORT_NS: u64 = 20_000;
     let now = clock::now_ns();
     let stay_awake = at_ns > now && at_ns - now < SHORT_NS;
-    while stay_awake && clock::now_ns() < at_ns && poked.load(Ordering::Relaxed) == 0 {
+    while stay_awake && clock::now_ns() < at_ns && !poked.is_rung() {
         std::hint::spin_loop();
     }
     if !stay_awake {
-        futex::wait(poked, 0, (at_ns != u64::MAX).then_some(at_ns));
+        futex::wait(poked.word(), 0, (at_ns != u64::MAX).then_some(at_ns));
     }
+}
+
+/// When to look for the sake of what has happened since the cores were looked at, as nobody pokes the monitor while it is awake: when the
+/// first slice ends that it does not know of; at once if a thread waits behind one that nobody waited for then.
+fn look_for_missed(runtime: &Runtime, looks: &[Look], anyone_waited: bool) -> u64 {
+    let running = |(core, _): &(&Core, &Look)| !core.current.load(Ordering::Relaxed).is_null();
+    let missed = runtime.cores.iter().zip(looks).filter(running).filter_map(|(core, look)| {
+        let dispatches = core.dispatches.load(Ordering::Acquire);
+        let slice_end = core.slice_end_ns.load(Ordering::Relaxed);
+        if look.is_quick {
+            return None;
+        }
+        if look.has_missed(dispatches, slice_end) {
+            return Some(slice_end);
+        }
+        (!anyone_waited && core.waiting.load(Ordering::Relaxed) > 0).then_some(0)
+    });
+    missed.min().unwrap_or(u64::MAX)
 }
 
 /// Looks at a core on which a thread runs. Says when to look again.
@@ -216,8 +270,9 @@ fn examine(core: &'static Core, look: &mut Look, anyone_waits: bool, now: u64) -
     let dispatches = core.dispatches.load(Ordering::Acquire);
     let moved = dispatches.wrapping_sub(std::mem::replace(&mut look.dispatches, dispatches));
     let is_same = moved == 0;
-    let was_blocked = is_same && std::mem::take(&mut look.seen_blocked);
-    look.seen_blocked = false;
+    let slice_end = core.slice_end_ns.load(Ordering::Relaxed);
+    look.slice_end_ns = slice_end;
+    let first = look.first.take().filter(|_| is_same);
     let mut again = core.next_deadline_ns.load(Ordering::Relaxed);
     let is_due = now >= again;
     if is_due {
@@ -225,18 +280,23 @@ fn examine(core: &'static Core, look: &mut Look, anyone_waits: bool, now: u64) -
     }
     // Who waits elsewhere could come here, if this one is blocked, or has had its slice.
     let has_queue = core.waiting.load(Ordering::Relaxed) > 0;
-    if !has_queue && !anyone_waits {
+    let threads_wait = has_queue || anyone_waits;
+    if !threads_wait && !handover::has_items_behind(core) {
         return again;
     }
     let runtime = core.runtime();
     if runtime.idle_cores.load(Ordering::Relaxed) > 0
+        && anyone_may_move(runtime)
         && look.shall_send_help(moved, runtime.eagerness.patience())
     {
         wake::wake_idle_core(runtime);
     }
-    let slice_end = core.slice_end_ns.load(Ordering::Relaxed);
-    again = again.min(slice_end.max(now + SECOND_LOOK_NS / 4));
+    if threads_wait {
+        let least_ns = if look.is_quick { wake::QUICK_STEP_NS } else { LEAST_NS };
+        again = again.min(slice_end.max(now + least_ns));
+    }
     let shall_preempt = core.runtime().settings.preempts
+        && threads_wait
         && (now >= slice_end || (has_queue && better_waits(core, now)));
     let ran_ns = now.saturating_sub(core.dispatched_at_ns.load(Ordering::Relaxed));
     let may_be_blocked = is_same && ran_ns >= wake::STEP_NS;
@@ -247,34 +307,57 @@ fn examine(core: &'static Core, look: &mut Look, anyone_waits: bool, now: u64) -
     let Some(worker) = (unsafe { core.worker.load(Ordering::Acquire).as_ref() }) else {
         return again;
     };
-    if worker.watch.look() == task::Seen::Blocked {
-        // A signal would only cut its system call short.
-        if was_blocked {
-            let is_crowd = look.is_one_of_a_crowd(worker.runtime);
-            if (is_crowd || workers_run_short(worker.runtime)) && ask_to_step_back(worker) {
+    let state = worker.watch.look();
+    if let KernelState::Waits | KernelState::Unknown = state {
+        let cpu_ns = worker.watch.ran_ns().unwrap_or(0);
+        let dispatch = core.dispatches.load(Ordering::Acquire);
+        let second = pool::Look { state, cpu_ns, dispatch, at_ns: now };
+        if first.is_some_and(|first| pool::is_blocked(&first, &second)) {
+            if look.shall_step_back(runtime) && ask_to_step_back(worker) {
                 return again.min(now + SECOND_LOOK_NS);
             }
-            if take_core(core, worker, dispatches) {
+            if take_core(core, worker, dispatch) {
                 return now + wake::STEP_NS;
             }
         }
-        look.seen_blocked = true;
-        return again.min(now + SECOND_LOOK_NS);
+        look.first = first.filter(|first| pool::stood_still(first, &second)).or(Some(second));
+        again = again.min(now + SECOND_LOOK_NS);
+        if state == KernelState::Waits {
+            // A signal would only cut its system call short.
+            return again;
+        }
     }
     if shall_preempt && look.shall_signal(is_same, slice_end, now) {
         trace::signalled(core, worker);
-        task::send_signal(worker.kernel_id, core.runtime().settings.signal);
+        task::send_signal(worker.kernel_id(), core.runtime().settings.signal);
+        // Whoever runs next most likely has as long a slice; if it is shorter, its dispatch wakes this thread. To look a moment later
+        // when its slice ends would take as much time from the workers as the signal does.
+        let next_ends = now + ON_ITS_WAY_NS + slice_of_running(core).clamp(LEAST_NS, wake::STEP_NS);
+        again = next_ends.min(core.next_deadline_ns.load(Ordering::Relaxed));
     }
     again
+}
+
+/// Whether an idle core would find somebody to take over.
+fn anyone_may_move(runtime: &Runtime) -> bool {
+    runtime.cores.iter().any(|core| core.waiting.movable(Ordering::Relaxed) > 0)
+}
+
+/// The length of the slices of the thread that runs on `core`.
+fn slice_of_running(core: &Core) -> u64 {
+    let priority = slice::Priority::new(core.nice.load(Ordering::Relaxed));
+    slice::slice_ns(core.runtime().settings.slice_ns, priority)
 }
 
 /// Whether a thread waits on `core` that should run before the one that does, after what that has computed.
 fn better_waits(core: &Core, now: u64) -> bool {
     let Some(queue) = core.queue.try_lock() else { return false };
-    let Some(level) = queue.ready.threads.peek_level() else { return false };
+    let queued = queue.ready.threads.peek_active_level();
     drop(queue);
+    let newborn = (core.waiting.newborn() > 0).then(|| core.nursery.level());
+    let Some(level) = queued.into_iter().chain(newborn).min() else { return false };
     let priority = slice::Priority::new(core.nice.load(Ordering::Relaxed));
-    let slice = slice::slice_ns(core.runtime().settings.slice_ns, priority);
+    let slice = slice_of_running(core);
     let ran = now.saturating_sub(core.dispatched_at_ns.load(Ordering::Relaxed));
     let earned = core.earned_ns.load(Ordering::Relaxed).saturating_sub(ran);
     slice::may_preempt(level, slice::level(priority, earned, slice))
@@ -284,29 +367,25 @@ fn better_waits(core: &Core, now: u64) -> bool {
 fn take_core(core: &'static Core, worker: &'static Worker, dispatches: u64) -> bool {
     let runtime = core.runtime();
     let Some(spare) = handover::take_spare(runtime) else { return false };
-    worker.flags.fetch_or(flag::DOUBT, Ordering::SeqCst);
+    worker.notes.doubt();
     task::barrier();
     let current = core.current.load(Ordering::Relaxed);
     // SAFETY: blocks are never freed.
-    let is_outside =
-        unsafe { current.as_ref() }.is_some_and(|block| block.count.load(Ordering::Relaxed) == 0);
-    let is_same = core.dispatches.load(Ordering::Relaxed) == dispatches
-        && ptr::eq(core.worker.load(Ordering::Relaxed), worker);
-    if !(is_outside && is_same) {
-        worker.flags.fetch_and(!flag::DOUBT, Ordering::Release);
+    let current = unsafe { current.as_ref() };
+    let seat = Seat {
+        // Before the dispatch: who is outside by now as another one has been dispatched first.
+        is_outside: current.is_some_and(|block| block.depth.is_outside()),
+        runs_same_thread: current.is_some()
+            && core.dispatches.load(Ordering::Relaxed) == dispatches
+            && ptr::eq(core.worker.load(Ordering::Relaxed), worker),
+    };
+    if !pool::may_take_core(&seat) {
+        worker.notes.keep();
         handover::give_spare(runtime, spare);
         return false;
     }
-    handover::transfer(core, worker, spare, flag::DOUBT | flag::LOST);
+    handover::transfer(core, worker, spare, true);
     true
-}
-
-/// Whether the stock is down to its reserve, or no worker could be made for want of room in the kernel.
-fn workers_run_short(runtime: &Runtime) -> bool {
-    let spares = runtime.spares.lock();
-    let is_none_in_sight = spares.parked + spares.coming == 0;
-    drop(spares);
-    is_none_in_sight || stock::is_low(runtime, Recruits::RESERVE)
 }
 
 /// When workers run short: whoever waits for a lock in the kernel goes to the queue, and tries again when its turn comes. The holder may
@@ -316,10 +395,10 @@ fn workers_run_short(runtime: &Runtime) -> bool {
 /// Locks wait in `futex` in a loop. Other calls are left alone: a handler cuts some of them short.
 #[cold]
 fn ask_to_step_back(worker: &Worker) -> bool {
-    let waits_for_lock = kernel_threads::waits_for_futex(worker.kernel_id);
+    let waits_for_lock = kernel_threads::waits_for_futex(worker.kernel_id());
     if waits_for_lock {
-        worker.flags.fetch_or(flag::STEP_BACK, Ordering::Relaxed);
-        task::send_signal(worker.kernel_id, worker.runtime.settings.signal);
+        worker.notes.step_back();
+        task::send_signal(worker.kernel_id(), worker.runtime.settings.signal);
     }
     waits_for_lock
 }
@@ -330,26 +409,20 @@ fn evict_homeless(runtime: &'static Runtime) {
         return;
     }
     for worker in runtime.workers() {
-        let is_homeless = worker.flags.load(Ordering::Relaxed) & flag::LOST != 0;
-        if is_homeless && worker.watch.look() == task::Seen::Runnable {
-            task::send_signal(worker.kernel_id, runtime.settings.signal);
+        if worker.notes.is_lost() && worker.watch.look() == KernelState::Runs {
+            task::send_signal(worker.kernel_id(), runtime.settings.signal);
         }
     }
 }
 
-/// One spare is always parked, made beforehand, and a second fills the stock when that is low. If neither can be had now, the next look
-/// tries again.
-fn keep_spare(runtime: &'static Runtime) {
-    let is_short = {
-        let spares = runtime.spares.lock();
-        let may_refill = spares.parked == 1 && !spares.refills;
-        match spares.parked + spares.coming {
-            0 => true,
-            1 => may_refill && stock::is_low(runtime, Recruits::LOW),
-            _ => false,
-        }
-    };
-    if is_short {
-        recruit::launch(runtime, None);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slice_end_of_a_new_run_or_one_that_was_put_off_was_missed() {
+        let look = Look { dispatches: 5, slice_end_ns: 900, ..Look::default() };
+        assert!(!look.has_missed(5, 900));
+        assert!(look.has_missed(6, 900) && look.has_missed(5, 21_000));
     }
 }

@@ -4,11 +4,12 @@
 
 use crate::dumper::DumpSignal;
 use crate::host_contract::Host;
-use crate::machine::{Orders, Runtime, Settings};
-use crate::sched::{dispatch, start, timers, worker};
+use crate::machine::{Runtime, Worker};
+use crate::sched::{dispatch, start, stock, timers, worker};
+use crate::settings::Settings;
 use raddle_context::KernelThread;
 use std::io;
-use std::mem::MaybeUninit;
+use std::ptr;
 use std::sync::atomic::Ordering;
 
 /// Why a simulated program did not come to its end: every thread waits, and nothing that they wait for will happen.
@@ -30,6 +31,7 @@ pub(crate) fn runtime(host: Box<dyn Host>, stack_bytes: usize) -> io::Result<&'s
         stack_bytes,
         signal: 0,
         preempts: false,
+        keep_alive_ns: raddle_core::pool::KEEP_ALIVE_NS,
         dump: DumpSignal::Off,
         trace: None,
         trace_events: 0,
@@ -47,15 +49,16 @@ pub(crate) fn drive(
     is_done: impl Fn() -> bool,
 ) -> io::Result<Result<(), Stuck>> {
     let core = &runtime.cores[0];
-    let orders = Box::leak(Box::new(Orders { runtime, core, worker: MaybeUninit::uninit() }));
-    let worker = worker::report(orders, KernelThread::enter()?);
+    let kernel_thread = KernelThread::enter()?;
+    let worker: &'static Worker = stock::publish(Box::leak(Box::new(Worker::new(runtime))));
+    worker.core.store(ptr::from_ref(core).cast_mut(), Ordering::Relaxed);
+    worker::begin(worker, kernel_thread);
     let host = runtime.host.as_deref().expect("a simulated runtime has its host");
     loop {
         // Asked in the worker's own context: the last thread has been parted with.
         if is_done() {
-            // SAFETY: nobody else has the worker's kernel thread, and no body will come back to it: the program is over. The
-            // alternate stack goes with it; the rest of the worker stays, as others may look at it.
-            unsafe { std::ptr::drop_in_place((&raw const worker.kernel_thread).cast_mut()) };
+            // SAFETY: no body will come back to the worker: the program is over.
+            unsafe { worker::end(worker) };
             return Ok(Ok(()));
         }
         match dispatch::pick(core, host.now_ns()) {

@@ -3,26 +3,30 @@
 
 #![allow(unsafe_code, reason = "leaked runtime behind a pointer; signal handler; pthread_atfork")]
 
+use crate::crew::{Recruits, Spares};
 use crate::debugger;
 use crate::dump;
 use crate::dumper::Dumper;
 use crate::host_contract::Host;
-use crate::machine::{Block, Core, MonitorWord, Recruits, Runtime, Settings, Spares, ThreadRef};
+use crate::large::LargeArenas;
+use crate::machine::{Block, Core, MonitorWord, Runtime, ThreadRef};
 use crate::sched::{enter, monitor, recruit, stock};
+use crate::settings::Settings;
 use crate::slab;
 use crate::sleeper::Foreign;
 use crate::spin::Spin;
 use crate::sys::{clock, kernel_threads, task};
 use crate::trace;
 use raddle_context::{Arena, overflow};
+use raddle_core::bell::Bell;
 use raddle_core::eagerness::Eagerness;
 use raddle_core::timekeeper::Timekeeper;
 use std::fmt::{self, Write};
 use std::io;
 use std::mem::MaybeUninit;
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
 static RUNTIME: AtomicPtr<Runtime> = AtomicPtr::new(ptr::null_mut());
 static STARTING: Mutex<()> = Mutex::new(());
@@ -66,11 +70,13 @@ fn start(settings: Settings) -> io::Result<&'static Runtime> {
     handle_signal(signal)?;
     dump::install(runtime)?;
     debugger::publish();
+    task::note_usual_timers();
     recruit_workers(runtime)?;
     std::thread::Builder::new()
         .name("raddle-monitor".into())
         .stack_size(128 * 1024)
-        .spawn(move || monitor::watch(runtime))?;
+        .spawn(move || monitor::watch(runtime))
+        .map_err(|_| no_more_after("all its workers, but not its monitor"))?;
     RUNTIME.store(ptr::from_ref(runtime).cast_mut(), Ordering::Release);
     Ok(runtime)
 }
@@ -85,9 +91,9 @@ pub(crate) fn build(
     host: Option<Box<dyn Host>>,
 ) -> io::Result<&'static Runtime> {
     raddle_context::check()?;
+    forget_in_children();
     clock::calibrate();
     kernel_threads::keep_proc();
-    forget_in_children();
     overflow::install(describe_overflow)?;
     let arena = Arena::new(raddle_context::Config {
         slot_bytes: settings.stack_bytes,
@@ -103,7 +109,7 @@ pub(crate) fn build(
         cores,
         arena,
         workers_arena: Arena::new(raddle_context::Config::default())?,
-        large: [const { OnceLock::new() }; 31],
+        large: LargeArenas::new(),
         library_text: library_text(),
         idle_cores: AtomicUsize::new(0),
         eagerness: Eagerness::new(),
@@ -111,10 +117,14 @@ pub(crate) fn build(
         turn: AtomicUsize::new(0),
         workers: AtomicPtr::new(ptr::null_mut()),
         homeless: AtomicUsize::new(0),
-        monitor: MonitorWord { poked: AtomicU32::new(0), wakes_at_ns: AtomicU64::new(0) },
-        spares: Spin::new(Spares { first: ptr::null(), parked: 0, coming: 0, refills: false }),
+        monitor: MonitorWord {
+            poked: Bell::new(),
+            wakes_at_ns: AtomicU64::new(0),
+            is_at_ease: AtomicBool::new(false),
+        },
+        spares: Spin::new(Spares::NONE),
         dumper: Spin::new(Dumper::default()),
-        recruits: Spin::new(Recruits { ready: [const { None }; Recruits::STOCK] }),
+        recruits: Spin::new(Recruits::NONE),
     }));
     for core in &runtime.cores {
         core.runtime.store(ptr::from_ref(runtime).cast_mut(), Ordering::Release);
@@ -125,18 +135,18 @@ pub(crate) fn build(
 /// A worker for each core, and a spare.
 fn recruit_workers(runtime: &'static Runtime) -> io::Result<()> {
     for (count, core) in runtime.cores.iter().enumerate() {
-        stock::refill(runtime)?;
+        stock::fill(runtime)?;
         if !recruit::launch(runtime, Some(core)) {
-            return Err(io::Error::new(
-                io::ErrorKind::WouldBlock,
-                format!(
-                    "raddle could make {count} kernel threads and no more; ulimit -u or pids.max limit them"
-                ),
-            ));
+            return Err(no_more_after(&format!("{count} workers and no more")));
         }
     }
     recruit::launch(runtime, None);
-    stock::refill(runtime)
+    stock::fill(runtime)
+}
+
+fn no_more_after(those: &str) -> io::Error {
+    let what = format!("raddle could make {those}; ulimit -u or pids.max limit the kernel threads");
+    io::Error::new(io::ErrorKind::WouldBlock, what)
 }
 
 fn handle_signal(signal: i32) -> io::Result<()> {
@@ -158,12 +168,15 @@ fn forget_in_children() {
         RUNTIME.store(ptr::null_mut(), Ordering::Release);
         dump::forget();
         trace::forget();
+        clock::forget_parent();
         if let Some(thread) = ThreadRef::running() {
             thread.block().worker.store(ptr::null_mut(), Ordering::Relaxed);
+            // A worker's would be those of whatever the child executes.
+            task::want_usual_timers();
         }
     }
     static ONCE: std::sync::Once = std::sync::Once::new();
-    // SAFETY: the handler writes two words.
+    // SAFETY: the handler writes words, and takes no lock.
     ONCE.call_once(|| unsafe {
         libc::pthread_atfork(None, None, Some(in_child));
     });

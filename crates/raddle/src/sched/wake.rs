@@ -3,13 +3,14 @@
 #![allow(unsafe_code, reason = "cells of a thread that is in the caller's hands")]
 
 use crate::counters::Counters;
-use crate::flag;
 use crate::machine::{Blocks, Core, Runtime, ThreadRef, Worker};
+use crate::newborns;
 use crate::sleeper::{Foreign, Kind, Reason, Sleep};
 use crate::sys::futex;
 use crate::trace;
+use raddle_core::bell::Sleeps;
 use raddle_core::run_queue::{Array, End};
-use raddle_core::slice::{self, may_preempt};
+use raddle_core::slice::{self, Charge, may_preempt};
 use raddle_core::state::Woke;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -17,6 +18,15 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 /// How soon a thread that waits behind a running one must be seen to, at the latest: the monitor's step while anybody
 /// runs.
 pub(crate) const STEP_NS: u64 = 1_000_000;
+
+/// The step while no thread has a core for long.
+pub(crate) const QUICK_STEP_NS: u64 = 3_000_000;
+
+/// The monitor's step at present.
+#[inline]
+pub(crate) fn step_ns(runtime: &Runtime) -> u64 {
+    if runtime.monitor.is_at_ease.load(Ordering::Relaxed) { QUICK_STEP_NS } else { STEP_NS }
+}
 
 /// Ends `sleep`, unless it is over. Whether this call was what ended it.
 ///
@@ -36,8 +46,9 @@ pub(crate) fn wake(sleep: Sleep, reason: Reason, here: Option<&'static Core>) ->
 }
 
 fn wake_kernel_thread(foreign: &Foreign) {
-    foreign.word.store(1, Ordering::Release);
-    futex::wake(&foreign.word, 1);
+    // Also if it rang already: whoever rang for an earlier sleep may take long to wake for this one.
+    let _ = foreign.bell.ring();
+    futex::wake(foreign.bell.word(), 1);
 }
 
 /// As [`wake`], but the thread, if it is one of raddle's that nobody else needs to run before, is given to the caller, which runs it
@@ -54,8 +65,11 @@ pub(crate) fn wake_to_run(sleep: Sleep, reason: Reason, here: &'static Core) -> 
             // SAFETY: a thread that sleeps has run, so it has a core.
             let home = unsafe { &*thread.block().core.get() };
             let is_free = here.waiting.load(Ordering::Relaxed) == 0;
-            if is_free && ptr::eq(home.runtime(), here.runtime()) {
-                credit_sleep(thread, here, here.now_ns.load(Ordering::Relaxed));
+            let is_bound_elsewhere = thread.block().link.is_bound() && !ptr::eq(home, here);
+            if is_free && !is_bound_elsewhere && ptr::eq(home.runtime(), here.runtime()) {
+                let now = here.now_ns.load(Ordering::Relaxed);
+                let charge = rested(thread, 0, now);
+                thread.block().charge.set(charge);
                 trace::woken(Some(here), thread, here);
                 return Some(thread);
             }
@@ -65,13 +79,13 @@ pub(crate) fn wake_to_run(sleep: Sleep, reason: Reason, here: &'static Core) -> 
     }
 }
 
-/// Gives a thread what it has earned by sleeping until `now_ns`.
-fn credit_sleep(thread: ThreadRef, core: &Core, now_ns: u64) {
+/// The account of a thread that has slept until `now_ns`.
+fn rested(thread: ThreadRef, sharers: usize, now_ns: u64) -> Charge {
     let block = thread.block();
     let mut charge = block.charge.get();
     let slept = now_ns.saturating_sub(block.since_ns.get());
-    charge.refill_after_sleep(slept, core.waiting.load(Ordering::Relaxed), block.slice_ns.get());
-    block.charge.set(charge);
+    charge.refill_after_sleep(slept, sharers, block.slice_ns.get());
+    charge
 }
 
 /// Makes a thread ready that slept until now and is in the caller's hands.
@@ -86,9 +100,10 @@ fn ready(thread: ThreadRef, here: Option<&'static Core>) {
         Some(core) => (choose(core), core.now_ns.load(Ordering::Relaxed)),
         None => (choose_from_outside(home), runtime.coarse_ns()),
     };
-    credit_sleep(thread, target, now);
+    // Where a bound thread ran last, it is bound to.
+    let target = if block.link.is_bound() { home } else { target };
     trace::woken(here, thread, target);
-    submit(target, thread, now, here);
+    submit(target, thread, From::Sleep, now, here);
 }
 
 /// Makes a new thread ready, on the creator's core or, from outside, on any.
@@ -101,7 +116,13 @@ pub(crate) fn ready_new(thread: ThreadRef, runtime: &'static Runtime, here: Opti
     let (target, now) = match here {
         Some(core) => {
             Counters::add(&core.counters.started, 1);
-            (choose(core), core.now_ns.load(Ordering::Relaxed))
+            let now = core.now_ns.load(Ordering::Relaxed);
+            let waiting = core.waiting.movable(Ordering::Relaxed) + 1;
+            if !shall_wake_core(core, waiting) && newborns::keep(core, thread) {
+                trace::begun(here, thread, core);
+                return ensure_watched(runtime, now + step_ns(runtime));
+            }
+            (choose(core), now)
         }
         None => {
             let turn = runtime.turn.fetch_add(1, Ordering::Relaxed);
@@ -110,12 +131,12 @@ pub(crate) fn ready_new(thread: ThreadRef, runtime: &'static Runtime, here: Opti
         }
     };
     trace::begun(here, thread, target);
-    submit(target, thread, now, here);
+    submit(target, thread, From::Nowhere, now, here);
 }
 
 /// A thread goes to its waker's core, which has its data at hand, unless a core is idle that is worth waking.
 fn choose(core: &'static Core) -> &'static Core {
-    let waiting = core.waiting.load(Ordering::Relaxed) + 1;
+    let waiting = core.waiting.movable(Ordering::Relaxed) + 1;
     if !shall_wake_core(core, waiting) {
         return core;
     }
@@ -153,19 +174,42 @@ fn idle_core(runtime: &'static Runtime, here: Option<&Core>) -> Option<&'static 
     )
 }
 
+/// Where a thread comes from that is to be queued.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum From {
+    /// It is new.
+    Nowhere,
+    Sleep,
+}
+
 /// Queues a thread that is in the caller's hands, behind its equals, and sees to it that somebody looks.
-fn submit(target: &'static Core, thread: ThreadRef, now_ns: u64, here: Option<&'static Core>) {
+fn submit(
+    target: &'static Core,
+    thread: ThreadRef,
+    from: From,
+    now_ns: u64,
+    here: Option<&'static Core>,
+) {
     let block = thread.block();
     let runtime = target.runtime();
-    let mut charge = block.charge.get();
-    let level = block.level(&charge);
     let mut queue = target.queue.lock();
+    if here.is_some_and(|here| ptr::eq(here, target)) {
+        newborns::queue_own(target, &mut queue, now_ns);
+    }
+    let mut charge = match from {
+        From::Nowhere => block.charge.get(),
+        From::Sleep => {
+            let queued = queue.ready.threads.len();
+            rested(thread, queue.ready.round.sharers(queued, now_ns), now_ns)
+        }
+    };
+    let level = block.level(&charge);
     let array = queue.ready.round.array_for_woken(now_ns, runtime.settings.slice_ns);
     let array = charge.array_for(array);
     block.charge.set(charge);
     queue.ready.threads.push(&Blocks, thread, level, array, End::Back);
-    let waiting = queue.ready.threads.len();
-    target.waiting.store(waiting, Ordering::Relaxed);
+    target.waiting.publish(&queue.ready.threads);
+    let waiting = target.waiting.movable(Ordering::Relaxed);
     let was_idle = std::mem::take(&mut queue.is_idle);
     drop(queue);
     if was_idle {
@@ -179,12 +223,12 @@ fn submit(target: &'static Core, thread: ThreadRef, now_ns: u64, here: Option<&'
                 // The caller itself is the one to give way, when it leaves the runtime.
                 // SAFETY: the core has a worker: the caller's.
                 let worker = unsafe { &*core.worker.load(Ordering::Relaxed) };
-                worker.flags.fetch_or(flag::PREEMPT, Ordering::Relaxed);
+                worker.notes.preempt();
             }
             if shall_wake_core(target, waiting) {
                 wake_idle_core(runtime);
             }
-            ensure_watched(runtime, now_ns + STEP_NS);
+            ensure_watched(runtime, now_ns + step_ns(runtime));
         }
         // Somebody runs there: the monitor weighs the two.
         _ => ensure_watched(runtime, 0),
@@ -221,7 +265,7 @@ pub(crate) fn wake_idle_core(runtime: &'static Runtime) -> bool {
 }
 
 /// The worker of `core` was idle, and the caller has cleared the mark that said so.
-fn wake_core(core: &'static Core) {
+pub(crate) fn wake_core(core: &'static Core) {
     // SAFETY: workers are never freed. An idle core keeps its worker.
     if let Some(worker) = unsafe { core.worker.load(Ordering::Acquire).as_ref() } {
         wake_worker(worker);
@@ -230,8 +274,17 @@ fn wake_core(core: &'static Core) {
 
 /// Wakes a worker that sleeps, or is about to, idle or as a spare.
 pub(crate) fn wake_worker(worker: &Worker) {
-    if worker.woken.swap(1, Ordering::AcqRel) == 0 {
-        futex::wake(&worker.woken, 1);
+    match worker.woken.ring_anywhere() {
+        Sleeps::SeenTo => {}
+        Sleeps::Here => {
+            futex::wake(worker.woken.word(), 1);
+        }
+        // In its core's event queue, which it does not leave before somebody wakes it there.
+        Sleeps::Elsewhere => {
+            if let Some(waker) = core_of(&worker.core).and_then(|core| core.events.waker.get()) {
+                waker.wake();
+            }
+        }
     }
 }
 
@@ -248,8 +301,8 @@ pub(crate) fn ensure_watched(runtime: &Runtime, at_ns: u64) {
 
 #[cold]
 fn poke_monitor(runtime: &Runtime) {
-    if runtime.monitor.poked.swap(1, Ordering::AcqRel) == 0 {
-        futex::wake(&runtime.monitor.poked, 1);
+    if runtime.monitor.poked.ring() {
+        futex::wake(runtime.monitor.poked.word(), 1);
     }
 }
 
@@ -259,8 +312,7 @@ pub(crate) fn ready_returned(thread: ThreadRef) {
     // SAFETY: it ran, so it has a core.
     let home = unsafe { &*thread.block().core.get() };
     let now = home.runtime().coarse_ns();
-    credit_sleep(thread, home, now);
-    submit(home, thread, now, None);
+    submit(home, thread, From::Sleep, now, None);
 }
 
 /// Queues a thread that is in the caller's hands on `core`, before its equals if some of its slice is left: one that was about to sleep and
@@ -274,7 +326,7 @@ pub(crate) fn ready_first(core: &'static Core, thread: ThreadRef) {
     let end = if array == Array::Active { End::Front } else { End::Back };
     let mut queue = core.queue.lock();
     queue.ready.threads.push(&Blocks, thread, level, array, end);
-    core.waiting.store(queue.ready.threads.len(), Ordering::Relaxed);
+    core.waiting.publish(&queue.ready.threads);
     let was_idle = std::mem::take(&mut queue.is_idle);
     drop(queue);
     if was_idle {

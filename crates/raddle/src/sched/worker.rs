@@ -1,63 +1,78 @@
-//! A kernel thread's life: runs threads while it has a core, idles on it, and waits as a spare when it has lost it.
+//! A kernel thread's life: runs threads while it has a core, idles on it, waits as a spare when it has lost it, and ends if nobody
+//! needs it any more.
 //!
 //! ```text
-//!        ┌──────────── a core ────────────┐
-//!        ▼                                │
-//!   spare, parked ◀── lost its core ── works ◀──▶ idle: nothing to run, sleeps until a deadline or a waker
+//!                              ┌─────────────── 3 a core ────────────────┐
+//!                              ▼                                         │
+//!    idle ◀──▶ works ── 4 its core is lost ──▶ blocked ── 5 back ──▶ spare, parked ◀───────┐
+//!                ▲                                                       │                 │
+//!                │ 2 for a core                                          │ 6 no use for it │ 2 as a spare
+//!                │                                                       ▼                 │
+//!             recruit ◀──────── 1 ──────── ended ◀── 7 ──────────────  ends             recruit
 //! ```
+//!
+//! | | who | what |
+//! |---|---|---|
+//! | 1 | who fills the stock | a record and a body, new or of a worker that has ended; TLS made as new: may wait for libc |
+//! | 2 | the monitor, or the starter | `KernelThread::launch`; the worker says in its record who it is |
+//! | 3 | the monitor, or a thread that gives its core away | takes it off the list, under the list's lock; then it is nobody else's to take |
+//! | 4 | the same | `LOST`: its thread goes on without a core |
+//! | 5 | its thread, then itself | the thread is queued; the worker parks |
+//! | 6 | the monitor, as policy says | takes it off the list, as in 3, and says `END` |
+//! | 7 | itself | gives up all that it has, runs its destructors; the kernel says when it is gone |
+//!
+//! So a spare that is asked for can't end, and one that ends can't be asked for: both begin by taking it off the list. The record stays for
+//! the next worker: whoever got hold of it from a core or a thread, a moment ago, may find it used anew, and wakes somebody for nothing at
+//! worst. In the runtime nobody signals a worker by its id, or reads its file, but the monitor, which does so only while it has a core or is
+//! `LOST`, and whoever lists threads, while the monitor sends none to its end.
 
-#![allow(unsafe_code, reason = "workers are leaked, and shared by pointers")]
+#![allow(unsafe_code, reason = "records of workers are leaked, and shared by pointers")]
 
-use crate::flag;
-use crate::machine::{Core, Orders, Parting, ThreadRef, Worker};
+use crate::machine::{Core, ThreadRef, Worker};
 use crate::sched::idle::{self, Stint};
-use crate::sched::{dispatch, stock, wake};
-use crate::sys::{futex, task};
+use crate::sched::{census, dispatch, stock, wake};
+use crate::sys::{clock, futex, task};
 use raddle_context::KernelThread;
-use std::cell::Cell;
+use raddle_core::pool;
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{Ordering, fence};
 
-/// The calling kernel thread as a worker, known to the runtime. `orders` are its own. Neither allocates nor calls libc.
-pub(super) fn report(orders: &'static mut Orders, kernel_thread: KernelThread) -> &'static Worker {
-    // SAFETY: runtimes and cores are never freed.
-    let (runtime, core) = unsafe { (&*orders.runtime, orders.core.as_ref()) };
-    let worker: &'static Worker = orders.worker.write(Worker {
-        runtime,
-        kernel_thread,
-        kernel_id: task::id(),
-        watch: task::Watch::of_this_thread(),
-        next_worker: Cell::new(ptr::null()),
-        next_spare: Cell::new(ptr::null()),
-        flags: AtomicU32::new(0),
-        core: AtomicPtr::new(core.map_or(ptr::null_mut(), |core| ptr::from_ref(core).cast_mut())),
-        woken: AtomicU32::new(0),
-        lost_at_ns: AtomicU64::new(0),
-        asked: AtomicPtr::new(ptr::null_mut()),
-        parting: Cell::new(Parting::Nothing),
-        put_off: Cell::new(0),
-    });
-    if let Some(core) = core {
+/// The calling kernel thread becomes the worker of this record. Neither allocates nor calls libc.
+pub(super) fn begin(worker: &'static Worker, kernel_thread: KernelThread) {
+    worker.notes.forget();
+    worker.put_off.set(0);
+    // SAFETY: the worker's own cell, by the kernel thread that is the worker. There was nothing in it.
+    unsafe { *worker.kernel_thread.get() = Some(kernel_thread) };
+    worker.watch.begin();
+    // Release: whoever finds it working finds it whole.
+    worker.kernel_id.store(task::id(), Ordering::Release);
+    if let Some(core) = wake::core_of(&worker.core) {
         core.worker.store(ptr::from_ref(worker).cast_mut(), Ordering::Release);
-    }
-    let this = ptr::from_ref(worker).cast_mut();
-    let mut first = runtime.workers.load(Ordering::Relaxed);
-    loop {
-        worker.next_worker.set(first);
-        match runtime.workers.compare_exchange_weak(
-            first,
-            this,
-            Ordering::Release,
-            Ordering::Relaxed,
-        ) {
-            Ok(_) => return worker,
-            Err(now) => first = now,
-        }
     }
 }
 
-/// Runs threads for ever.
-pub(crate) fn work(worker: &'static Worker) -> ! {
+/// The calling kernel thread is a worker no more.
+///
+/// # Safety
+///
+/// It is this record's worker, and no thread will come back to its context.
+pub(super) unsafe fn end(worker: &Worker) {
+    worker.kernel_id.store(0, Ordering::Relaxed);
+    worker.watch.end();
+    // SAFETY: the worker's own cell; nobody uses what is in it any more. The alternate stack goes with it.
+    drop(unsafe { (*worker.kernel_thread.get()).take() });
+}
+
+/// A worker's life, from its first to its last moment.
+pub(super) fn live(worker: &'static Worker, kernel_thread: KernelThread) {
+    begin(worker, kernel_thread);
+    work(worker);
+    // SAFETY: this is its own context, to which its last thread has come back, and it has no core to get another one on.
+    unsafe { end(worker) };
+}
+
+/// Runs threads until nobody needs the worker any more.
+fn work(worker: &'static Worker) {
     let mut was_coming = worker.core.load(Ordering::Relaxed).is_null();
     let mut stint = Stint::default();
     loop {
@@ -69,6 +84,9 @@ pub(crate) fn work(worker: &'static Worker) -> ! {
             None => {
                 stint = Stint::default();
                 wait_for_core(worker, was_coming);
+                if worker.notes.is_to_end() {
+                    return;
+                }
                 was_coming = false;
             }
         }
@@ -92,7 +110,7 @@ fn find_work(worker: &'static Worker, core: &'static Core, stint: &mut Stint) ->
             return next;
         }
         stint.is_over(runtime, now);
-        worker.woken.store(0, Ordering::Relaxed);
+        worker.woken.silence_before_lock();
         {
             let mut queue = core.queue.lock();
             if !queue.ready.threads.is_empty() {
@@ -104,33 +122,37 @@ fn find_work(worker: &'static Worker, core: &'static Core, stint: &mut Stint) ->
     }
 }
 
-/// Parks as a spare until somebody gives the worker a core.
+/// Parks as a spare until somebody gives the worker a core, or says `END`.
 fn wait_for_core(worker: &'static Worker, mut was_coming: bool) {
-    worker.woken.store(0, Ordering::Relaxed);
-    if worker.flags.load(Ordering::Relaxed) & flag::LOST != 0 {
-        worker.flags.store(0, Ordering::Relaxed);
-        worker.runtime.homeless.fetch_sub(1, Ordering::Relaxed);
+    let runtime = worker.runtime;
+    worker.woken.silence_before_lock();
+    if worker.notes.is_lost() {
+        worker.notes.forget();
+        runtime.homeless.fetch_sub(1, Ordering::Relaxed);
     }
-    stock::refill_if_spare(worker.runtime, &mut was_coming);
+    stock::fill_if_spare(runtime, &mut was_coming);
     {
-        let mut spares = worker.runtime.spares.lock();
-        worker.next_spare.set(spares.first);
-        spares.first = worker;
-        spares.parked += 1;
-        spares.coming -= usize::from(was_coming);
+        let mut spares = runtime.spares.lock();
+        spares.push(worker);
+        spares.coming -= u32::from(was_coming);
     }
-    while worker.core.load(Ordering::Acquire).is_null() {
-        futex::wait(&worker.woken, 0, None);
-        // A waker that comes late, from when it had a core, would keep it from sleeping. An exchange: whoever gives a core to
-        // the worker wakes it after that, so that a 1 which is taken here shows the core as well.
-        worker.woken.swap(0, Ordering::Acquire);
+    if pool::too_many_workers(&census::count(runtime)) {
+        // Either the monitor, which is about to sleep, sees one more, or this worker sees until when it sleeps.
+        fence(Ordering::SeqCst);
+        wake::ensure_watched(runtime, clock::now_ns() + runtime.settings.keep_alive_ns);
+    }
+    while !worker.notes.is_to_end() && wake::core_of(&worker.core).is_none() {
+        futex::wait(worker.woken.word(), 0, None);
+        // A waker that comes late, from when it had a core, would keep it from sleeping. Whoever has something to tell the worker wakes
+        // it after that, so a ring that is silenced here shows what it is as well.
+        worker.woken.silence();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use crate::sched::{start, wake};
-    use crate::sys::task::Seen;
+    use raddle_core::pool::KernelState;
     use std::time::Duration;
 
     /// Whoever wakes a worker may be held up between finding it and waking it; by then it may be a spare.
@@ -142,14 +164,14 @@ mod tests {
         while asleep + awake < 50 {
             std::thread::sleep(Duration::from_millis(2));
             let spares = runtime.spares.lock();
-            // SAFETY: workers are never freed.
-            let Some(spare) = (unsafe { spares.first.as_ref() }) else { continue };
+            // As long as the lock is held it is on the list, and does not end.
+            let Some(spare) = spares.first() else { continue };
             if asleep + awake == 0 {
                 wake::wake_worker(spare);
             }
             // Others of this process's tests may use the spare now and then; one that does not sleep is always awake.
             match spare.watch.look() {
-                Seen::Blocked => asleep += 1,
+                KernelState::Waits => asleep += 1,
                 _ => awake += 1,
             }
         }

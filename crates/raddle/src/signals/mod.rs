@@ -5,8 +5,8 @@
 //!         is a sleep under way? end it, SIGNALLED            attention? end the sleep, SIGNALLED
 //! ```
 //!
-//! *No signal is slept over.* Either the sender finds the sleep, or whoever publishes the sleep finds the mark: both write before they
-//! look, with full barriers. The mark, `Block::attention`, stands in the cache line of the state word.
+//! *No signal is slept over.* Either the sender finds the sleep, or whoever publishes the sleep finds the mark
+//! (`raddle_core::attention`). The mark, `Block::attention`, stands in the cache line of the state word.
 //!
 //! *A signal costs no wake-up.* It ends a sleep as a deadline does: the state word has one winner. If a waker was first the sleep
 //! ends with what it brought, and the signal is heard at the next safe point; if the signal was first the waker is told so, and goes to
@@ -97,7 +97,7 @@ impl Own {
     /// Sees to it that what is ready is not forgotten.
     fn remember(&self) {
         if self.pending().is_any_ready() {
-            self.block.attention.store(1, Ordering::SeqCst);
+            self.block.attention.remember();
         }
     }
 
@@ -135,7 +135,7 @@ impl Drop for Masked {
 
 /// Sends `signal` to the thread of `record`.
 pub(crate) fn send(record: &Record, signal: Signal) -> io::Result<()> {
-    let home = match record.signals.send(signal.bit()) {
+    let home = match record.signals.send(signal.bit(), enter::let_others_run) {
         Sent::Look(home) => home,
         Sent::Masked => return Ok(()),
         Sent::Ended => return Err(io::Error::from_raw_os_error(libc::ESRCH)),
@@ -147,8 +147,7 @@ pub(crate) fn send(record: &Record, signal: Signal) -> io::Result<()> {
     // If the thread has ended by now this is perhaps another one's block, never freed memory: that one looks, and finds nothing.
     let thread = ThreadRef::of_sleeper(home);
     let block = thread.block();
-    block.attention.store(1, Ordering::SeqCst);
-    if let Some(ticket) = block.sleeper.state.under_way() {
+    if let Some(ticket) = block.attention.call(&block.sleeper.state) {
         enter::end_sleep(Sleep { sleeper: home, ticket }, Reason::SIGNALLED);
     }
     if ThreadRef::running() == Some(thread) {
@@ -161,7 +160,7 @@ pub(crate) fn send(record: &Record, signal: Signal) -> io::Result<()> {
 #[inline]
 pub(crate) fn check() {
     if let Some(own) = Own::here()
-        && own.block.attention.load(Ordering::Relaxed) != 0
+        && own.block.attention.is_called()
     {
         deliver();
     }
@@ -172,7 +171,7 @@ pub(crate) fn check() {
 pub(crate) fn deliver() {
     let Some(own) = Own::here() else { return };
     // Before the bits are looked at: whoever sends later sets it anew.
-    own.block.attention.store(0, Ordering::SeqCst);
+    own.block.attention.answer();
     while carry::hears() {
         let Some(signal) = own.pending().take().and_then(Signal::lowest) else { return };
         own.run(signal);
@@ -190,10 +189,10 @@ pub(crate) fn try_deliver() -> std::thread::Result<()> {
 #[cold]
 pub(crate) fn come_first(thread: ThreadRef) -> bool {
     let own = Own { block: thread.block_of() };
-    own.block.attention.store(0, Ordering::SeqCst);
+    own.block.attention.answer();
     let come_first = carry::hears() && own.pending().is_any_ready();
     if come_first {
-        own.block.attention.store(1, Ordering::SeqCst);
+        own.block.attention.remember();
     }
     come_first
 }

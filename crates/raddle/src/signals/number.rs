@@ -3,11 +3,10 @@
 use std::fmt;
 use std::io;
 
-/// A signal between raddle's threads: a number from 1 to 64.
+/// A signal's number, from 1 to 64, as the C library has them: [`TERM`](Signal::TERM), or `Signal::try_from(libc::SIGTERM)`.
 ///
-/// The numbers are those of the C library, so that code that speaks of `SIGUSR1` can say so ([`USR1`](Signal::USR1), or
-/// `Signal::try_from(libc::SIGUSR1)`). But they mean nothing by themselves here: no number ends a thread or can't be masked. They
-/// are not the kernel's signals, and a process that is sent one of those sees nothing of it here.
+/// In [`signal`](crate::signal) it is one of the kernel's, which are sent to processes. In [`thread::signal`](crate::thread::signal) it is one that
+/// passes between raddle's threads, and means nothing by itself: no number ends a thread or can't be masked.
 ///
 /// ```
 /// use raddle::thread::signal::Signal;
@@ -19,10 +18,30 @@ use std::io;
 pub struct Signal(u8);
 
 impl Signal {
-    /// The number of `SIGUSR1`: for programs to use as they like.
+    /// `SIGHUP`: the terminal is gone; to many services, to read their settings again.
+    pub const HUP: Signal = Signal(libc::SIGHUP as u8);
+    /// `SIGINT`: Ctrl-C.
+    pub const INT: Signal = Signal(libc::SIGINT as u8);
+    /// `SIGQUIT`: the terminal's key for it. Lists raddle's threads, unless somebody else takes it.
+    pub const QUIT: Signal = Signal(libc::SIGQUIT as u8);
+    /// `SIGUSR1`: for programs to use as they like.
     pub const USR1: Signal = Signal(libc::SIGUSR1 as u8);
-    /// The number of `SIGUSR2`: for programs to use as they like.
+    /// `SIGUSR2`: for programs to use as they like.
     pub const USR2: Signal = Signal(libc::SIGUSR2 as u8);
+    /// `SIGPIPE`: written to where nobody reads. Rust's programs ignore it, and get an error.
+    pub const PIPE: Signal = Signal(libc::SIGPIPE as u8);
+    /// `SIGALRM`: a timer of `alarm(2)`.
+    pub const ALRM: Signal = Signal(libc::SIGALRM as u8);
+    /// `SIGTERM`: to end in order.
+    pub const TERM: Signal = Signal(libc::SIGTERM as u8);
+    /// `SIGCHLD`: a child has ended or was stopped.
+    pub const CHLD: Signal = Signal(libc::SIGCHLD as u8);
+    /// `SIGCONT`: to go on after a stop.
+    pub const CONT: Signal = Signal(libc::SIGCONT as u8);
+    /// `SIGTSTP`: Ctrl-Z.
+    pub const TSTP: Signal = Signal(libc::SIGTSTP as u8);
+    /// `SIGWINCH`: the terminal has another size.
+    pub const WINCH: Signal = Signal(libc::SIGWINCH as u8);
     /// The largest number.
     pub const MAX: i32 = 64;
 
@@ -131,6 +150,24 @@ impl SignalSet {
 impl From<Signal> for SignalSet {
     fn from(signal: Signal) -> SignalSet {
         SignalSet(signal.bit())
+    }
+}
+
+impl<const N: usize> From<[Signal; N]> for SignalSet {
+    fn from(signals: [Signal; N]) -> SignalSet {
+        signals.into_iter().collect()
+    }
+}
+
+impl<const N: usize> From<&[Signal; N]> for SignalSet {
+    fn from(signals: &[Signal; N]) -> SignalSet {
+        (*signals).into()
+    }
+}
+
+impl From<&[Signal]> for SignalSet {
+    fn from(signals: &[Signal]) -> SignalSet {
+        signals.iter().copied().collect()
     }
 }
 

@@ -35,13 +35,15 @@ struct State {
 
 /// Whether this thread is the one that completed the barrier. As `std::sync::BarrierWaitResult`.
 #[derive(Debug)]
-pub struct BarrierWaitResult(bool);
+pub struct BarrierWaitResult {
+    is_leader: bool,
+}
 
 impl BarrierWaitResult {
     /// True for one of the threads that waited together, and no other.
     #[must_use]
     pub fn is_leader(&self) -> bool {
-        self.0
+        self.is_leader
     }
 }
 
@@ -86,14 +88,14 @@ impl Barrier {
             state.arrived = 0;
             state.generation = generation.wrapping_add(1);
             self.complete.notify_all();
-            return BarrierWaitResult(true);
+            return BarrierWaitResult { is_leader: true };
         }
         let label = Label::BARRIER.at(std::ptr::from_ref(self).addr());
         let arrival = Arrival { barrier: self, generation };
         let waited = self.complete.wait_as(label, state, |state| state.generation == generation);
         drop(waited.unwrap_or_else(PoisonError::into_inner));
         std::mem::forget(arrival);
-        BarrierWaitResult(false)
+        BarrierWaitResult { is_leader: false }
     }
 }
 

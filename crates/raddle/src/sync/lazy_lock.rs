@@ -5,7 +5,7 @@
 use super::Once;
 use std::cell::UnsafeCell;
 use std::fmt;
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
 /// A value that is made at its first use. As `std::sync::LazyLock`.
@@ -65,6 +65,53 @@ impl<T, F: FnOnce() -> T> LazyLock<T, F> {
             Data::ToBeMade(_) | Data::Lost => unreachable!("what is done once has been made"),
         }
     }
+
+    /// The value, to be changed; makes it if need be.
+    ///
+    /// # Panics
+    ///
+    /// If the closure panics, or did.
+    ///
+    /// ```
+    /// use raddle::sync::LazyLock;
+    /// let mut words = LazyLock::new(|| vec!["one"]);
+    /// LazyLock::force_mut(&mut words).push("two");
+    /// assert_eq!(*words, ["one", "two"]);
+    /// ```
+    #[track_caller]
+    pub fn force_mut(this: &mut LazyLock<T, F>) -> &mut T {
+        LazyLock::force(this);
+        LazyLock::get_mut(this).expect("it has just been made")
+    }
+}
+
+impl<T, F> LazyLock<T, F> {
+    /// The value, if it has been made. Never waits.
+    ///
+    /// ```
+    /// use raddle::sync::LazyLock;
+    /// let number = LazyLock::new(|| 92);
+    /// assert_eq!(LazyLock::get(&number), None);
+    /// assert_eq!(*number, 92);
+    /// assert_eq!(LazyLock::get(&number), Some(&92));
+    /// ```
+    #[inline]
+    pub fn get(this: &LazyLock<T, F>) -> Option<&T> {
+        // SAFETY: once it has been made, nobody writes any more.
+        match this.once.is_completed().then(|| unsafe { &*this.data.get() }) {
+            Some(Data::Made(value)) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// The value, if it has been made, to be changed.
+    #[inline]
+    pub fn get_mut(this: &mut LazyLock<T, F>) -> Option<&mut T> {
+        match this.data.get_mut() {
+            Data::Made(value) => Some(value),
+            Data::ToBeMade(_) | Data::Lost => None,
+        }
+    }
 }
 
 impl<T, F: FnOnce() -> T> Deref for LazyLock<T, F> {
@@ -73,6 +120,13 @@ impl<T, F: FnOnce() -> T> Deref for LazyLock<T, F> {
     #[inline]
     fn deref(&self) -> &T {
         LazyLock::force(self)
+    }
+}
+
+impl<T, F: FnOnce() -> T> DerefMut for LazyLock<T, F> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        LazyLock::force_mut(self)
     }
 }
 
@@ -85,11 +139,9 @@ impl<T: Default> Default for LazyLock<T> {
 impl<T: fmt::Debug, F> fmt::Debug for LazyLock<T, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_tuple("LazyLock");
-        // SAFETY: once it has been made, nobody writes any more.
-        let data = self.once.is_completed().then(|| unsafe { &*self.data.get() });
-        match data {
-            Some(Data::Made(value)) => debug.field(value),
-            _ => debug.field(&format_args!("<uninit>")),
+        match LazyLock::get(self) {
+            Some(value) => debug.field(value),
+            None => debug.field(&format_args!("<uninit>")),
         };
         debug.finish()
     }

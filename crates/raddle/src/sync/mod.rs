@@ -1,5 +1,17 @@
 //! Locks, channels and the like, with the API of `std::sync`: replacing `std::sync` by `raddle::sync` compiles.
 //!
+//! ```
+//! use raddle::sync::{Arc, Condvar, Mutex};
+//! let pair = Arc::new((Mutex::new(false), Condvar::new()));
+//! let theirs = pair.clone();
+//! raddle::thread::spawn(move || {
+//!     *theirs.0.lock().unwrap() = true;
+//!     theirs.1.notify_one();
+//! });
+//! let ready = pair.1.wait_while(pair.0.lock().unwrap(), |ready| !*ready).unwrap();
+//! assert!(*ready);
+//! ```
+//!
 //! They park a thread of raddle's where std's would block the kernel thread; a plain kernel thread may use them just as well.
 //! Every wait is a point at which a thread can be [cancelled](crate::cancel).
 //!
@@ -13,7 +25,7 @@
 //! | `spinning` | how long to look before parking |
 //!
 //! std's own types stand here where others can make them: `PoisonError`, `TryLockError`. Those that only std can make
-//! (`WaitTimeoutResult`, `BarrierWaitResult`, `OnceState`) have a twin.
+//! (`WaitTimeoutResult`, `BarrierWaitResult`, `OnceState`) have a twin. What std has deprecated (`wait_timeout_ms`, `ONCE_INIT`) is not here.
 
 mod barrier;
 pub mod channel;

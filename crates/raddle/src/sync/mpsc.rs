@@ -8,6 +8,7 @@ use crate::time::Duration;
 use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
+use std::panic::RefUnwindSafe;
 
 pub use std::sync::mpsc::{RecvError, RecvTimeoutError, SendError, TryRecvError, TrySendError};
 
@@ -52,6 +53,9 @@ pub struct Receiver<T> {
     receiver: channel::Receiver<T>,
     not_sync: PhantomData<Cell<()>>,
 }
+
+// As std's. The mark that it is not Sync has nothing in it that a panic could leave half done.
+impl<T> RefUnwindSafe for Receiver<T> {}
 
 impl<T> Sender<T> {
     /// Sends a message.

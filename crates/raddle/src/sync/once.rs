@@ -1,27 +1,14 @@
 //! `Once`: something is done once, and everybody waits until it is.
 //!
-//! ```text
-//!   INCOMPLETE ──▶ RUNNING ──▶ COMPLETE            all but COMPLETE may have a bit besides: somebody waits
-//!        ▲            │
-//!   POISONED ◀────────┘ it panicked, or was cancelled
-//! ```
-//!
-//! Completed, it costs one load. Those who wait do so at the state's address; who has done it wakes all.
+//! Completed, it costs one load of the word (`raddle_core::once_word`). Those who wait do so at its address; who has done it wakes all.
 
 use crate::cancel;
 use crate::futex::{self, Ended, Request};
 use crate::label::Label;
 use crate::signals;
+use raddle_core::once_word::{OnceWord, Phase, Seen};
 use std::fmt;
 use std::ptr;
-use std::sync::atomic::{AtomicU32, Ordering};
-
-const INCOMPLETE: u32 = 0;
-const POISONED: u32 = 1;
-const RUNNING: u32 = 2;
-const COMPLETE: u32 = 3;
-const PHASE: u32 = 3;
-const SOMEBODY_WAITS: u32 = 4;
 
 /// Does something once. As `std::sync::Once`.
 ///
@@ -34,7 +21,7 @@ const SOMEBODY_WAITS: u32 = 4;
 /// assert_eq!(times, 1);
 /// ```
 pub struct Once {
-    state: AtomicU32,
+    word: OnceWord,
 }
 
 /// What [`Once::call_once_force`] tells its closure. As `std::sync::OnceState`.
@@ -53,13 +40,12 @@ impl OnceState {
 /// Whoever runs the closure: says how it went, also when it unwinds.
 struct Running<'a> {
     once: &'a Once,
-    becomes: u32,
+    is_done: bool,
 }
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        let before = self.once.state.swap(self.becomes, Ordering::AcqRel);
-        if before & SOMEBODY_WAITS != 0 {
+        if self.once.word.end(self.is_done) {
             futex::wake(self.once.address(), usize::MAX);
         }
     }
@@ -69,7 +55,7 @@ impl Once {
     /// Nothing has been done.
     #[must_use]
     pub const fn new() -> Once {
-        Once { state: AtomicU32::new(INCOMPLETE) }
+        Once { word: OnceWord::new() }
     }
 
     /// Runs `f`, unless a closure has been run already; waits while another thread runs one. After this it has been done, and what
@@ -105,8 +91,7 @@ impl Once {
     /// Whether it has been done.
     #[inline]
     pub fn is_completed(&self) -> bool {
-        // Acquire: what the closure wrote is seen.
-        self.state.load(Ordering::Acquire) == COMPLETE
+        self.word.is_complete()
     }
 
     /// Waits until it has been done by somebody.
@@ -129,25 +114,18 @@ impl Once {
     #[track_caller]
     fn call(&self, heeds_no_poison: bool, f: &mut dyn FnMut(&OnceState)) {
         loop {
-            let now = self.state.load(Ordering::Acquire);
-            match now & PHASE {
-                COMPLETE => return,
-                POISONED if !heeds_no_poison => poisoned(),
-                RUNNING => self.wait_while(now),
+            let seen = self.word.look();
+            match seen.phase() {
+                Phase::Complete => return,
+                Phase::Poisoned if !heeds_no_poison => poisoned(),
+                Phase::Running => self.wait_while(seen),
                 before => {
-                    // Those who wait already stay counted.
-                    let started = self.state.compare_exchange_weak(
-                        now,
-                        RUNNING | now & SOMEBODY_WAITS,
-                        Ordering::Acquire,
-                        Ordering::Relaxed,
-                    );
-                    if started.is_err() {
+                    if !self.word.begin(seen) {
                         continue;
                     }
-                    let mut running = Running { once: self, becomes: POISONED };
-                    f(&OnceState { was_poisoned: before == POISONED });
-                    running.becomes = COMPLETE;
+                    let mut running = Running { once: self, is_done: false };
+                    f(&OnceState { was_poisoned: before == Phase::Poisoned });
+                    running.is_done = true;
                     return;
                 }
             }
@@ -157,29 +135,21 @@ impl Once {
     #[track_caller]
     fn wait_done(&self, heeds_no_poison: bool) {
         loop {
-            let now = self.state.load(Ordering::Acquire);
-            match now & PHASE {
-                COMPLETE => return,
-                POISONED if !heeds_no_poison => poisoned(),
-                _ => self.wait_while(now),
+            let seen = self.word.look();
+            match seen.phase() {
+                Phase::Complete => return,
+                Phase::Poisoned if !heeds_no_poison => poisoned(),
+                _ => self.wait_while(seen),
             }
         }
     }
 
-    /// Waits until the state is not `state`, perhaps.
+    /// Waits until the word is not what was seen, perhaps.
     #[track_caller]
-    fn wait_while(&self, state: u32) {
-        let waits = state | SOMEBODY_WAITS;
-        if state != waits
-            && self
-                .state
-                .compare_exchange_weak(state, waits, Ordering::Relaxed, Ordering::Relaxed)
-                .is_err()
-        {
-            return;
-        }
+    fn wait_while(&self, seen: Seen) {
+        let Some(seen) = self.word.announce(seen) else { return };
         let request = Request::at(self.address(), Label::ONCE.at(self.address()));
-        match futex::wait(&self.state, waits, request) {
+        match futex::wait(request, || self.word.is_still(seen)) {
             Ended::Cancelled => cancel::unwind(),
             Ended::Signalled => signals::deliver(),
             _ => {}
@@ -187,7 +157,7 @@ impl Once {
     }
 
     fn address(&self) -> usize {
-        ptr::from_ref(&self.state).addr()
+        ptr::from_ref(&self.word).addr()
     }
 }
 

@@ -1,16 +1,7 @@
-//! `RwLock`: many readers or one writer.
+//! `RwLock`: many readers or one writer. The word is `raddle_core::rwlock_word`'s, the queues are those of [`futex`].
 //!
-//! ```text
-//!   31                30                29            0
-//!   +-----------------+-----------------+-------------+
-//!   | writers wait    | readers wait    | readers     |   all ones: a writer has it
-//!   +-----------------+-----------------+-------------+
-//! ```
-//!
-//! The protocol is that of std's futex lock. Readers and writers wait at two addresses: readers at the state, writers at a
-//! counter that goes up whenever one of them is to be woken. Whoever leaves the lock free wakes one writer, or else all
-//! readers. *Writers are preferred*: once one waits, no reader enters, so that a stream of readers ends; readers that wait
-//! come after it. So a thread that reads must not read again: if a writer came in between, both wait for ever.
+//! Readers wait at the word, writers at an address of their own. Writers are preferred: once one waits, no reader enters. So a thread
+//! that reads must not read again: if a writer came in between, both wait for ever.
 //!
 //! Unlike std's, the count of woken writers is exact (`futex`), and who is cancelled while it waits takes its bit along: otherwise
 //! readers would wait for a writer that is gone.
@@ -24,103 +15,67 @@ use crate::futex::{self, Ended, Request};
 use crate::label::Label;
 use crate::sched::enter::Here;
 use crate::signals;
+use raddle_core::rwlock_word::{RwLockWord, Seen, Wake};
 use std::cell::UnsafeCell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::ptr;
-use std::sync::atomic::{AtomicU32, Ordering};
-
-const READERS: u32 = (1 << 30) - 1;
-const WRITTEN: u32 = READERS;
-const MOST_READERS: u32 = READERS - 1;
-const READERS_WAIT: u32 = 1 << 30;
-const WRITERS_WAIT: u32 = 1 << 31;
-
-fn is_free(state: u32) -> bool {
-    state & READERS == 0
-}
-
-/// Readers enter while no writer is there or waits; not before readers that wait, who would be forgotten.
-fn is_readable(state: u32) -> bool {
-    state & READERS < MOST_READERS && state & (READERS_WAIT | WRITERS_WAIT) == 0
-}
 
 struct RawRwLock {
-    state: AtomicU32,
-    /// Goes up when a writer is to be woken.
-    writers: AtomicU32,
+    word: RwLockWord,
 }
 
 impl RawRwLock {
     const fn new() -> RawRwLock {
-        RawRwLock { state: AtomicU32::new(0), writers: AtomicU32::new(0) }
+        RawRwLock { word: RwLockWord::new() }
     }
 
     #[inline]
     fn try_read(&self) -> bool {
-        self.state
-            .fetch_update(Ordering::Acquire, Ordering::Relaxed, |state| {
-                is_readable(state).then(|| state + 1)
-            })
-            .is_ok()
+        self.word.try_read()
     }
 
     #[inline]
     #[track_caller]
     fn read(&self) {
-        let state = self.state.load(Ordering::Relaxed);
-        let entered = is_readable(state)
-            && self
-                .state
-                .compare_exchange_weak(state, state + 1, Ordering::Acquire, Ordering::Relaxed)
-                .is_ok();
-        if !entered {
+        if !self.word.try_read_at(self.word.look()) {
             self.read_slowly();
         }
     }
 
     #[inline]
     fn unread(&self) {
-        let state = self.state.fetch_sub(1, Ordering::Release) - 1;
-        // Readers wait only if a writer does or did.
-        if is_free(state) && state & (WRITERS_WAIT | READERS_WAIT) != 0 {
-            self.wake(state);
+        if let Some(left) = self.word.unread() {
+            self.wake(left);
         }
     }
 
     #[inline]
     fn try_write(&self) -> bool {
-        self.state
-            .fetch_update(Ordering::Acquire, Ordering::Relaxed, |state| {
-                is_free(state).then_some(state | WRITTEN)
-            })
-            .is_ok()
+        self.word.try_write()
     }
 
     #[inline]
     #[track_caller]
     fn write(&self) {
-        if self.state.compare_exchange(0, WRITTEN, Ordering::Acquire, Ordering::Relaxed).is_err() {
+        if !self.word.try_write_at_once() {
             self.write_slowly();
         }
     }
 
     #[inline]
     fn unwrite(&self) {
-        let state = self.state.fetch_sub(WRITTEN, Ordering::Release) - WRITTEN;
-        if state != 0 {
-            self.wake(state);
+        if let Some(left) = self.word.unwrite() {
+            self.wake(left);
         }
     }
 
     /// A writer becomes a reader; readers that wait come in beside it, unless a writer waits.
     fn downgrade(&self) {
-        let state = self.state.fetch_sub(WRITTEN - 1, Ordering::Release) - (WRITTEN - 1);
-        if state & (READERS_WAIT | WRITERS_WAIT) == READERS_WAIT {
-            self.state.fetch_and(!READERS_WAIT, Ordering::Relaxed);
-            futex::wake(self.state_address(), usize::MAX);
+        if self.word.downgrade() {
+            self.wake_readers();
         }
     }
 
@@ -129,31 +84,18 @@ impl RawRwLock {
     fn read_slowly(&self) {
         loop {
             // Whoever finds a writer at work looks for a while; behind one that waits there is nothing to look for.
-            let mut state = self.spin(|state| state != WRITTEN);
-            if is_readable(state) {
-                let entered = self.state.compare_exchange_weak(
-                    state,
-                    state + 1,
-                    Ordering::Acquire,
-                    Ordering::Relaxed,
-                );
-                if entered.is_ok() {
+            let seen = self.spin(|seen| !seen.is_written());
+            if seen.is_readable() {
+                if self.word.try_read_at(seen) {
                     return;
                 }
                 continue;
             }
-            assert!(state & READERS != MOST_READERS, "too many readers of one RwLock");
-            if state & READERS_WAIT == 0 {
-                // A lock that nobody holds will be released by nobody: it belongs to the writer that is on its way, whose
-                // release finds this bit.
-                let waits = state | READERS_WAIT;
-                if self.exchange(state, waits).is_err() {
-                    continue;
-                }
-                state = waits;
-            }
-            let request = Request::at(self.state_address(), Label::READ.at(self.state_address()));
-            match futex::wait(&self.state, state, request) {
+            assert!(!seen.is_full(), "too many readers of one RwLock");
+            let Some(seen) = self.word.announce_reader(seen) else { continue };
+            let address = self.readers_address();
+            let request = Request::at(address, Label::READ.at(address));
+            match futex::wait(request, || self.word.is_still(seen)) {
                 Ended::Cancelled => cancel::unwind(),
                 Ended::Signalled => signals::deliver(),
                 _ => {}
@@ -164,35 +106,23 @@ impl RawRwLock {
     #[cold]
     #[track_caller]
     fn write_slowly(&self) {
-        // Once it has waited, others may wait behind it that it can't see: it keeps the bit for them.
-        let mut others = 0;
+        let mut has_waited = false;
         loop {
-            let state = self.spin(|state| is_free(state) || state & WRITERS_WAIT != 0);
-            if is_free(state) {
-                let taken = self.state.compare_exchange_weak(
-                    state,
-                    state | WRITTEN | others,
-                    Ordering::Acquire,
-                    Ordering::Relaxed,
-                );
-                if taken.is_ok() {
+            let seen = self.spin(|seen| seen.is_free() || seen.has_waiting_writer());
+            if seen.is_free() {
+                if self.word.try_write_at(seen, has_waited) {
                     return;
                 }
                 continue;
             }
-            if state & WRITERS_WAIT == 0 && self.exchange(state, state | WRITERS_WAIT).is_err() {
+            if !self.word.announce_writer(seen) {
                 continue;
             }
-            others = WRITERS_WAIT;
-            let turn = self.writers.load(Ordering::Acquire);
-            // The lock may have been left meanwhile, before this turn was read: then nobody will call the next one.
-            let state = self.state.load(Ordering::Relaxed);
-            if is_free(state) || state & WRITERS_WAIT == 0 {
-                continue;
-            }
-            let request =
-                Request::at(self.writers_address(), Label::WRITE.at(self.state_address()));
-            match futex::wait(&self.writers, turn, request) {
+            has_waited = true;
+            let Some(turn) = self.word.turn() else { continue };
+            let waits_for = Label::WRITE.at(self.readers_address());
+            let request = Request::at(self.writers_address(), waits_for);
+            match futex::wait(request, || self.word.is_turn(turn)) {
                 Ended::Cancelled => {
                     self.writer_gave_up();
                     cancel::unwind();
@@ -200,7 +130,7 @@ impl RawRwLock {
                 Ended::Signalled => {
                     // A handler may take long, or panic: others shall not wait for a writer that is not there.
                     self.writer_gave_up();
-                    others = 0;
+                    has_waited = false;
                     signals::deliver();
                 }
                 _ => {}
@@ -208,70 +138,58 @@ impl RawRwLock {
         }
     }
 
-    /// Nobody may be left whose bit this was, and readers wait for it: all look again, and those who still wait say so.
     fn writer_gave_up(&self) {
         let _here = Here::enter();
-        self.state.fetch_and(!(WRITERS_WAIT | READERS_WAIT), Ordering::Relaxed);
-        self.writers.fetch_add(1, Ordering::Release);
+        self.word.give_up();
         futex::wake(self.writers_address(), usize::MAX);
-        futex::wake(self.state_address(), usize::MAX);
+        self.wake_readers();
     }
 
     /// The lock was left free, with bits set: one writer goes on, or all readers.
     #[cold]
-    fn wake(&self, mut state: u32) {
+    fn wake(&self, left: Seen) {
         let _here = Here::enter();
-        // Whoever takes the lock meanwhile keeps the bits and wakes when it leaves.
-        if state == WRITERS_WAIT {
-            match self.exchange(state, 0) {
-                Ok(_) => {
-                    self.wake_writer();
-                    return;
+        match self.word.claim_wake(left) {
+            Wake::Nobody => {}
+            Wake::Writer => {
+                self.wake_writer();
+            }
+            Wake::WriterElseReaders => {
+                if !self.wake_writer() && self.word.claim_readers() {
+                    self.wake_readers();
                 }
-                Err(now) => state = now,
             }
-        }
-        if state == READERS_WAIT | WRITERS_WAIT {
-            if self.exchange(state, READERS_WAIT).is_err() {
-                return;
-            }
-            if self.wake_writer() {
-                return;
-            }
-            // There was none: it was cancelled, or had not begun to wait.
-            state = READERS_WAIT;
-        }
-        if state == READERS_WAIT && self.exchange(state, 0).is_ok() {
-            futex::wake(self.state_address(), usize::MAX);
+            Wake::Readers => self.wake_readers(),
         }
     }
 
     fn wake_writer(&self) -> bool {
-        self.writers.fetch_add(1, Ordering::Release);
         futex::wake(self.writers_address(), 1) > 0
     }
 
-    fn exchange(&self, from: u32, to: u32) -> Result<u32, u32> {
-        self.state.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed)
+    fn wake_readers(&self) {
+        futex::wake(self.readers_address(), usize::MAX);
     }
 
     /// Looks until `is_enough`, or long enough.
-    fn spin(&self, is_enough: impl Fn(u32) -> bool) -> u32 {
+    fn spin(&self, is_enough: impl Fn(Seen) -> bool) -> Seen {
         let mut turns = spinning::turns();
         loop {
-            let state = self.state.load(Ordering::Relaxed);
-            if is_enough(state) || !turns.next() {
-                return state;
+            let seen = self.word.look();
+            if is_enough(seen) || !turns.next() {
+                return seen;
             }
         }
     }
 
-    fn state_address(&self) -> usize {
-        ptr::from_ref(&self.state).addr()
+    /// Where readers wait: the lock's address to whoever lists threads.
+    fn readers_address(&self) -> usize {
+        ptr::from_ref(&self.word).addr()
     }
 
+    /// Where writers wait: inside of the word, so that it is no other lock's.
     fn writers_address(&self) -> usize {
-        ptr::from_ref(&self.writers).addr()
+        self.readers_address() + size_of::<RwLockWord>() / 2
     }
 }
 

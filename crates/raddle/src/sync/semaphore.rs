@@ -1,8 +1,6 @@
 //! `Semaphore`: permits that threads take and give back.
 //!
-//! ```text
-//!   | permits                                   | somebody waits |   one word
-//! ```
+//! The word is `raddle_core::permits`', the queue is that of [`futex`].
 //!
 //! *First come, first served*, also for those who want many: with somebody waiting, nobody else takes a permit, and a permit
 //! that comes back goes to the first as soon as there are enough for it. So who wants ten is not passed for ever by those who
@@ -16,14 +14,11 @@ use crate::futex::{self, Ended, Request};
 use crate::host;
 use crate::label::Label;
 use crate::signals;
+use raddle_core::permits::Permits;
 use std::cell::Cell;
 use std::fmt;
 use std::ptr;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-
-const SOMEBODY_WAITS: usize = 1;
-const ONE: usize = 2;
 
 /// Permits that threads take, wait for, and give back. `std` has none; the API is `tokio`'s, without its `async`.
 ///
@@ -37,7 +32,7 @@ const ONE: usize = 2;
 /// # drop(two);
 /// ```
 pub struct Semaphore {
-    state: AtomicUsize,
+    word: Permits,
 }
 
 /// Permits that were taken; dropped, they go back.
@@ -50,7 +45,7 @@ pub struct SemaphorePermit<'a> {
 
 impl Semaphore {
     /// The most permits that a semaphore can have.
-    pub const MAX_PERMITS: usize = usize::MAX >> 3;
+    pub const MAX_PERMITS: usize = Permits::MOST;
 
     /// A semaphore with `permits` permits.
     ///
@@ -60,7 +55,7 @@ impl Semaphore {
     #[must_use]
     pub const fn new(permits: usize) -> Semaphore {
         assert!(permits <= Semaphore::MAX_PERMITS, "too many permits");
-        Semaphore { state: AtomicUsize::new(permits * ONE) }
+        Semaphore { word: Permits::new(permits) }
     }
 
     /// Takes a permit; waits until there is one.
@@ -97,7 +92,7 @@ impl Semaphore {
     pub fn try_acquire_many(&self, count: usize) -> Option<SemaphorePermit<'_>> {
         assert!(count <= Semaphore::MAX_PERMITS, "too many permits");
         // Not `then_some`: a permit that was made and dropped would put back what nobody took.
-        self.try_take(count).then(|| SemaphorePermit { semaphore: self, count })
+        self.word.try_take(count).then(|| SemaphorePermit { semaphore: self, count })
     }
 
     /// Takes a permit; waits for it for `timeout` at most.
@@ -127,9 +122,9 @@ impl Semaphore {
     pub fn add_permits(&self, count: usize) {
         let too_many = "too many permits";
         assert!(count <= Semaphore::MAX_PERMITS, "{too_many}");
-        let before = self.state.fetch_add(count * ONE, Ordering::Release);
-        assert!(before / ONE + count <= Semaphore::MAX_PERMITS, "{too_many}");
-        if before & SOMEBODY_WAITS != 0 {
+        let before = self.word.add(count);
+        assert!(before.permits + count <= Semaphore::MAX_PERMITS, "{too_many}");
+        if before.somebody_waits {
             self.grant();
         }
     }
@@ -137,38 +132,24 @@ impl Semaphore {
     /// Permits that are there at this moment.
     #[must_use]
     pub fn available_permits(&self) -> usize {
-        self.state.load(Ordering::Acquire) / ONE
-    }
-
-    #[inline]
-    fn try_take(&self, count: usize) -> bool {
-        let take = |state: usize| {
-            let is_there = state & SOMEBODY_WAITS == 0 && state / ONE >= count;
-            is_there.then(|| state - count * ONE)
-        };
-        self.state.fetch_update(Ordering::Acquire, Ordering::Relaxed, take).is_ok()
+        self.word.available()
     }
 
     /// Whether `count` permits were taken; false after the deadline.
     #[track_caller]
     fn wait_for(&self, count: usize, deadline_ns: Option<u64>) -> bool {
         assert!(count <= Semaphore::MAX_PERMITS, "too many permits");
-        if self.try_take(count) {
+        if self.word.try_take(count) {
             return true;
         }
         loop {
             let got = Cell::new(false);
-            // Under the queue's lock: takes them, or says that it waits.
+            // Takes them, or says that it waits.
             let is_needed = || {
-                let step = |state: usize| {
-                    let is_there = state & SOMEBODY_WAITS == 0 && state / ONE >= count;
-                    got.set(is_there);
-                    Some(if is_there { state - count * ONE } else { state | SOMEBODY_WAITS })
-                };
-                let _ = self.state.fetch_update(Ordering::Acquire, Ordering::Relaxed, step);
+                got.set(self.word.take_or_wait(count));
                 !got.get()
             };
-            let left = |_, others: bool| self.note_queue(others);
+            let left = |_, others: bool| self.word.left(others);
             let waits_for = Label::SEMAPHORE.at(self.address());
             let usual = Request::at(self.address(), waits_for);
             let request = Request { tag: count, deadline_ns, ..usual };
@@ -193,31 +174,15 @@ impl Semaphore {
         }
     }
 
-    /// Under the queue's lock.
-    fn note_queue(&self, others: bool) {
-        if !others {
-            self.state.fetch_and(!SOMEBODY_WAITS, Ordering::Relaxed);
-        }
-    }
-
     /// Gives permits to those who wait, from the first on, as far as they go.
     #[cold]
     fn grant(&self) {
-        let takes = |count: usize, others: bool| {
-            let take = |state: usize| {
-                let rest = state.checked_sub(count * ONE)?;
-                Some(if others { rest } else { rest & !SOMEBODY_WAITS })
-            };
-            self.state.fetch_update(Ordering::Acquire, Ordering::Relaxed, take).is_ok()
-        };
-        let give_back = |count: usize| {
-            self.state.fetch_add(count * ONE, Ordering::Release);
-        };
-        futex::wake_while(self.address(), takes, give_back);
+        let takes = |count: usize, others: bool| self.word.grant(count, others);
+        futex::wake_while(self.address(), takes, |count| self.word.put_back(count));
     }
 
     fn address(&self) -> usize {
-        ptr::from_ref(&self.state).addr()
+        ptr::from_ref(&self.word).addr()
     }
 }
 

@@ -7,90 +7,90 @@
 
 #![allow(unsafe_code, reason = "clock_gettime, rdtsc")]
 
-use std::sync::atomic::{AtomicU64, Ordering, fence};
+use raddle_core::fix::{Fix, Reading};
 
-/// Nanoseconds on `CLOCK_MONOTONIC`.
+/// Nanoseconds on `CLOCK_MONOTONIC`. In the vDSO: no system call.
 pub(crate) fn now_ns() -> u64 {
+    read(libc::CLOCK_MONOTONIC)
+}
+
+/// The processor time that the calling kernel thread has had. A system call.
+pub(crate) fn thread_cpu_ns() -> u64 {
+    read(libc::CLOCK_THREAD_CPUTIME_ID)
+}
+
+fn read(clock: libc::clockid_t) -> u64 {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: writes a live structure; this clock always exists. In the vDSO: no system call.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+    // SAFETY: writes a live structure; the callers' clocks always exist.
+    unsafe { libc::clock_gettime(clock, &raw mut now) };
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
-/// A reading of both clocks and the rate between them. Read and written without a lock: `version` is odd while it changes.
-struct Fix {
-    version: AtomicU64,
-    counter: AtomicU64,
-    ns: AtomicU64,
-    /// Nanoseconds for each count, times 2^32; 0: there is no usable counter.
-    rate: AtomicU64,
-}
-
-static FIX: Fix = Fix {
-    version: AtomicU64::new(0),
-    counter: AtomicU64::new(0),
-    ns: AtomicU64::new(0),
-    rate: AtomicU64::new(0),
-};
+static FIX: Fix = Fix::new();
 
 /// The rate's first estimate is taken over at least this time; later ones over the time between two fixes.
 const FIRST_NS: u64 = 200_000;
 
-/// Decides whether the counter can be used, and takes the first fix. Called once, before the scheduler runs; takes 0.2 ms.
+/// Decides whether the counter can be used, and takes the first fix, before a scheduler runs; takes 0.2 ms. Where another runtime
+/// starts at the same moment it waits for its fix: [`ticks`] has one unit for as long as a scheduler runs.
 pub(crate) fn calibrate() {
-    if FIX.rate.load(Ordering::Relaxed) != 0 || !kernel_trusts_the_counter() {
+    if !kernel_trusts_the_counter() {
         return;
     }
-    let (counter, ns) = (read_counter(), now_ns());
-    while now_ns() - ns < FIRST_NS {
-        std::hint::spin_loop();
+    while !FIX.has_rate() {
+        let is_ours = FIX.try_renew(|before| {
+            if before.rate != 0 {
+                return None;
+            }
+            let (counter, ns) = (read_counter(), now_ns());
+            while now_ns() - ns < FIRST_NS {
+                std::hint::spin_loop();
+            }
+            fix_since(Reading { counter, ns, rate: 0 })
+        });
+        if !is_ours {
+            std::thread::yield_now();
+        }
     }
-    FIX.counter.store(counter, Ordering::Relaxed);
-    FIX.ns.store(ns, Ordering::Relaxed);
-    renew();
 }
 
-/// Takes a new fix: the rate is that since the former one. One caller at a time: the monitor.
+/// Takes a new fix: the rate is that since the former one. For the monitors; where two do it at once, one does.
 pub(crate) fn renew() {
+    FIX.try_renew(|before| if before.rate == 0 { None } else { fix_since(before) });
+}
+
+/// A fix now, unless the one before was a moment ago: the rate would be coarse.
+fn fix_since(before: Reading) -> Option<Reading> {
     let (counter, ns) = (read_counter(), now_ns());
-    let counted = counter.wrapping_sub(FIX.counter.load(Ordering::Relaxed));
-    let passed = ns - FIX.ns.load(Ordering::Relaxed);
+    let counted = counter.wrapping_sub(before.counter);
+    let passed = ns - before.ns;
     if passed < FIRST_NS || counted == 0 {
-        return;
+        return None;
     }
     let rate = (u128::from(passed) << 32) / u128::from(counted);
-    let version = FIX.version.load(Ordering::Relaxed);
-    FIX.version.store(version + 1, Ordering::Relaxed);
-    fence(Ordering::Release);
-    FIX.counter.store(counter, Ordering::Relaxed);
-    FIX.ns.store(ns, Ordering::Relaxed);
-    FIX.rate.store(rate as u64, Ordering::Relaxed);
-    FIX.version.store(version + 2, Ordering::Release);
+    Some(Reading { counter, ns, rate: rate as u64 })
+}
+
+/// In a forked child: whoever renewed the fix is not here.
+pub(crate) fn forget_parent() {
+    FIX.forget_claim();
 }
 
 /// About what [`now_ns`] says, faster. Not monotonic to the nanosecond: compare with saturation.
 #[inline]
 pub(crate) fn coarse_ns() -> u64 {
-    loop {
-        let version = FIX.version.load(Ordering::Acquire);
-        let rate = FIX.rate.load(Ordering::Relaxed);
-        if rate == 0 {
-            return now_ns();
-        }
-        let (counter, ns) = (FIX.counter.load(Ordering::Relaxed), FIX.ns.load(Ordering::Relaxed));
-        fence(Ordering::Acquire);
-        if version.is_multiple_of(2) && FIX.version.load(Ordering::Relaxed) == version {
-            let counted = read_counter().saturating_sub(counter);
-            return ns + ((u128::from(counted) * u128::from(rate)) >> 32) as u64;
-        }
-        std::hint::spin_loop();
+    let fix = FIX.read();
+    if fix.rate == 0 {
+        return now_ns();
     }
+    let counted = read_counter().saturating_sub(fix.counter);
+    fix.ns + ((u128::from(counted) * u128::from(fix.rate)) >> 32) as u64
 }
 
 /// The processor's counter, or nanoseconds where that can't be relied on: never goes back, on whichever processors it is
 /// read. For those who convert later.
 pub(crate) fn ticks() -> u64 {
-    if FIX.rate.load(Ordering::Relaxed) == 0 { now_ns() } else { read_counter() }
+    if FIX.has_rate() { read_counter() } else { now_ns() }
 }
 
 fn read_counter() -> u64 {

@@ -25,7 +25,8 @@ impl Builder {
         Builder::default()
     }
 
-    /// The thread's name, for panics, dumps and traces. It must not contain a NUL byte.
+    /// The thread's name, for lists of threads, gdb, traces and stack overflows. It must not contain a NUL byte. std's message about a panic
+    /// does not know it.
     pub fn name(mut self, name: String) -> Builder {
         self.wishes.name = Some(name);
         self

@@ -8,10 +8,9 @@ use crate::label::{Label, WaitsFor};
 use crate::machine::ThreadRef;
 use crate::park::{self, Wait};
 use crate::record::{Record, RecordRef};
-use crate::sched::enter::Here;
+use crate::sched::enter::{self, Here};
 use crate::signals;
 use crate::sleeper::{Foreign, Reason};
-use crate::sys::task;
 use std::cell::Cell;
 use std::fmt;
 use std::io;
@@ -213,10 +212,7 @@ fn deadline_in(duration: Duration) -> u64 {
 
 /// Lets every other thread that is ready on this core run first.
 pub fn yield_now() {
-    match Here::enter() {
-        Some(here) => here.give_way(),
-        None => task::yield_processor(),
-    }
+    enter::let_others_run();
     signals::check();
 }
 

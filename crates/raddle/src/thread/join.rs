@@ -13,7 +13,6 @@ pub use super::spawn::Result;
 /// Awaited, it is ready when the thread's function has returned; [`join`](JoinHandle::join) also waits for the destructors of
 /// its thread-locals.
 #[derive(Debug)]
-#[must_use = "a thread whose handle is dropped can't be joined"]
 pub struct JoinHandle<T> {
     spawned: Spawned<T>,
 }
@@ -64,14 +63,16 @@ impl<T> Future for JoinHandle<T> {
 /// # Panics
 ///
 /// If no thread can be made: [`Builder::spawn`] gives the error instead.
+#[track_caller]
 pub fn spawn<F, T>(main: F) -> JoinHandle<T>
 where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    Builder::new()
-        .spawn(main)
-        .unwrap_or_else(|error| panic!("raddle: failed to spawn a thread: {error}"))
+    match Builder::new().spawn(main) {
+        Ok(handle) => handle,
+        Err(error) => panic!("raddle: failed to spawn a thread: {error}"),
+    }
 }
 
 impl Builder {
@@ -87,6 +88,36 @@ impl Builder {
         T: Send + 'static,
     {
         spawn_static(self.into_wishes(), main)
+    }
+}
+
+#[allow(unsafe_code, reason = "a contract that is the caller's to keep")]
+impl Builder {
+    /// Starts a thread that runs `main`, which may borrow. [`Builder::spawn_scoped`] does so safely. As
+    /// `std::thread::Builder::spawn_unchecked`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Builder::spawn`].
+    ///
+    /// # Safety
+    ///
+    /// What `main` and its result borrow lives until the thread has been joined, or else to the end of the process.
+    ///
+    /// ```
+    /// let mut count = 1;
+    /// // SAFETY: it is joined before `count` goes.
+    /// let thread = unsafe { raddle::thread::Builder::new().spawn_unchecked(|| count += 1) };
+    /// thread.unwrap().join().unwrap();
+    /// assert_eq!(count, 2);
+    /// ```
+    pub unsafe fn spawn_unchecked<F, T>(self, main: F) -> std::io::Result<JoinHandle<T>>
+    where
+        F: FnOnce() -> T + Send,
+        T: Send,
+    {
+        // SAFETY: the caller's.
+        unsafe { spawn_unchecked(runtime()?, self.into_wishes(), main, None) }.map(JoinHandle::new)
     }
 }
 

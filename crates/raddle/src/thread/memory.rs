@@ -3,21 +3,34 @@
 #![allow(unsafe_code, reason = "what is the core's own")]
 
 use crate::sched::enter::Here;
-use crate::slab::{self, Piece};
+use crate::slab::{self, Chunk, Piece};
+use std::alloc::{Layout, handle_alloc_error};
 use std::ptr::NonNull;
 
-/// A piece where no core has one. Calls the allocator: not inside the runtime.
+/// A piece where no core has one. May wait in the kernel: not inside the runtime.
 #[cold]
 pub(super) fn make() -> NonNull<Piece> {
-    let shared = {
-        let _here = Here::enter();
-        slab::take_shared()
-    };
-    shared.unwrap_or_else(|| {
-        let chunk = slab::make_chunk();
-        let _here = Here::enter();
-        slab::share(chunk).expect("a new chunk has some")
-    })
+    loop {
+        let shared = {
+            let _here = Here::enter();
+            slab::take_shared()
+        };
+        let bytes = match shared {
+            Ok(piece) => return piece,
+            Err(bytes) => bytes,
+        };
+        let Ok(chunk) = slab::make_chunk(bytes) else {
+            handle_alloc_error(Layout::new::<Piece>());
+        };
+        let (piece, back) = {
+            let _here = Here::enter();
+            slab::share(chunk)
+        };
+        back.into_iter().for_each(Chunk::unmap);
+        if let Some(piece) = piece {
+            return piece;
+        }
+    }
 }
 
 /// Gives back a piece.

@@ -46,7 +46,7 @@ pub struct ScopedJoinHandle<'scope, T> {
 ///
 /// What a thread borrows must live outside the scope:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0373
 /// raddle::thread::scope(|s| {
 ///     let inside = 1;
 ///     s.spawn(|| println!("{inside}"));
@@ -55,7 +55,7 @@ pub struct ScopedJoinHandle<'scope, T> {
 ///
 /// and is borrowed as long as the scope lasts:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0502
 /// let mut numbers = vec![1];
 /// raddle::thread::scope(|s| {
 ///     s.spawn(|| println!("{numbers:?}"));
@@ -65,9 +65,18 @@ pub struct ScopedJoinHandle<'scope, T> {
 ///
 /// The scope itself does not leave it:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0521
 /// let mut escaped = None;
 /// raddle::thread::scope(|s| escaped = Some(s));
+/// ```
+///
+/// and what can't be shared between threads can't be borrowed by one:
+///
+/// ```compile_fail,E0277
+/// let count = std::rc::Rc::new(1);
+/// raddle::thread::scope(|s| {
+///     s.spawn(|| println!("{count}"));
+/// });
 /// ```
 pub fn scope<'env, F, T>(body: F) -> T
 where
@@ -109,14 +118,16 @@ impl<'scope> Scope<'scope, '_> {
     /// # Panics
     ///
     /// If no thread can be made: [`Builder::spawn_scoped`] gives the error instead.
+    #[track_caller]
     pub fn spawn<F, T>(&'scope self, main: F) -> ScopedJoinHandle<'scope, T>
     where
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
-        Builder::new()
-            .spawn_scoped(self, main)
-            .unwrap_or_else(|error| panic!("raddle: failed to spawn a thread: {error}"))
+        match Builder::new().spawn_scoped(self, main) {
+            Ok(handle) => handle,
+            Err(error) => panic!("raddle: failed to spawn a thread: {error}"),
+        }
     }
 }
 

@@ -17,8 +17,8 @@
 //!
 //! # These are raddle's signals
 //!
-//! They pass between raddle's threads and know nothing of the kernel's, which are sent to processes and kernel threads and stay with
-//! `sigaction` and `signalfd`. A plain kernel thread can send these, but not be sent them: it has `pthread_kill`.
+//! They pass between raddle's threads and know nothing of the kernel's, which are sent to processes and kernel threads: to wait for those is
+//! [`raddle::signal`](crate::signal). A plain kernel thread can send these, but not be sent them: it has `pthread_kill`.
 //!
 //! # When a handler runs
 //!

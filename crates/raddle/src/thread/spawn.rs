@@ -14,6 +14,7 @@ use crate::signals::{self, Inherited};
 use crate::slab::{self, Piece};
 use crate::trace;
 use raddle_context::{Body, BodyRef, Departure, Hooks, Outcome};
+use raddle_core::progress::{Progress, Settled};
 use raddle_core::slice::{self, Charge, Priority};
 use std::any::Any;
 use std::cell::UnsafeCell;
@@ -22,7 +23,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
@@ -50,22 +51,13 @@ pub(crate) struct ScopeData {
 struct Shared<T> {
     /// First: a pointer to it leads here.
     record: Record,
-    progress: AtomicU8,
-    /// The thread's until it is settled; then the handle's, or, if that is gone, still the thread's.
+    progress: Progress,
+    /// Whose it is, `progress` says.
     result: UnsafeCell<Option<Result<T>>>,
     /// Whoever awaits the handle.
     waker: Mutex<Option<Waker>>,
     scope: Option<Arc<ScopeData>>,
 }
-
-/// The thread's function runs.
-const RUNNING: u8 = 0;
-/// It runs, and somebody awaits it: the waker is in place.
-const AWAITED: u8 = 1;
-/// It has returned, and the result is the handle's.
-const SETTLED: u8 = 2;
-/// The handle is gone: the result is the thread's to drop.
-const ABANDONED: u8 = 3;
 
 impl<T> Shared<T> {
     /// Whether it goes into a piece of the slab; else it is boxed.
@@ -92,7 +84,7 @@ impl<T> Shared<T> {
         // SAFETY: the caller's: memory that is large enough and aligned, with nothing in it.
         unsafe {
             (&raw mut (*place).record).write(record);
-            (&raw mut (*place).progress).write(AtomicU8::new(RUNNING));
+            (&raw mut (*place).progress).write(Progress::new());
             (&raw mut (*place).result).write(UnsafeCell::new(None));
             (&raw mut (*place).waker).write(Mutex::new(None));
             (&raw mut (*place).scope).write(scope);
@@ -120,19 +112,19 @@ impl<T> Shared<T> {
         let has_panicked = result.is_err();
         // SAFETY: the thread's own until the swap.
         unsafe { *self.result.get() = Some(result) };
-        match self.progress.swap(SETTLED, Ordering::AcqRel) {
-            AWAITED => {
+        match self.progress.settle() {
+            Settled::Awaited => {
                 let waker = self.waker.lock().unwrap_or_else(|e| e.into_inner()).take();
                 waker.into_iter().for_each(Waker::wake);
             }
-            ABANDONED => {
+            Settled::Abandoned => {
                 if let (true, Some(scope)) = (has_panicked, &self.scope) {
                     scope.a_thread_panicked.store(true, Ordering::Relaxed);
                 }
                 // SAFETY: the handle is gone.
                 unsafe { self.drop_result() };
             }
-            _ => {}
+            Settled::Left => {}
         }
         if let Some(scope) = &self.scope {
             scope.one_ended();
@@ -155,10 +147,9 @@ impl<T> Shared<T> {
 
 impl ScopeData {
     fn one_ended(&self) {
-        // The scope may be gone once the count is 0: the record is read before.
-        let main = self.main.clone();
+        // The scope may be over once the count is 0, but what the caller has a share in is still there.
         if self.running.fetch_sub(1, Ordering::Release) == 1 {
-            super::current::unpark(&main);
+            super::current::unpark(&self.main);
         }
     }
 }
@@ -201,7 +192,7 @@ impl<T> Spawned<T> {
 
     /// Whether the thread's function has returned.
     pub(crate) fn is_finished(&self) -> bool {
-        self.shared().progress.load(Ordering::Acquire) == SETTLED
+        self.shared().progress.is_settled()
     }
 }
 
@@ -211,7 +202,7 @@ impl<T> Drop for Spawned<T> {
         // Joined: nothing is left, and nobody else looks.
         // SAFETY: of an ended thread only this handle can reach the result.
         let is_joined = self.is_finished() && unsafe { (*shared.result.get()).is_none() };
-        if is_joined || shared.progress.swap(ABANDONED, Ordering::AcqRel) != SETTLED {
+        if is_joined || !shared.progress.abandon() {
             return;
         }
         // SAFETY: settled, so the result is the handle's.
@@ -231,18 +222,12 @@ impl<T> Future for Spawned<T> {
         let shared = self.shared();
         if !self.is_finished() {
             *shared.waker.lock().unwrap_or_else(|e| e.into_inner()) = Some(context.waker().clone());
-            let _ = shared.progress.compare_exchange(
-                RUNNING,
-                AWAITED,
-                Ordering::AcqRel,
-                Ordering::Relaxed,
-            );
+            // Asked after the waker is in place: a thread that settled before has not seen it.
+            if shared.progress.is_awaited() {
+                return Poll::Pending;
+            }
         }
-        // Asked after the waker is in place: a thread that settled before has not seen it.
-        if self.is_finished() {
-            return Poll::Ready(self.take().expect("a handle is not polled after it was ready"));
-        }
-        Poll::Pending
+        Poll::Ready(self.take().expect("a handle is not polled after it was ready"))
     }
 }
 
@@ -291,7 +276,23 @@ where
     let record = shared.cast::<Record>();
     // SAFETY: the second of the two references.
     let thread_handle = Thread { record: unsafe { RecordRef::from_raw(record) } };
+    let parent = ThreadRef::running();
+    let priority = wishes
+        .priority
+        .or(parent.map(|parent| parent.block().priority.get()))
+        .unwrap_or(Priority::NORMAL);
+    let base = runtime.settings.slice_ns;
+    let own_slice = slice::slice_ns(base, priority);
+    let charge = match parent.map(ThreadRef::block_of) {
+        Some(parent) => parent.charge.get().child(parent.slice_ns.get(), own_slice),
+        None => Charge::new(own_slice),
+    };
     let token = carry::token();
+    // SAFETY: the body is this function's own and nobody runs on it.
+    let thread =
+        unsafe { Block::renew(*body, id, record.as_ptr(), priority, own_slice, charge, large) };
+    // Made as late as may be: from here it goes to the new stack. Made earlier it would lie on this one, and be read back as a whole while its
+    // words are still on their way to the cache.
     let work = move || {
         if token.is_some() {
             carry::replace_token(token);
@@ -308,24 +309,8 @@ where
         // SAFETY: the thread has a reference until it is parted with.
         unsafe { shared.as_ref() }.settle(result);
     };
-    let parent = ThreadRef::running();
-    let priority = wishes
-        .priority
-        .or(parent.map(|parent| parent.block().priority.get()))
-        .unwrap_or(Priority::NORMAL);
-    let base = runtime.settings.slice_ns;
-    let own_slice = slice::slice_ns(base, priority);
-    let charge = match parent.map(ThreadRef::block_of) {
-        Some(parent) => parent.charge.get().child(parent.slice_ns.get(), own_slice),
-        None => Charge::new(own_slice),
-    };
-    // SAFETY: the body is this function's own and nobody runs on it. `main` may run on any kernel thread, as what it
-    // captures is Send; what it borrows is the caller's promise.
-    let thread = unsafe {
-        let thread = Block::renew(*body, record.as_ptr(), priority, own_slice, charge, large);
-        body.start(work, Hooks { arrive, settle, depart });
-        thread
-    };
+    // SAFETY: as above. `main` may run on any kernel thread, as what it captures is Send; what it borrows is the caller's promise.
+    unsafe { body.start(work, Hooks { arrive, settle, depart }) };
     let _ = body.into_ref();
     let here = Here::enter();
     let core = here.as_ref().map(|here| here.place().core());
@@ -338,8 +323,8 @@ where
 
 /// The calling thread's runtime, or the process's, which starts if need be.
 pub(crate) fn runtime() -> io::Result<&'static Runtime> {
-    if let Some(here) = Here::enter() {
-        return Ok(here.place().runtime());
+    if let Some(runtime) = enter::runtime() {
+        return Ok(runtime);
     }
     start::get_or_start(settings::from_environment)
 }

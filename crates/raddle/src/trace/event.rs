@@ -1,6 +1,7 @@
 //! What is recorded, and how it is packed into a ring's records: time, kind, core, thread and one word more.
 
 use super::why::Why;
+use crate::label::Label;
 use raddle_core::ring::Record;
 
 /// Who made a thread ready.
@@ -50,6 +51,8 @@ pub(super) enum Event {
     Signalled { worker: u32 },
     /// The signal found its thread inside libc, and leaves it a moment.
     PutOff,
+    /// An operation that it has waited for has ended: as a system call's, an error is its number with a minus.
+    Operated { what: Label, descriptor: u32, result: i32 },
 }
 
 /// Bits of a waker's id. Beside it stand its kind, how the sleep ended, and the number of those that wait.
@@ -58,6 +61,10 @@ const ID: u64 = (1 << ID_BITS) - 1;
 const IS_KERNEL_THREAD: u64 = 1 << ID_BITS;
 const ENDED_AT: u32 = ID_BITS + 1;
 const WAITING_AT: u32 = 48;
+
+/// Linux gives no process more descriptors than this holds, unless `fs.nr_open` was raised.
+const DESCRIPTOR_BITS: u32 = 24;
+const DESCRIPTOR: u32 = (1 << DESCRIPTOR_BITS) - 1;
 
 impl Event {
     /// The record of this event.
@@ -77,6 +84,10 @@ impl Event {
             Event::HandedOver { from, to } => (10, pair(from, to)),
             Event::Signalled { worker } => (11, pair(worker, 0)),
             Event::PutOff => (12, 0),
+            Event::Operated { what, descriptor, result } => {
+                let on = (what.number() as u32) << DESCRIPTOR_BITS | descriptor & DESCRIPTOR;
+                (13, pair(on, result as u32))
+            }
         };
         Record { time_ns: time, kind, core, thread, argument }
     }
@@ -104,6 +115,11 @@ impl Event {
             10 => Event::HandedOver { from: low, to: high },
             11 => Event::Signalled { worker: low },
             12 => Event::PutOff,
+            13 => Event::Operated {
+                what: Label::of_number(low >> DESCRIPTOR_BITS),
+                descriptor: low & DESCRIPTOR,
+                result: high as i32,
+            },
             _ => return None,
         })
     }
@@ -140,7 +156,6 @@ fn unpack_waker(argument: u64) -> (Waker, Ended, u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::label::Label;
     use std::panic::Location;
 
     #[test]
@@ -158,6 +173,8 @@ mod tests {
             Event::HandedOver { from: 1, to: u32::MAX },
             Event::Signalled { worker: 9 },
             Event::PutOff,
+            Event::Operated { what: Label::INPUT, descriptor: DESCRIPTOR, result: i32::MAX },
+            Event::Operated { what: Label::SEND_FILE, descriptor: 0, result: -libc::ECANCELED },
         ];
         for waker in wakers {
             events.push(Event::Begun { creator: waker, waiting: 0xffff });

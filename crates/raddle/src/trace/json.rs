@@ -215,6 +215,13 @@ impl<W: Write> Writer<W> {
                 self.put(format_args!(",\"name\":\"signal\",\"args\":{{\"worker\":{worker}}}}}"));
             }
             Mark::PutOff => self.put(format_args!(",\"name\":\"put off: in libc\"}}")),
+            Mark::Operated { what, descriptor, result } => {
+                let what = what.said();
+                let (kind, value) = if result < 0 { ("errno", -i64::from(result)) } else { ("result", result.into()) };
+                self.put(format_args!(
+                    ",\"name\":\"{what}: done\",\"args\":{{\"descriptor\":{descriptor},\"{kind}\":{value}}}}}"
+                ));
+            }
         }
     }
 

@@ -38,7 +38,7 @@ mod story;
 mod why;
 
 use crate::label::WaitsFor;
-use crate::machine::{Block, Core, ThreadRef, Worker};
+use crate::machine::{Core, ThreadRef, Worker};
 use crate::sleeper::Reason;
 use crate::sys::task;
 use event::Event;
@@ -138,7 +138,7 @@ impl Tracing {
 
 /// Whether anything is recorded.
 #[inline(always)]
-fn is_on() -> bool {
+pub(crate) fn is_on() -> bool {
     !TRACING.load(Ordering::Relaxed).is_null()
 }
 
@@ -168,7 +168,7 @@ events! {
     dispatched(core: &Core, thread: ThreadRef) |recorder| {
         // SAFETY: workers are never freed.
         let worker = unsafe { core.worker.load(Ordering::Relaxed).as_ref() };
-        let worker = worker.map_or(0, |worker| worker.kernel_id as u32);
+        let worker = worker.map_or(0, |worker| worker.kernel_id() as u32);
         let waiting = waiting(core);
         by(recorder, core, core, id(thread), Event::Dispatched { worker, waiting });
     }
@@ -232,16 +232,24 @@ events! {
 
     /// `core` is about to go to another worker. Its thread, which keeps the old one, is the caller or is shut out.
     handed_over(core: &Core, from: &Worker, to: &Worker) |recorder| {
-        let (from, to) = (from.kernel_id as u32, to.kernel_id as u32);
+        let (from, to) = (from.kernel_id() as u32, to.kernel_id() as u32);
         // SAFETY: so it can't be parted with meanwhile.
-        let thread = unsafe { runner_id(core.current.load(Ordering::Relaxed)) };
+        let thread = unsafe { runner_id(core) };
         by_whom(recorder, None, core, thread, Event::HandedOver { from, to });
     }
 
     /// The monitor asks `worker` to preempt its thread.
     signalled(core: &Core, worker: &Worker) |recorder| {
-        let worker = worker.kernel_id as u32;
+        let worker = worker.kernel_id() as u32;
         by_whom(recorder, None, core, 0, Event::Signalled { worker });
+    }
+
+    /// An operation on a descriptor has ended for which the calling thread has waited.
+    operated(core: &Core, thread: ThreadRef, waited_for: WaitsFor, result: i64) |recorder| {
+        let (what, descriptor) = waited_for.parts();
+        let result = result.clamp(i32::MIN.into(), i32::MAX.into()) as i32;
+        let event = Event::Operated { what, descriptor: descriptor as u32, result };
+        by(recorder, core, core, id(thread), event);
     }
 
     /// The signal found the calling thread inside libc.
@@ -278,7 +286,7 @@ fn by_whom(recorder: &Recorder, here: Option<&Core>, core: &Core, thread: u64, e
 fn caller(here: Option<&Core>) -> Waker {
     match here {
         // SAFETY: the caller holds the core, so who runs there is the caller, or has not begun to run.
-        Some(core) => match unsafe { runner_id(core.current.load(Ordering::Relaxed)) } {
+        Some(core) => match unsafe { runner_id(core) } {
             0 => Waker::Unknown,
             id => Waker::Thread(id),
         },
@@ -302,19 +310,15 @@ fn waiting(core: &Core) -> u32 {
 
 /// The id of a thread that is in the caller's hands.
 fn id(thread: ThreadRef) -> u64 {
-    // SAFETY: it lives, as it runs, sleeps or is ready.
-    unsafe { runner_id(thread.as_ptr()) }
+    thread.block().id.get()
 }
 
-/// The id of a block's thread, 0 without one.
+/// The id of the thread that runs on `core`, 0 without one.
 ///
 /// # Safety
 ///
-/// The thread can't be parted with meanwhile.
-unsafe fn runner_id(block: *mut Block) -> u64 {
-    // SAFETY: blocks are never freed; a block has a reference to its record as long as its thread has not been parted with.
-    unsafe {
-        let Some(block) = block.as_ref() else { return 0 };
-        block.record.load(Ordering::Relaxed).as_ref().map_or(0, |record| record.id)
-    }
+/// It can't be parted with meanwhile.
+unsafe fn runner_id(core: &Core) -> u64 {
+    // SAFETY: blocks are never freed, and the id is constant while the thread lives.
+    unsafe { core.current.load(Ordering::Relaxed).as_ref() }.map_or(0, |block| block.id.get())
 }

@@ -16,6 +16,7 @@
 
 use super::event::{Ended, Event, Waker};
 use super::why::Why;
+use crate::label::Label;
 use raddle_core::ring::Record;
 use std::collections::HashMap;
 
@@ -98,6 +99,12 @@ pub(super) enum Mark {
         worker: u32,
     },
     PutOff,
+    /// On the thread's track.
+    Operated {
+        what: Label,
+        descriptor: u32,
+        result: i32,
+    },
 }
 
 /// A piece of the story.
@@ -234,6 +241,10 @@ impl<'a> Story<'a> {
             }
             Event::Signalled { worker } => self.mark(core, Mark::Signalled { worker }),
             Event::PutOff => self.mark(core, Mark::PutOff),
+            Event::Operated { what, descriptor, result } => {
+                let mark = Mark::Operated { what, descriptor, result };
+                self.say(Piece::Mark { track: Track::Thread(thread), at: self.now, mark });
+            }
         }
     }
 
@@ -386,7 +397,6 @@ impl<'a> Story<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::label::Label;
     use raddle_core::random::Random;
     use std::collections::BTreeMap;
     use std::panic::Location;
@@ -413,7 +423,11 @@ mod tests {
                     5 => Event::Woken { waker, ended: Ended::Ready, waiting },
                     6 => Event::Begun { creator: waker, waiting },
                     7 => Event::Preempted { used_up: true },
-                    8 => [Event::Ends, Event::Evicted][below(2) as usize],
+                    8 => match below(3) {
+                        0 => Event::Ends,
+                        1 => Event::Evicted,
+                        _ => Event::Operated { what: Label::INPUT, descriptor: 4, result: 64 },
+                    },
                     _ => Event::HandedOver { from: 7, to: 8 },
                 };
                 // Now and then a clock goes back.

@@ -4,6 +4,9 @@
 //! its seed: `RADDLE_RACE_SEED` plays it again, as far as chance lets it.
 #![allow(dead_code, reason = "each test uses some of it")]
 
+#[path = "../../../raddle-context/tests/deadline/mod.rs"]
+mod deadline;
+
 use raddle_core::random::Random;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
@@ -17,6 +20,18 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Plays `race` again and again; `name` is the test's.
 pub(crate) fn play(name: &str, race: fn(&mut Random)) {
+    play_with(name, &[], race);
+}
+
+/// [`play`], on each backend of the event queue.
+pub(crate) fn play_on_each_backend(name: &str, race: fn(&mut Random)) {
+    for backend in ["io_uring", "epoll", "poll"] {
+        play_with(name, &[("RADDLE_EVENT", backend)], race);
+    }
+}
+
+/// [`play`], with more settings.
+fn play_with(name: &str, settings: &[(&str, &str)], race: fn(&mut Random)) {
     if std::env::var_os(CHILD).is_some() {
         return play_here(race);
     }
@@ -26,27 +41,18 @@ pub(crate) fn play(name: &str, race: fn(&mut Random)) {
             let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
             (now.as_nanos() as u64).to_string()
         });
-        let told = format!("{cores} cores, slices of {slice}, {SEED}={seed}");
+        let told = format!("{cores} cores, slices of {slice}, {settings:?}, {SEED}={seed}");
         println!("{told}");
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", name, "--nocapture"])
             .envs([(CHILD, "1"), (SEED, &seed), ("RADDLE_CORES", cores), ("RADDLE_SLICE", slice)])
+            .envs(settings.iter().copied())
             // Its panics are told on the standard error.
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        let began = Instant::now();
-        let status = loop {
-            if let Some(status) = child.try_wait().unwrap() {
-                break status;
-            }
-            if began.elapsed() > PATIENCE {
-                child.kill().unwrap();
-                child.wait().unwrap();
-                panic!("hangs: {told}");
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        };
+        let status = deadline::wait(&mut child, PATIENCE);
+        let status = status.unwrap_or_else(|error| panic!("{error}: {told}"));
         assert!(status.success(), "{status}: {told}");
     }
 }

@@ -1,6 +1,5 @@
 //! What the kernel says of the credentials of each kernel thread of this process, and the calls that change them.
 
-#![allow(clippy::undocumented_unsafe_blocks, reason = "C calls with plain arguments, in a test")]
 #![allow(unreachable_pub, reason = "a module that a test includes, not a crate")]
 
 use std::collections::BTreeMap;
@@ -58,14 +57,47 @@ pub fn fails_with(result: i32, error: i32) {
     assert_eq!((result, found), (-1, Some(error)));
 }
 
-pub fn seteuid(user: u32) {
-    succeeds(unsafe { libc::seteuid(user) });
+/// The calls that take ids only, as safe functions.
+macro_rules! by_value {
+    ($($name:ident($($id:ident),+);)+) => {$(
+        pub fn $name($($id: u32),+) -> i32 {
+            // SAFETY: ids go in and a result comes out; no memory of this process is touched but `errno`.
+            unsafe { libc::$name($($id),+) }
+        }
+    )+};
+}
+
+by_value! {
+    seteuid(user);
+    setegid(group);
+    setuid(user);
+    setgid(group);
+    setreuid(real, effective);
+    setregid(real, effective);
+    setresuid(real, effective, saved);
+    setresgid(real, effective, saved);
+}
+
+pub fn setgroups(groups: &[u32]) -> i32 {
+    // SAFETY: the call reads as many ids as the slice has.
+    unsafe { libc::setgroups(groups.len(), groups.as_ptr()) }
+}
+
+/// Root's groups in the database of groups, and one more.
+pub fn initgroups_of_root(more: u32) -> i32 {
+    // SAFETY: the name is a C string.
+    unsafe { libc::initgroups(c"root".as_ptr(), more) }
+}
+
+/// As the effective user.
+pub fn become_effectively(user: u32) {
+    succeeds(seteuid(user));
 }
 
 /// Back and forth once, with a look at all threads each time.
 pub fn there_and_back() {
-    seteuid(OTHER);
+    become_effectively(OTHER);
     assert_eq!(agreed_users(), format!("Uid: 0 {OTHER} 0 {OTHER}"));
-    seteuid(0);
+    become_effectively(0);
     assert_eq!(agreed_users(), "Uid: 0 0 0 0");
 }

@@ -1,9 +1,9 @@
 //! Threads of every kind, which do what threads do while somebody else changes the process's credentials: they compute, sleep, give
 //! way, allocate, and block in the kernel. Each looks that nothing of its own was touched.
 
-#![allow(clippy::undocumented_unsafe_blocks, reason = "C calls with plain arguments, in a test")]
 #![allow(unreachable_pub, reason = "a module that a test includes, not a crate")]
 
+use super::calls::{errno, pipe, read, set_errno, write};
 use raddle::thread;
 use std::cell::Cell;
 use std::hint::black_box;
@@ -34,7 +34,7 @@ impl Load {
             load.raddle(number, |_| thread::sleep(Duration::from_millis(1)));
         }
         for _ in 0..3 {
-            let (read_end, write_end) = pipe();
+            let [read_end, write_end] = pipe();
             load.pipes.push(write_end);
             load.raddles.push(thread::spawn(move || read_one(read_end)));
         }
@@ -53,7 +53,7 @@ impl Load {
         for number in 0..2 {
             load.kernel_thread(number, compute);
             load.kernel_thread(number, |_| std::thread::sleep(Duration::from_millis(1)));
-            let (read_end, write_end) = pipe();
+            let [read_end, write_end] = pipe();
             load.pipes.push(write_end);
             load.plain.push(std::thread::spawn(move || read_one(read_end)));
         }
@@ -74,7 +74,7 @@ impl Load {
     pub fn end(self) {
         self.end.store(true, Relaxed);
         for pipe in self.pipes {
-            assert_eq!(unsafe { libc::write(pipe, [7u8].as_ptr().cast(), 1) }, 1);
+            assert_eq!(write(pipe, &[7]), 1);
         }
         for thread in self.raddles {
             thread.join().unwrap();
@@ -90,7 +90,7 @@ fn repeat(number: i32, turn: fn(i32), end: &AtomicBool, turns: &AtomicU64) {
     let own = number + 1000;
     OWN.set(own);
     while !end.load(Relaxed) {
-        unsafe { *libc::__errno_location() = own };
+        set_errno(own);
         turn(number);
         assert_eq!(OWN.get(), own, "a thread-local changed");
         turns.fetch_add(1, Relaxed);
@@ -105,22 +105,14 @@ fn compute(number: i32) {
         float = black_box(float * 1.000_001);
     }
     assert!((float - 1.000_001f64.powi(20_000)).abs() < 1e-6);
-    assert_eq!(
-        std::io::Error::last_os_error().raw_os_error(),
-        Some(number + 1000),
-        "errno changed"
-    );
+    assert_eq!(errno(), number + 1000, "errno changed");
 }
 
 fn give_way(number: i32) {
     for _ in 0..100 {
         thread::yield_now();
     }
-    assert_eq!(
-        std::io::Error::last_os_error().raw_os_error(),
-        Some(number + 1000),
-        "errno changed"
-    );
+    assert_eq!(errno(), number + 1000, "errno changed");
 }
 
 fn allocate(number: i32) {
@@ -128,16 +120,9 @@ fn allocate(number: i32) {
     assert_eq!(texts[49], format!("{number} 49"));
 }
 
-pub fn pipe() -> (i32, i32) {
-    let mut ends = [0; 2];
-    assert_eq!(unsafe { libc::pipe(ends.as_mut_ptr()) }, 0);
-    (ends[0], ends[1])
-}
-
 /// Blocks in the kernel until there is a byte. A signal in between restarts the call.
 fn read_one(from: i32) {
     let mut byte = [0u8];
-    let read = unsafe { libc::read(from, byte.as_mut_ptr().cast(), 1) };
-    assert_eq!(read, 1, "{}", std::io::Error::last_os_error());
+    assert_eq!(read(from, &mut byte), 1, "{}", std::io::Error::last_os_error());
     assert_eq!(byte, [7]);
 }

@@ -27,10 +27,6 @@ impl Span {
     pub(crate) fn number(&self, key: &str) -> Option<u64> {
         self.args[key].as_u64()
     }
-
-    pub(crate) fn ns(&self) -> u64 {
-        self.end - self.start
-    }
 }
 
 pub(crate) struct Trace {
@@ -124,6 +120,11 @@ impl Trace {
         assert_eq!(on_cores, on_threads);
     }
 
+    /// What happened at moments of that track.
+    pub(crate) fn marks_on(&self, group: u64, id: u64) -> impl Iterator<Item = &Value> {
+        self.events.iter().filter(move |event| event["ph"] == "i" && track_of(event) == (group, id))
+    }
+
     /// All arrows, from track to track. Each starts in a span and ends in one, later.
     pub(crate) fn arrows(&self) -> Vec<(Track, Track)> {
         let mut starts = BTreeMap::new();
@@ -171,6 +172,15 @@ impl Trace {
 
     pub(crate) fn spans(&self, group: u64, id: u64) -> Vec<Span> {
         self.tracks.get(&(group, id)).cloned().unwrap_or_default()
+    }
+
+    /// How often a thread stopped running without having asked for it.
+    pub(crate) fn interruptions(&self, thread: u64) -> usize {
+        let interrupted = |span: &&Span| {
+            span.name == "running"
+                && ["preempted", "blocked in the kernel"].contains(&span.text("then"))
+        };
+        self.spans(THREADS, thread).iter().filter(interrupted).count()
     }
 
     pub(crate) fn marks(&self, name: &str) -> Vec<Value> {

@@ -2,12 +2,7 @@
 //!
 //! The *tickets* keep signals and answers apart. A kernel thread is asked through a slot, which holds its id and a number that
 //! is never used again; the signal carries slot and number. The handler takes the ticket only if number and id are right, so a
-//! signal may be sent twice, or by a stranger, or arrive late, and does nothing then.
-//!
-//! ```text
-//!   slot:   free ──▶ sent ──▶ taken ──▶ answered
-//!                     └──▶ free: the thread is gone
-//! ```
+//! signal may be sent twice, or by a stranger, or arrive late, and does nothing then. The states of a slot are `raddle_core::ticket_slot`'s.
 //!
 //! *The handler* may interrupt anything: a body, the middle of a switch, a worker's own stack, an exiting thread. It runs on the
 //! alternate stack where there is one (SA_ONSTACK), with all signals blocked, so that it is not preempted and stays on its kernel thread;
@@ -19,6 +14,7 @@ use super::signal::{self, SIGNAL};
 use crate::sys::kernel_threads::{IDS, Ids, Listing, Pass, Seen, Text};
 use crate::sys::{clock, futex, memory};
 use raddle_context::system_call;
+use raddle_core::ticket_slot::{HowFar, TicketSlot};
 use std::ffi::{c_int, c_void};
 use std::fmt::Write;
 use std::sync::atomic::{
@@ -42,25 +38,14 @@ struct Request {
 
 /// A question to one kernel thread.
 struct Slot {
-    /// The ticket's number and, in the lowest two bits, how far it is.
-    state: AtomicU64,
+    ticket: TicketSlot,
     thread: AtomicI32,
     result: AtomicIsize,
 }
 
-const FREE: u64 = 0;
-const SENT: u64 = 1;
-const TAKEN: u64 = 2;
-const ANSWERED: u64 = 3;
-const HOW_FAR: u64 = 3;
-
 impl Slot {
     const fn new() -> Slot {
-        Slot { state: AtomicU64::new(FREE), thread: AtomicI32::new(0), result: AtomicIsize::new(0) }
-    }
-
-    fn how_far(&self) -> u64 {
-        self.state.load(Ordering::Acquire) & HOW_FAR
+        Slot { ticket: TicketSlot::new(), thread: AtomicI32::new(0), result: AtomicIsize::new(0) }
     }
 }
 
@@ -151,7 +136,7 @@ impl Round {
     fn new(own: Ids, number: i64, arguments: [usize; 3], expected: isize) -> Round {
         // A child that was forked meanwhile has inherited tickets.
         for slot in &SLOTS {
-            slot.state.store(FREE, Ordering::Relaxed);
+            slot.ticket.forget();
         }
         REQUEST.number.store(number, Ordering::Relaxed);
         for (place, argument) in REQUEST.arguments.iter().zip(arguments) {
@@ -168,7 +153,7 @@ impl Round {
         let slot = &SLOTS[self.used];
         let ticket = TICKETS.fetch_add(1, Ordering::Relaxed) + 1;
         slot.thread.store(thread, Ordering::Relaxed);
-        slot.state.store(ticket << 2 | SENT, Ordering::Release);
+        slot.ticket.send(ticket);
         self.used += 1;
         self.send(self.used - 1);
     }
@@ -176,10 +161,10 @@ impl Round {
     /// Sends the signal of a slot. Where the kernel has no room for it, it is sent at the next look.
     fn send(&mut self, index: usize) {
         let slot = &SLOTS[index];
-        let state = slot.state.load(Ordering::Relaxed);
         let thread = slot.thread.load(Ordering::Relaxed);
         self.unsent &= !(1 << index);
-        match signal::queue(self.own.process, thread, SIGNAL, carried(state >> 2, index)) {
+        match signal::queue(self.own.process, thread, SIGNAL, carried(slot.ticket.number(), index))
+        {
             Ok(()) => {}
             Err(error) if error == -libc::ESRCH as isize => give_up(slot),
             Err(_) => self.unsent |= 1 << index,
@@ -192,7 +177,8 @@ impl Round {
         let mut look_at_ns = clock::now_ns() + step_ns;
         loop {
             let seen = ANSWERS.load(Ordering::Acquire);
-            let is_out = |slot: &Slot| matches!(slot.how_far(), SENT | TAKEN);
+            let is_out =
+                |slot: &Slot| matches!(slot.ticket.how_far(), HowFar::Sent | HowFar::Taken);
             if !SLOTS[..self.used].iter().any(is_out) {
                 break;
             }
@@ -204,7 +190,7 @@ impl Round {
             }
         }
         for slot in &SLOTS[..self.used] {
-            if slot.how_far() == ANSWERED {
+            if slot.ticket.how_far() == HowFar::Answered {
                 self.judge(slot);
             }
         }
@@ -215,7 +201,7 @@ impl Round {
     fn look_after(&mut self, listing: &Listing, sends_again: bool) {
         let _ = signal::install(on_signal);
         for (index, slot) in SLOTS.iter().enumerate().take(self.used) {
-            if slot.how_far() != SENT {
+            if slot.ticket.how_far() != HowFar::Sent {
                 continue;
             }
             let thread = slot.thread.load(Ordering::Relaxed);
@@ -251,10 +237,7 @@ impl Round {
 
 /// The thread is gone, unless it has taken the ticket: then it answers.
 fn give_up(slot: &Slot) {
-    let state = slot.state.load(Ordering::Relaxed);
-    if state & HOW_FAR == SENT {
-        let _ = slot.state.compare_exchange(state, FREE, Ordering::Relaxed, Ordering::Relaxed);
-    }
+    let _ = slot.ticket.give_up();
 }
 
 /// Writes to standard error, without its lock.
@@ -283,9 +266,8 @@ extern "C" fn on_signal(signal: c_int, information: *mut libc::siginfo_t, contex
     if slot.thread.load(Ordering::Relaxed) as isize != own {
         return;
     }
-    let (sent, taken) = (ticket << 2 | SENT, ticket << 2 | TAKEN);
     // While the ticket is taken, the request stays.
-    if slot.state.compare_exchange(sent, taken, Ordering::Acquire, Ordering::Relaxed).is_err() {
+    if !slot.ticket.take(ticket) {
         return;
     }
     let arguments = [
@@ -295,7 +277,7 @@ extern "C" fn on_signal(signal: c_int, information: *mut libc::siginfo_t, contex
     ];
     let result = own_call(REQUEST.number.load(Ordering::Relaxed), arguments);
     slot.result.store(result, Ordering::Relaxed);
-    slot.state.store(ticket << 2 | ANSWERED, Ordering::Release);
+    slot.ticket.answer(ticket);
     ANSWERS.fetch_add(1, Ordering::Release);
     futex::wake(&ANSWERS, 1);
 }

@@ -1,47 +1,38 @@
 //! The lock that callers take turns with: of kernel threads, not of raddle's.
 //!
 //! Its holder has its signals blocked, so it stays on its kernel thread and needs no core; whoever waits blocks its kernel
-//! thread. It holds the id of the process whose it is: a forked child inherits it locked by a thread that the child does not
-//! have, and takes it for free. A child that shares its parent's memory must not come here.
+//! thread. A forked child inherits it locked by a thread that the child does not have, and takes it for free
+//! (`raddle_core::process_lock`). A child that shares its parent's memory must not come here.
 
 use crate::sys::futex;
-use std::sync::atomic::{AtomicU32, Ordering};
+use raddle_core::process_lock::{Attempt, ProcessLock};
 
-/// A lock of kernel threads: the id of the process whose it is, and whether others wait. 0: free.
-pub(super) struct Lock(AtomicU32);
-
-const WAITED_FOR: u32 = 1 << 31;
+/// A lock of kernel threads.
+pub(super) struct Lock(ProcessLock);
 
 impl Lock {
     pub(super) const fn new() -> Lock {
-        Lock(AtomicU32::new(0))
+        Lock(ProcessLock::new())
     }
 
     /// The caller has its signals blocked.
     pub(super) fn take(&self, process: u32) {
-        let mut own = process;
+        let mut has_waited = false;
         loop {
-            let now = self.0.load(Ordering::Relaxed);
-            // Locked in another process: by a thread of the parent's that this child does not have.
-            if now & !WAITED_FOR != process {
-                match self.0.compare_exchange(now, own, Ordering::Acquire, Ordering::Relaxed) {
-                    Ok(_) => return,
-                    Err(_) => continue,
+            match self.0.attempt(process, has_waited) {
+                Attempt::Taken => return,
+                Attempt::Again => {}
+                Attempt::Sleep(word) => {
+                    has_waited = true;
+                    futex::wait(self.0.word(), word, None);
                 }
-            }
-            // Perhaps others wait besides, whom this one will have to wake.
-            own = process | WAITED_FOR;
-            let is_marked = now == own
-                || self.0.compare_exchange(now, own, Ordering::Relaxed, Ordering::Relaxed).is_ok();
-            if is_marked {
-                futex::wait(&self.0, own, None);
             }
         }
     }
 
     pub(super) fn release(&self) {
-        if self.0.swap(0, Ordering::Release) & WAITED_FOR != 0 {
-            futex::wake(&self.0, 1);
+        if self.0.release() {
+            futex::wake(self.0.word(), 1);
         }
     }
 }
@@ -49,7 +40,7 @@ impl Lock {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::AtomicBool;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     #[test]
     fn the_lock_is_one_threads_at_a_time() {
@@ -72,16 +63,18 @@ mod tests {
                 scope.spawn(work);
             }
         });
-        assert_eq!(TRIED.0.load(Ordering::Relaxed), 0);
+        assert!(TRIED.0.is_free());
     }
 
     #[test]
     fn a_lock_that_a_child_inherited_is_free() {
-        let parents = 1234 | WAITED_FOR;
-        let lock = Lock(AtomicU32::new(parents));
+        let lock = Lock::new();
+        let parents = 1234;
+        lock.take(parents);
+        assert!(matches!(lock.0.attempt(parents, false), Attempt::Sleep(_)));
         lock.take(77);
-        assert_eq!(lock.0.load(Ordering::Relaxed), 77);
+        assert!(matches!(lock.0.attempt(77, false), Attempt::Sleep(_)));
         lock.release();
-        assert_eq!(lock.0.load(Ordering::Relaxed), 0);
+        assert!(lock.0.is_free());
     }
 }

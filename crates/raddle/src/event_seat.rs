@@ -1,0 +1,81 @@
+//! What a core has of the event queue: the queue itself, made when the core's first operation is, and mail for it.
+//!
+//! The queue is the holder's, who submits to it, and waits in it when the core is idle. While the holder computes, or is blocked, others look
+//! after it: the monitor, or whoever has something to do there and gets hold of it.
+//!
+//! *Who waits in the queue keeps its lock meanwhile.* So everybody but the holder of the core only tries the lock, and sends mail if that
+//! fails: whoever has the lock reads it when it looks next, and is woken for it if it sleeps.
+
+use crate::request::Mail;
+use crate::spin::Spin;
+use raddle_core::outlook::Outlook;
+use raddle_event::{Config, Events, Queue, Waker};
+use std::io;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+
+/// A core's place in the event queue.
+#[derive(Debug)]
+pub(crate) struct EventSeat {
+    // Its lock; after it, all others may be taken.
+    pub(crate) queue: Spin<Option<Box<Seated>>>,
+
+    // Its lock; nothing is taken after it.
+    pub(crate) mail: Spin<Mail>,
+
+    // Atomic.
+    /// What is to be expected, for those who only look.
+    pub(crate) outlook: Outlook,
+    /// How often the holder has looked.
+    pub(crate) looks: AtomicU64,
+    /// Looking at the queue costs no system call, mostly.
+    pub(crate) is_cheap: AtomicBool,
+    /// Wakes who waits in the queue. There is one when there is a queue.
+    pub(crate) waker: OnceLock<Waker>,
+}
+
+/// A queue that a core has.
+#[derive(Debug)]
+pub(crate) struct Seated {
+    pub(crate) queue: Queue,
+    pub(crate) batch: Events,
+    /// Something was submitted that the kernel may not have heard of.
+    pub(crate) is_unflushed: bool,
+}
+
+impl EventSeat {
+    pub(crate) const fn new() -> EventSeat {
+        EventSeat {
+            queue: Spin::new(None),
+            mail: Spin::new(Mail::new()),
+            outlook: Outlook::new(),
+            looks: AtomicU64::new(0),
+            is_cheap: AtomicBool::new(false),
+            waker: OnceLock::new(),
+        }
+    }
+
+    /// Whether there is anything that events are awaited for.
+    #[inline]
+    pub(crate) fn is_armed(&self) -> bool {
+        self.outlook.is_any()
+    }
+}
+
+impl Seated {
+    /// A new queue. Allocates, and makes kernel threads: not for who is inside the runtime.
+    ///
+    /// # Errors
+    ///
+    /// As [`Queue::new`].
+    pub(crate) fn new() -> io::Result<Box<Seated>> {
+        /// More than that come with the next look.
+        const BATCH: usize = 256;
+        /// Kernel threads that wait for disks where the kernel has no asynchronous way.
+        const HELPERS: usize = 2;
+        let config = Config { helpers_max: HELPERS, ..Config::default() };
+        let mut queue = Queue::new(&config)?;
+        queue.start_helpers()?;
+        Ok(Box::new(Seated { queue, batch: Events::with_capacity(BATCH), is_unflushed: false }))
+    }
+}

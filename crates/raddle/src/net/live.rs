@@ -1,0 +1,448 @@
+//! Sockets of the kernel's, and how a thread waits for one.
+//!
+//! A read tries at once if there may be something: after one that has filled its buffer, or the first. After one that has not, the socket
+//! is empty, most likely, so the read is given to the event queue without a call that would fail. A write tries at once, always; so does
+//! whatever takes datagrams, of which one does not tell whether there are more.
+//!
+//! The socket stays in blocking mode, as its descriptor's other users expect: single calls say `MSG_DONTWAIT`. A listener does not, since
+//! `accept4` has no such flag: it gets its mode back when the descriptor is given away.
+
+#![allow(unsafe_code, reason = "operations on a caller's buffer, which waits for them")]
+
+use super::address::{Address, unnamed};
+use super::message;
+use super::modes::{Modes, timed_out, timed_out_as_in_std};
+use crate::host::Way;
+use crate::label::{Label, WaitsFor};
+use crate::operation;
+use crate::pauses::Pauses;
+use raddle_event::{Interest, Op};
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketAddrAny, SocketFlags, SocketType, sockopt,
+};
+use std::io::{self, IoSlice, IoSliceMut};
+use std::net::Shutdown;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A handle of a socket of the kernel's.
+#[derive(Debug)]
+pub(super) struct Live {
+    fd: OwnedFd,
+    /// The last read of the stream has found less than it had room for.
+    is_drained: AtomicBool,
+}
+
+/// Whether the kernel's mode is the socket's, or always non-blocking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    Listener,
+    Other,
+}
+
+// What it is made of and becomes.
+impl Live {
+    fn new(fd: OwnedFd) -> Live {
+        Live { fd, is_drained: AtomicBool::new(false) }
+    }
+
+    /// A new one. `connects`: it is a stream that [`connect`](Live::connect) or [`listen`](Live::listen) is called on next.
+    pub(super) fn open(
+        family: AddressFamily,
+        kind: SocketType,
+        connects: bool,
+    ) -> io::Result<Live> {
+        let mode = if connects { SocketFlags::NONBLOCK } else { SocketFlags::empty() };
+        let flags = SocketFlags::CLOEXEC | mode;
+        Ok(Live::new(rustix::net::socket_with(family, kind, flags, None)?))
+    }
+
+    /// Two Unix sockets that are connected to each other.
+    pub(super) fn pair(kind: SocketType) -> io::Result<(Live, Live)> {
+        let flags = SocketFlags::CLOEXEC;
+        let (one, other) = rustix::net::socketpair(AddressFamily::UNIX, kind, flags, None)?;
+        Ok((Live::new(one), Live::new(other)))
+    }
+
+    /// Takes over a descriptor as it is: its mode and time-outs stay.
+    pub(super) fn adopt(fd: OwnedFd, modes: &Modes, role: Role) -> Live {
+        let socket = Live::new(fd);
+        let flags = rustix::fs::fcntl_getfl(&socket.fd).unwrap_or(rustix::fs::OFlags::empty());
+        let is_nonblocking = flags.contains(rustix::fs::OFlags::NONBLOCK);
+        modes.set_nonblocking(is_nonblocking);
+        if role == Role::Listener && !is_nonblocking {
+            // What can't be changed is no socket, and `accept` says so.
+            let _ = rustix::io::ioctl_fionbio(&socket.fd, true);
+        }
+        for (way, id) in TIMEOUTS {
+            if let Ok(timeout) = sockopt::socket_timeout(&socket.fd, id) {
+                // The kernel has none of zero.
+                let _ = modes.set_timeout(way, timeout);
+            }
+        }
+        socket
+    }
+
+    /// Gives the descriptor away: what was set here is set in the kernel from now on. A listener, and what a file was sent to, is in another mode.
+    pub(super) fn release(self, modes: &Modes) -> OwnedFd {
+        if !modes.is_nonblocking() {
+            let _ = rustix::io::ioctl_fionbio(&self.fd, false);
+        }
+        for (way, id) in TIMEOUTS {
+            // One that the kernel has no numbers for is none.
+            let _ = sockopt::set_socket_timeout(&self.fd, id, modes.timeout(way))
+                .or_else(|_| sockopt::set_socket_timeout(&self.fd, id, None));
+        }
+        self.fd
+    }
+
+    /// Another handle of the same socket.
+    pub(super) fn try_clone(&self) -> io::Result<Live> {
+        Ok(Live::new(self.fd.try_clone()?))
+    }
+
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    fn on(&self, label: Label) -> WaitsFor {
+        label.on(self.fd.as_raw_fd())
+    }
+
+    /// Whether calls wait, where the kernel has to know it.
+    pub(super) fn set_nonblocking(&self, is_nonblocking: bool, role: Role) -> io::Result<()> {
+        match role {
+            Role::Listener => Ok(()),
+            Role::Other => Ok(rustix::io::ioctl_fionbio(&self.fd, is_nonblocking)?),
+        }
+    }
+
+    /// Waits until a call would not. Says for what it is ready: bits of `POLLIN` and so on.
+    #[track_caller]
+    fn wait_for(
+        &self,
+        interest: Interest,
+        label: Label,
+        deadline_ns: Option<u64>,
+    ) -> io::Result<usize> {
+        let op = Op::Poll { file: self.fd.as_raw_fd(), interest };
+        // SAFETY: it points to nothing; the socket is open until this returns.
+        unsafe { operation::perform(op, self.on(label), deadline_ns) }
+    }
+}
+
+const TIMEOUTS: [(Way, sockopt::Timeout); 2] =
+    [(Way::In, sockopt::Timeout::Recv), (Way::Out, sockopt::Timeout::Send)];
+
+// Connections.
+impl Live {
+    pub(super) fn bind(&self, address: &Address) -> io::Result<()> {
+        Ok(rustix::net::bind(&self.fd, &address.encode()?)?)
+    }
+
+    pub(super) fn listen(&self, backlog: i32) -> io::Result<()> {
+        Ok(rustix::net::listen(&self.fd, backlog)?)
+    }
+
+    /// Takes the first connection that comes. One whose peer has gone meanwhile is passed over.
+    #[track_caller]
+    pub(super) fn accept(&self, modes: &Modes) -> io::Result<(Live, Address)> {
+        operation::prepare();
+        loop {
+            match rustix::net::acceptfrom_with(&self.fd, SocketFlags::CLOEXEC) {
+                Ok((fd, peer)) => {
+                    let peer = peer.as_ref().and_then(Address::decode);
+                    let peer = peer.unwrap_or_else(|| Address::Unix(unnamed()));
+                    return Ok((Live::new(fd), peer));
+                }
+                Err(Errno::AGAIN) => {
+                    modes.may_wait()?;
+                    self.wait_for(Interest::READ, Label::ACCEPT, None)?;
+                }
+                Err(Errno::INTR | Errno::CONNABORTED) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Connects a stream that was opened for this.
+    #[track_caller]
+    pub(super) fn connect(&self, address: &Address, deadline_ns: Option<u64>) -> io::Result<()> {
+        let address = address.encode()?;
+        let mut pauses = Pauses::short(deadline_ns);
+        loop {
+            match rustix::net::connect(&self.fd, &address) {
+                Ok(()) => break,
+                Err(Errno::INPROGRESS | Errno::INTR) => {
+                    let ready = self
+                        .wait_for(Interest::WRITE, Label::CONNECT, deadline_ns)
+                        .map_err(timed_out)?;
+                    if ready & (libc::POLLERR | libc::POLLHUP) as usize != 0 {
+                        sockopt::socket_error(&self.fd)??;
+                    }
+                    break;
+                }
+                // A Unix listener's backlog is full: the kernel does not tell when there is room.
+                Err(Errno::AGAIN) => pauses.pause(self.on(Label::CONNECT)).map_err(timed_out)?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(rustix::io::ioctl_fionbio(&self.fd, false)?)
+    }
+
+    /// Sets the peer of a socket for datagrams: that does not wait.
+    pub(super) fn connect_datagram(&self, address: &Address) -> io::Result<()> {
+        Ok(rustix::net::connect(&self.fd, &address.encode()?)?)
+    }
+
+    pub(super) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        let how = match how {
+            Shutdown::Read => rustix::net::Shutdown::Read,
+            Shutdown::Write => rustix::net::Shutdown::Write,
+            Shutdown::Both => rustix::net::Shutdown::Both,
+        };
+        Ok(rustix::net::shutdown(&self.fd, how)?)
+    }
+
+    pub(super) fn local_address(&self) -> io::Result<Address> {
+        known(Some(rustix::net::getsockname(&self.fd)?))
+    }
+
+    pub(super) fn peer_address(&self) -> io::Result<Address> {
+        known(rustix::net::getpeername(&self.fd)?)
+    }
+
+    pub(super) fn take_error(&self) -> io::Result<Option<io::Error>> {
+        Ok(sockopt::socket_error(&self.fd)?.err().map(io::Error::from))
+    }
+}
+
+/// An address that the kernel has told.
+fn known(any: Option<SocketAddrAny>) -> io::Result<Address> {
+    let address = any.as_ref().and_then(Address::decode);
+    address.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "invalid argument"))
+}
+
+// Streams.
+impl Live {
+    /// Whether it is worth a call to see if there is something to read.
+    #[inline]
+    fn tries_to_read(&self, modes: &Modes) -> bool {
+        !self.is_drained.load(Ordering::Relaxed) || modes.is_nonblocking()
+    }
+
+    /// Notes what a read has found. An end is found again at once.
+    #[inline]
+    fn note_read(&self, count: usize, room: usize) {
+        let is_drained = count < room && count > 0;
+        if self.is_drained.load(Ordering::Relaxed) != is_drained {
+            self.is_drained.store(is_drained, Ordering::Relaxed);
+        }
+    }
+
+    #[track_caller]
+    pub(super) fn read(&self, buffer: &mut [u8], modes: &Modes) -> io::Result<usize> {
+        if self.tries_to_read(modes) {
+            match rustix::net::recv(&self.fd, &mut *buffer, RecvFlags::DONTWAIT) {
+                Ok((_, count)) => {
+                    self.note_read(count, buffer.len());
+                    return Ok(count);
+                }
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let count = self.recv_later(buffer, RecvFlags::empty(), modes)?;
+        self.note_read(count, buffer.len());
+        Ok(count)
+    }
+
+    #[track_caller]
+    pub(super) fn read_vectored(
+        &self,
+        slices: &mut [IoSliceMut<'_>],
+        modes: &Modes,
+    ) -> io::Result<usize> {
+        if let [one] = slices {
+            return self.read(one, modes);
+        }
+        // No more are read into.
+        let room = slices.iter().take(message::SLICES_MAX).map(|slice| slice.len()).sum();
+        if self.tries_to_read(modes) {
+            match message::receive(&self.fd, slices) {
+                Ok(count) => {
+                    self.note_read(count, room);
+                    return Ok(count);
+                }
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        modes.may_wait()?;
+        let (waits_for, deadline_ns) = (self.on(Label::INPUT), modes.deadline_ns(Way::In));
+        let count = message::receive_later(&self.fd, slices, waits_for, deadline_ns)
+            .map_err(timed_out_as_in_std)?;
+        self.note_read(count, room);
+        Ok(count)
+    }
+
+    #[track_caller]
+    pub(super) fn write(&self, bytes: &[u8], modes: &Modes) -> io::Result<usize> {
+        match rustix::net::send(&self.fd, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+            Ok(count) => return Ok(count),
+            Err(Errno::INPROGRESS) => self.finish_connect(modes)?,
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        modes.may_wait()?;
+        let op = Op::Send {
+            socket: self.fd.as_raw_fd(),
+            buffer: bytes.as_ptr(),
+            len: bytes.len(),
+            flags: 0,
+        };
+        // SAFETY: the bytes are borrowed, and the socket open, until this returns.
+        unsafe { operation::perform(op, self.on(Label::OUTPUT), modes.deadline_ns(Way::Out)) }
+            .map_err(timed_out_as_in_std)
+    }
+
+    #[track_caller]
+    pub(super) fn write_vectored(
+        &self,
+        slices: &[IoSlice<'_>],
+        modes: &Modes,
+    ) -> io::Result<usize> {
+        if let [one] = slices {
+            return self.write(one, modes);
+        }
+        match message::send(&self.fd, slices) {
+            Ok(count) => return Ok(count),
+            Err(Errno::INPROGRESS) => self.finish_connect(modes)?,
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        modes.may_wait()?;
+        let (waits_for, deadline_ns) = (self.on(Label::OUTPUT), modes.deadline_ns(Way::Out));
+        message::send_later(&self.fd, slices, waits_for, deadline_ns).map_err(timed_out_as_in_std)
+    }
+
+    /// A first write with `TCP_FASTOPEN_CONNECT` has begun to connect, without data: the kernel has no cookie of that peer's yet.
+    #[cold]
+    #[track_caller]
+    fn finish_connect(&self, modes: &Modes) -> io::Result<()> {
+        modes.may_wait()?;
+        let deadline_ns = modes.deadline_ns(Way::Out);
+        self.wait_for(Interest::WRITE, Label::CONNECT, deadline_ns).map_err(timed_out_as_in_std)?;
+        Ok(sockopt::socket_error(&self.fd)??)
+    }
+}
+
+// Streams and datagrams.
+impl Live {
+    /// Takes a datagram, or looks at what comes next without taking it.
+    #[track_caller]
+    pub(super) fn recv(
+        &self,
+        buffer: &mut [u8],
+        flags: RecvFlags,
+        modes: &Modes,
+    ) -> io::Result<usize> {
+        match rustix::net::recv(&self.fd, &mut *buffer, flags | RecvFlags::DONTWAIT) {
+            Ok((_, count)) => Ok(count),
+            Err(Errno::AGAIN | Errno::INTR) => self.recv_later(buffer, flags, modes),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Waits for something to read, of which there was nothing.
+    #[track_caller]
+    fn recv_later(&self, buffer: &mut [u8], flags: RecvFlags, modes: &Modes) -> io::Result<usize> {
+        modes.may_wait()?;
+        let op = Op::Recv {
+            socket: self.fd.as_raw_fd(),
+            buffer: buffer.as_mut_ptr(),
+            len: buffer.len(),
+            flags: flags.bits() as i32,
+            is_drained: true,
+        };
+        // SAFETY: the buffer is borrowed, and the socket open, until this returns.
+        unsafe { operation::perform(op, self.on(Label::INPUT), modes.deadline_ns(Way::In)) }
+            .map_err(timed_out_as_in_std)
+    }
+
+    /// As [`recv`](Live::recv), and says who sent it.
+    #[track_caller]
+    pub(super) fn recv_from(
+        &self,
+        buffer: &mut [u8],
+        flags: RecvFlags,
+        modes: &Modes,
+    ) -> io::Result<(usize, Option<Address>)> {
+        match rustix::net::recvfrom(&self.fd, &mut *buffer, flags | RecvFlags::DONTWAIT) {
+            Ok((_, count, sender)) => {
+                return Ok((count, sender.as_ref().and_then(Address::decode)));
+            }
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        modes.may_wait()?;
+        let (waits_for, deadline_ns) = (self.on(Label::INPUT), modes.deadline_ns(Way::In));
+        message::receive_from_later(&self.fd, buffer, flags, waits_for, deadline_ns)
+            .map_err(timed_out_as_in_std)
+    }
+
+    /// Sends a datagram to the peer.
+    ///
+    /// It waits and tries again, rather than give a `send` to the event queue: of a Unix datagram that finds no room, io_uring's next
+    /// attempt sends nothing (Linux 6.18), as the kernel has copied it before it looked.
+    #[track_caller]
+    pub(super) fn send(&self, bytes: &[u8], modes: &Modes) -> io::Result<usize> {
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        loop {
+            match rustix::net::send(&self.fd, bytes, flags) {
+                Ok(count) => return Ok(count),
+                Err(Errno::AGAIN | Errno::INTR) => self.wait_to_send(modes)?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    #[track_caller]
+    fn wait_to_send(&self, modes: &Modes) -> io::Result<()> {
+        modes.may_wait()?;
+        let deadline_ns = modes.deadline_ns(Way::Out);
+        let ready = self.wait_for(Interest::WRITE, Label::OUTPUT, deadline_ns);
+        ready.map(drop).map_err(timed_out_as_in_std)
+    }
+
+    /// Sends a datagram to `address`.
+    #[track_caller]
+    pub(super) fn send_to(
+        &self,
+        bytes: &[u8],
+        address: &Address,
+        modes: &Modes,
+    ) -> io::Result<usize> {
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        let encoded = address.encode()?;
+        let mut pauses = None;
+        loop {
+            match rustix::net::sendto(&self.fd, bytes, flags, &encoded) {
+                Ok(count) => return Ok(count),
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+            if let Address::Ip(_) = address {
+                self.wait_to_send(modes)?;
+                continue;
+            }
+            modes.may_wait()?;
+            // The receiver has no room, and the kernel tells only those who are connected to it when there is some.
+            pauses
+                .get_or_insert_with(|| Pauses::short(modes.deadline_ns(Way::Out)))
+                .pause(self.on(Label::OUTPUT))
+                .map_err(timed_out_as_in_std)?;
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Where a core's holder keeps threads that were just made, without the queue's lock: in a burst of short ones they come and go so.
+//!
+//! They are of one level, in the order in which they run. The holder enters and leaves by plain stores; others, a thief or whoever lists
+//! threads, empty it into the core's queue, under that queue's lock (`sched::newborns`).
+
+#![allow(unsafe_code, reason = "a lock hands out exclusive access to what it guards")]
+
+use crate::sys::task;
+use raddle_core::biased_word::BiasedWord;
+use std::cell::UnsafeCell;
+use std::mem;
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// How many there may be. A spawner lets them run before that, unless it has found that they take long.
+const MOST: usize = 32;
+
+/// Those of one core.
+#[derive(Debug)]
+pub(crate) struct Nursery<K> {
+    word: BiasedWord,
+    /// Their level, if there are any. Written inside.
+    level: AtomicU8,
+    threads: UnsafeCell<Threads<K>>,
+}
+
+// SAFETY: the word gives the threads to one at a time; `Send` of the keys is what that takes.
+unsafe impl<K: Send> Sync for Nursery<K> {}
+
+/// First in, first out.
+#[derive(Debug)]
+pub(crate) struct Threads<K> {
+    first: usize,
+    count: usize,
+    places: [Option<K>; MOST],
+}
+
+impl<K: Copy> Threads<K> {
+    pub(crate) fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Puts one behind the others; false if there is no room.
+    #[inline]
+    pub(crate) fn push(&mut self, key: K) -> bool {
+        if self.count == MOST {
+            return false;
+        }
+        self.places[(self.first + self.count) % MOST] = Some(key);
+        self.count += 1;
+        true
+    }
+
+    #[inline]
+    pub(crate) fn pop(&mut self) -> Option<K> {
+        self.count = self.count.checked_sub(1)?;
+        let first = self.places[self.first % MOST];
+        self.first = (self.first + 1) % MOST;
+        first
+    }
+}
+
+/// The holder is inside.
+#[derive(Debug)]
+pub(crate) struct Inside<'a, K>(&'a Nursery<K>);
+
+/// Somebody else has it.
+#[derive(Debug)]
+pub(crate) struct Claimed<'a, K>(&'a Nursery<K>);
+
+impl<K> Nursery<K> {
+    pub(crate) const fn new() -> Nursery<K> {
+        Nursery {
+            word: BiasedWord::new(),
+            level: AtomicU8::new(0),
+            threads: UnsafeCell::new(Threads {
+                first: 0,
+                count: 0,
+                places: [const { None }; MOST],
+            }),
+        }
+    }
+
+    /// On which level they wait, if there are any.
+    #[inline]
+    pub(crate) fn level(&self) -> u8 {
+        self.level.load(Ordering::Relaxed)
+    }
+
+    /// What level those are of that are put in. Inside, while it is empty.
+    #[inline]
+    pub(crate) fn set_level(&self, level: u8) {
+        self.level.store(level, Ordering::Relaxed);
+    }
+
+    /// Goes inside, unless somebody else claims it, who holds the queue's lock. Inside no lock is waited for.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the core's holder, with preemption forbidden, and not inside.
+    #[inline]
+    pub(crate) unsafe fn enter(&self) -> Option<Inside<'_, K>> {
+        let is_in = self.word.try_enter();
+        // Not `then_some`: that would make the guard, and drop it.
+        is_in.then(|| Inside(self))
+    }
+
+    /// Leaves, for an [`Inside`] that was [kept](Inside::keep).
+    ///
+    /// # Safety
+    ///
+    /// The holder is inside on behalf of the caller, and no reference to the threads is left.
+    #[inline]
+    pub(crate) unsafe fn release(&self) {
+        self.word.leave();
+    }
+
+    /// Takes it from the holder for a moment.
+    ///
+    /// # Safety
+    ///
+    /// The caller holds the lock of the core's queue, and is not the holder inside.
+    #[cold]
+    pub(crate) unsafe fn claim(&self) -> Claimed<'_, K> {
+        self.word.claim(task::barrier, task::yield_processor);
+        Claimed(self)
+    }
+}
+
+impl<K> Inside<'_, K> {
+    /// Stays inside: somebody else will [release](Nursery::release) it, on the other side of a switch.
+    #[inline]
+    pub(crate) fn keep(self) {
+        mem::forget(self);
+    }
+}
+
+impl<K> Deref for Inside<'_, K> {
+    type Target = Threads<K>;
+
+    #[inline]
+    fn deref(&self) -> &Threads<K> {
+        // SAFETY: the holder is inside as long as `self` lives, and nobody else.
+        unsafe { &*self.0.threads.get() }
+    }
+}
+
+impl<K> DerefMut for Inside<'_, K> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut Threads<K> {
+        // SAFETY: as above, and `self` is borrowed exclusively.
+        unsafe { &mut *self.0.threads.get() }
+    }
+}
+
+impl<K> Drop for Inside<'_, K> {
+    #[inline]
+    fn drop(&mut self) {
+        self.0.word.leave();
+    }
+}
+
+impl<K: Copy> Claimed<'_, K> {
+    pub(crate) fn pop(&mut self) -> Option<K> {
+        // SAFETY: claimed as long as `self` lives, and the reference ends here.
+        unsafe { &mut *self.0.threads.get() }.pop()
+    }
+}
+
+impl<K> Drop for Claimed<'_, K> {
+    fn drop(&mut self) {
+        self.0.word.give_back();
+    }
+}

@@ -1,0 +1,342 @@
+//! The door to the event queue: what a thread does that waits for an operation, one of several, or several steps.
+//!
+//! A raddle thread submits to the queue of its core, and parks. A plain kernel thread sends its request to a core, and parks on a futex. Both
+//! come back when the operation has ended: early only for good, never while its memory could still be written.
+
+#![allow(unsafe_code, reason = "operations over raw memory, by their submitter's promise")]
+
+use crate::cancel;
+use crate::carry;
+use crate::event_seat::Seated;
+use crate::host;
+use crate::label::WaitsFor;
+use crate::machine::Core;
+use crate::park::Wait;
+use crate::request::{Machine, Next, Request, Steps, Wish, as_number, as_result};
+use crate::sched::enter::Here;
+use crate::sched::events::{self, Refused};
+use crate::sched::start;
+use crate::settings;
+use crate::signals;
+use crate::sleeper::{Reason, Sleep};
+use crate::trace;
+use raddle_event::Op;
+use std::ffi::c_void;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// Does `op`, and parks the caller meanwhile. A time-out is `ErrorKind::TimedOut`.
+///
+/// # Errors
+///
+/// The operation's; from making the core's first queue; `Unsupported` in a simulation.
+///
+/// # Panics
+///
+/// Unwinds if the calling thread is cancelled while it waits. An operation that has been done nevertheless is not lost: then it returns.
+///
+/// # Safety
+///
+/// All memory that `op` points to is valid for what it does, and nobody else's, until this returns or unwinds.
+#[track_caller]
+pub(crate) unsafe fn perform(
+    op: Op,
+    waits_for: WaitsFor,
+    deadline_ns: Option<u64>,
+) -> io::Result<usize> {
+    loop {
+        let request = Request::new(op);
+        let (core, wait) = begin_and_wait(&request, waits_for)?;
+        let reason = wait.park(deadline_ns);
+        if reason == Reason::READY {
+            return come_to(&request, waits_for);
+        }
+        end(&[(core, &request)], waits_for);
+        let result = come_to(&request, waits_for);
+        if !is_cancelled(&result) {
+            return result;
+        }
+        go_on_after(reason)?;
+    }
+}
+
+/// Has a helper of the event queue call `body`, and parks the caller meanwhile: for what may wait for a disk. What it returns is the result, an
+/// error as its number with a minus.
+///
+/// It has a small stack, and must not panic: that ends the process. It is called once, or not at all.
+///
+/// # Errors
+///
+/// As [`perform`].
+///
+/// # Panics
+///
+/// As [`perform`], if `body` was not called.
+#[track_caller]
+pub(crate) fn call<F: FnOnce() -> i64 + Send>(body: F, waits_for: WaitsFor) -> io::Result<usize> {
+    /// # Safety
+    ///
+    /// `body` is an `Option<F>`, and the caller's for the moment.
+    unsafe extern "C" fn take_and_call<F: FnOnce() -> i64>(body: *mut c_void) -> i64 {
+        // SAFETY: the caller's.
+        let body = unsafe { (*body.cast::<Option<F>>()).take() };
+        body.map_or(-i64::from(libc::EINVAL), |body| body())
+    }
+    let mut body = Some(body);
+    let op = Op::Call { function: take_and_call::<F>, argument: (&raw mut body).cast() };
+    // SAFETY: the body stands here until this returns, is touched by nobody else meanwhile, and may be called by another thread.
+    unsafe { perform(op, waits_for, None) }
+}
+
+/// Does what `machine` says, step by step, and parks the caller once meanwhile. `TimedOut` if no step has ended for `patience_ns`.
+///
+/// # Errors
+///
+/// What the machine ends with; otherwise as [`perform`].
+///
+/// # Panics
+///
+/// As [`perform`]. The machine stands where the last step has left it.
+///
+/// # Safety
+///
+/// As [`perform`], of all operations that the machine gives.
+#[track_caller]
+pub(crate) unsafe fn run<M: Machine>(
+    machine: &mut M,
+    waits_for: WaitsFor,
+    patience_ns: Option<u64>,
+) -> io::Result<usize> {
+    let deadline = || patience_ns.map(|patience| host::now_ns().saturating_add(patience));
+    loop {
+        let first = match machine.next(None) {
+            Next::Submit(op) => op,
+            Next::End(result) => return as_result(result),
+        };
+        // SAFETY: the caller waits here until it was settled, and uses the machine after that.
+        let request = unsafe { Request::of_steps(first, Steps::of(machine)) };
+        let (core, wait) = begin_and_wait(&request, waits_for)?;
+        let mut reason = wait.park(deadline());
+        let mut seen = 0;
+        while reason == Reason::TIMED_OUT {
+            let done = request.steps_done();
+            if done == std::mem::replace(&mut seen, done) {
+                break;
+            }
+            reason = match arm(&request, waits_for) {
+                Some(wait) => wait.park(deadline()),
+                None => Reason::READY,
+            };
+        }
+        if reason == Reason::READY {
+            return come_to(&request, waits_for);
+        }
+        end(&[(core, &request)], waits_for);
+        let result = come_to(&request, waits_for);
+        if !is_cancelled(&result) {
+            return result;
+        }
+        go_on_after(reason)?;
+    }
+}
+
+/// Does all of `ops`, and parks the caller until one of them has ended; then ends the others. Says what each has come to: those that were ended
+/// are `ECANCELED`, all of them after a time-out.
+///
+/// # Errors
+///
+/// As [`perform`], but for the operations' own. At most [`MANY`] can be waited for.
+///
+/// # Panics
+///
+/// Unwinds if the calling thread is cancelled while it waits, and none has ended.
+///
+/// # Safety
+///
+/// As [`perform`], of all.
+#[track_caller]
+pub(crate) unsafe fn perform_any(
+    ops: &[Op],
+    waits_for: WaitsFor,
+    deadline_ns: Option<u64>,
+) -> io::Result<Vec<io::Result<usize>>> {
+    if ops.len() > MANY {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "too many to wait for at once"));
+    }
+    'anew: loop {
+        let requests: Vec<Request> = ops.iter().copied().map(Request::new).collect();
+        let mut begun = Vec::with_capacity(requests.len());
+        let wait = Wait::begin(waits_for);
+        for (index, request) in requests.iter().enumerate() {
+            match begin(request, wait.sleep(), Reason::choice(index as u16)) {
+                Ok(core) => begun.push((core, request)),
+                Err(refused) => {
+                    // Who has ended it was one of those that are ended here.
+                    let _ = wait.retract();
+                    end(&begun, waits_for);
+                    make_room(refused)?;
+                    continue 'anew;
+                }
+            }
+        }
+        let reason = wait.park(deadline_ns);
+        end(&begun, waits_for);
+        let results: Vec<_> = requests.iter().map(Request::result).collect();
+        let has_ended = results.iter().any(|result| !is_cancelled(result));
+        if has_ended || reason == Reason::TIMED_OUT {
+            return Ok(results);
+        }
+        // An operation may say that it was cancelled by another: then the wait is over as well.
+        if reason.chosen().is_some() {
+            return Ok(results);
+        }
+        go_on_after(reason)?;
+    }
+}
+
+/// So many can be waited for at once.
+pub(crate) const MANY: usize = (u16::MAX - Reason::FIRST_CHOICE) as usize;
+
+fn is_cancelled(result: &io::Result<usize>) -> bool {
+    result.as_ref().is_err_and(|error| error.raw_os_error() == Some(libc::ECANCELED))
+}
+
+/// What follows a wait that was cut short, and has come to nothing: an error, an end, or to wait again.
+pub(crate) fn go_on_after(reason: Reason) -> io::Result<()> {
+    match reason {
+        Reason::TIMED_OUT => Err(io::ErrorKind::TimedOut.into()),
+        Reason::SIGNALLED => {
+            signals::deliver();
+            Ok(())
+        }
+        _ => cancel::unwind(),
+    }
+}
+
+/// How a request has ended.
+#[inline]
+fn come_to(request: &Request, waits_for: WaitsFor) -> io::Result<usize> {
+    let result = request.result();
+    if trace::is_on()
+        && let Some(here) = Here::enter()
+    {
+        trace::operated(here.place().core(), here.thread(), waits_for, as_number(&result));
+    }
+    result
+}
+
+/// Submits a request, and begins the sleep that its end will end. On which core.
+fn begin_and_wait(request: &Request, waits_for: WaitsFor) -> io::Result<(&'static Core, Wait)> {
+    loop {
+        let wait = Wait::begin(waits_for);
+        match begin(request, wait.sleep(), Reason::READY) {
+            Ok(core) => return Ok((core, wait)),
+            Err(refused) => {
+                // Nobody has counted on this sleep.
+                let _ = wait.retract();
+                make_room(refused)?;
+            }
+        }
+    }
+}
+
+/// Submits a request whose end shall end `sleep`. On which core.
+fn begin(request: &Request, sleep: Sleep, reason: Reason) -> Result<&'static Core, Refused> {
+    if let Some(here) = Here::enter() {
+        let core = here.place().core();
+        request.arm(sleep, reason);
+        // SAFETY: this module's callers keep the request, and what its operation points to, until it was settled.
+        return unsafe { events::submit(core, request) }.map(|()| core);
+    }
+    static TURN: AtomicUsize = AtomicUsize::new(0);
+    let runtime = start::get_or_start(settings::from_environment).map_err(Refused::Error)?;
+    let turn = TURN.fetch_add(1, Ordering::Relaxed);
+    let core = &runtime.cores[turn % runtime.cores.len()];
+    if core.events.waker.get().is_none() {
+        return Err(Refused::NoQueue(core));
+    }
+    request.arm(sleep, reason);
+    // SAFETY: as above.
+    unsafe { events::send(core, request, Wish::Begin) };
+    Ok(core)
+}
+
+/// Does something about it that a request was refused, if possible: then it may be tried again. No sleep has begun.
+#[cold]
+fn make_room(refused: Refused) -> io::Result<()> {
+    match refused {
+        Refused::Error(error) => Err(error),
+        Refused::Simulated => Err(host::unsupported()),
+        Refused::NoQueue(core) => give_queue(core),
+    }
+}
+
+fn give_queue(core: &'static Core) -> io::Result<()> {
+    let made = Seated::new()?;
+    // Inside the runtime nothing is dropped.
+    let spare = {
+        let _here = Here::enter();
+        events::install(core, made)
+    };
+    drop(spare);
+    Ok(())
+}
+
+/// Gives each core its queue, once: for who is about to take descriptors by the thousand. When the last is taken, a core that has no queue
+/// yet could not have one, and nobody there could wait for anything.
+#[inline]
+pub(crate) fn prepare() {
+    static IS_DONE: AtomicBool = AtomicBool::new(false);
+    if !IS_DONE.load(Ordering::Relaxed) && !host::is_simulated() {
+        give_queues();
+        IS_DONE.store(true, Ordering::Relaxed);
+    }
+}
+
+/// As far as possible: who needs a queue that could not be made tries again, and says why not.
+#[cold]
+fn give_queues() {
+    let Ok(runtime) = start::get_or_start(settings::from_environment) else { return };
+    for core in &runtime.cores {
+        if core.events.waker.get().is_none() && give_queue(core).is_err() {
+            return;
+        }
+    }
+}
+
+/// Begins another sleep that the end of `request` will end; `None` if it has ended.
+fn arm(request: &Request, waits_for: WaitsFor) -> Option<Wait> {
+    let wait = Wait::begin(waits_for);
+    let is_armed = {
+        let _here = Here::enter();
+        request.arm(wait.sleep(), Reason::READY)
+    };
+    if is_armed {
+        return Some(wait);
+    }
+    let _ = wait.retract();
+    None
+}
+
+/// Ends requests before their time, and waits for that: they are settled when this returns.
+fn end(begun: &[(&'static Core, &Request)], waits_for: WaitsFor) {
+    let _shield = carry::raise_shield();
+    let mut at = 0;
+    while let Some(&(core, _)) = begun.get(at) {
+        // Mostly all of them.
+        let count = begun[at..].iter().take_while(|(other, _)| std::ptr::eq(*other, core)).count();
+        let those = begun[at..at + count].iter().map(|(_, request)| *request);
+        let here = Here::enter();
+        let here = here.as_ref().map(|here| here.place().core());
+        // SAFETY: as in `begin`; below is waited until they are settled.
+        unsafe { events::end(core, those, here) };
+        at += count;
+    }
+    for (core, request) in begun {
+        while let Some(wait) = arm(request, waits_for) {
+            wait.park(None);
+        }
+        let _here = Here::enter();
+        events::forget(core, request);
+    }
+}
