@@ -1,0 +1,256 @@
+//! The command line: verbs, their options, and what `--help` says of them.
+
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Programs that stand on raddle's threads
+///
+/// raddle runs M user-level threads on N kernel threads. Each verb is a program of its own, and
+/// `raddle VERB --help` tells about it.
+#[derive(Parser)]
+#[command(name = "raddle", version, after_help = EXAMPLES, verbatim_doc_comment)]
+pub(crate) struct CommandLine {
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  raddle serve examples/site         serves this folder on http://127.0.0.1:8080
+  raddle echo                        serves TCP echo on 127.0.0.1:7777; try it with: nc 127.0.0.1 7777
+  raddle echo 0.0.0.0:7 --on queue   without threads, on one event queue for each core
+  raddle completions bash > ~/.local/share/bash-completion/completions/raddle";
+
+#[derive(Subcommand)]
+pub(crate) enum Verb {
+    Serve(ServeOptions),
+
+    Echo(EchoOptions),
+
+    /// Prints completions for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+
+    /// Writes the manual pages, one for each verb
+    Man {
+        /// Where to; it is made if need be
+        directory: PathBuf,
+    },
+}
+
+/// Serves a folder by HTTP
+///
+/// It says on which address. Folders show their index.html, or else a list of what they hold: as a
+/// page, or as JSON for clients that prefer it. Nothing outside of the folder is served, whatever
+/// leads there, and no name that begins with a dot but /.well-known. If `a.css.br`, `a.css.gz` or
+/// `a.css.zst` stands beside `a.css`, clients that take it get that.
+///
+/// SIGTERM and SIGINT end it: nothing is accepted any more, and what has been asked for is sent, for
+/// as long as `--drain` says. A second one ends it at once.
+#[derive(Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct ServeOptions {
+    /// The folder
+    #[arg(value_name = "DIR", required_unless_present_any = ["config", "print_config"])]
+    pub(crate) folder: Option<PathBuf>,
+
+    /// Read a configuration; options go before what it says
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Only see whether the configuration is right; a mistake is named with file, line and key
+    #[arg(long)]
+    pub(crate) check: bool,
+
+    /// Print all defaults of the configuration, with their meaning
+    #[arg(long)]
+    pub(crate) print_config: bool,
+
+    /// Where to listen.
+    #[arg(short, long, help = "Where to listen: HOST:PORT or [IPv6]:PORT [default: 127.0.0.1:8080]", value_name = "ADDR", value_parser = address)]
+    pub(crate) listen: Option<String>,
+
+    /// Write a line for each response to the standard error, in this form
+    #[arg(long, value_name = "FORM")]
+    pub(crate) log: Option<LogForm>,
+
+    /// What stands for its folder: the first that is there [default: index.html]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) index: Vec<String>,
+
+    /// Do not list folders that have no index
+    #[arg(long)]
+    pub(crate) no_listings: bool,
+
+    /// Serve and list names that begin with a dot, too
+    #[arg(long)]
+    pub(crate) hidden: bool,
+
+    /// Serve so many connections at once; more wait until one ends
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) connections: Option<u32>,
+
+    /// For how many seconds it finishes what it has begun when it is told to end [default: 30]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(0..=86_400))]
+    pub(crate) drain: Option<u32>,
+
+    /// On how many cores; all that this process may use by default
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) cores: Option<u16>,
+}
+
+/// The form of an access log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogForm {
+    /// The NCSA's: who, when, the request line, the status, bytes
+    Common,
+    /// The same with the client's Referer and User-Agent
+    Combined,
+    /// A JSON object in each line
+    Json,
+}
+
+/// Serves TCP echo: what comes is sent back
+///
+/// It says on which address, and prints a summary when it ends. If the standard error is a terminal,
+/// there is a line a second: connections, messages and bytes a second, and the 99th percentile of the
+/// service time. That begins when a message has been read and ends when the kernel has all of its
+/// echo; it is taken of every sixteenth message.
+///
+/// SIGTERM and SIGINT end it: nothing is accepted any more, what has arrived is sent back, for ten
+/// seconds at most. A second one ends it at once.
+#[derive(Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct EchoOptions {
+    /// Where to listen.
+    #[arg(help = "Where to listen: HOST:PORT or [IPv6]:PORT. Port 0 is any that is free", value_name = "ADDR", default_value = "127.0.0.1:7777", value_parser = address)]
+    pub(crate) address: String,
+
+    /// On what it stands
+    #[arg(long, value_name = "WHAT", default_value = "threads")]
+    pub(crate) on: On,
+
+    /// With `--on queue`: report a descriptor as long as it is ready (the default)
+    #[arg(long, conflicts_with = "edge")]
+    pub(crate) level: bool,
+
+    /// With `--on queue`: report a descriptor when it becomes ready
+    #[arg(long)]
+    pub(crate) edge: bool,
+
+    /// With `--on workqueue`: an item runs on one core, the connections take turns over all
+    #[arg(long, conflicts_with = "unbound")]
+    pub(crate) bound: bool,
+
+    /// With `--on workqueue`: an item runs on whatever core is free (the default)
+    #[arg(long)]
+    pub(crate) unbound: bool,
+
+    /// On how many cores; all that this process may use by default
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) cores: Option<u16>,
+}
+
+/// On what an echo server stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum On {
+    /// A raddle thread for each connection
+    Threads,
+    /// One event queue for each core, without threads for connections
+    Queue,
+    /// A work item for each connection, on raddle's workqueues
+    Workqueue,
+}
+
+impl EchoOptions {
+    /// What the parser can't see: options of one mode with another.
+    pub(crate) fn check(&self) -> Result<(), clap::Error> {
+        let wrong = [
+            (self.level, "--level", On::Queue),
+            (self.edge, "--edge", On::Queue),
+            (self.bound, "--bound", On::Workqueue),
+            (self.unbound, "--unbound", On::Workqueue),
+        ];
+        let wrong = wrong.into_iter().find(|(is_given, _, on)| *is_given && *on != self.on);
+        let Some((_, option, on)) = wrong else { return Ok(()) };
+        let value = on.to_possible_value().expect("no mode is hidden");
+        let what = format!("{option} goes with '--on {}' only", value.get_name());
+        let mut command = CommandLine::command();
+        command.build();
+        let verb = command.find_subcommand_mut("echo").expect("the verb whose options these are");
+        Err(verb.error(ErrorKind::ArgumentConflict, what))
+    }
+}
+
+/// HOST:PORT; whether the host exists is found out when it is bound.
+pub(crate) fn address(text: &str) -> Result<String, String> {
+    let form = "give HOST:PORT, such as 127.0.0.1:7777, [::1]:7777 or localhost:7777";
+    let (host, port) = text.rsplit_once(':').ok_or(format!("no port; {form}"))?;
+    if host.is_empty() {
+        return Err(format!("no host; {form}, or 0.0.0.0{text} for all addresses of this machine"));
+    }
+    if host.contains(':') && !(host.starts_with('[') && host.ends_with(']')) {
+        return Err(format!("an IPv6 address stands in brackets; {form}"));
+    }
+    match port.parse::<u16>() {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err(format!("{port:?} is no port from 0 to 65535; {form}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn echo(words: &[&str]) -> Result<EchoOptions, clap::Error> {
+        let line = CommandLine::try_parse_from([&["raddle", "echo"], words].concat())?;
+        let Verb::Echo(options) = line.verb else { panic!("that is `echo`") };
+        options.check().map(|()| options)
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn an_address_is_a_host_and_a_port() {
+        for good in ["127.0.0.1:7777", "[::1]:0", "localhost:80", "a.example:65535"] {
+            assert_eq!(echo(&[good]).map(|options| options.address).ok().as_deref(), Some(good));
+        }
+        for (bad, why) in [
+            ("7777", "no port"),
+            (":7777", "0.0.0.0:7777"),
+            ("::1:7777", "in brackets"),
+            ("localhost:http", "no port from 0"),
+            ("localhost:65536", "no port from 0"),
+        ] {
+            let error = echo(&[bad]).map(|_| ()).expect_err(bad);
+            assert!(error.to_string().contains(why), "{bad}: {error}");
+        }
+    }
+
+    #[test]
+    fn level_and_edge_exclude_each_other() {
+        assert!(echo(&["--on", "queue", "--level", "--edge"]).is_err());
+        assert!(echo(&["--on", "queue", "--edge"]).is_ok_and(|options| options.edge));
+    }
+
+    #[test]
+    fn options_of_one_mode_are_refused_with_another() {
+        for (words, why) in [
+            (&["--edge"][..], "--edge goes with '--on queue' only"),
+            (&["--on", "workqueue", "--level"], "--level goes with '--on queue' only"),
+            (&["--on", "queue", "--bound"], "--bound goes with '--on workqueue' only"),
+        ] {
+            let error = echo(words).map(|_| ()).expect_err("options of two modes");
+            assert!(error.to_string().contains(why), "{error}");
+            assert_eq!(error.exit_code(), 2);
+        }
+        assert!(echo(&["--on", "workqueue", "--bound"]).is_ok_and(|options| options.bound));
+        assert!(echo(&["--on", "workqueue", "--bound", "--unbound"]).is_err());
+    }
+}

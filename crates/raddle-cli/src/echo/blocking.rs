@@ -1,0 +1,185 @@
+//! A server in plain blocking calls: whoever carries a connection waits in its reads and writes. What that is, a thread or a work
+//! item, is the carrier's business.
+
+use super::crowd::Crowd;
+use super::pressure::{self, Next, Pressure};
+use super::stats::{Meter, Stats};
+use crate::drain::Notice;
+use raddle::cancel::{Cancelled, Token};
+use raddle::net::{TcpListener, TcpStream};
+use raddle::thread::{self, Builder};
+use raddle::time;
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// On the stack of a connection whose messages are small, so that one that is idle takes no more than its thread does.
+const SMALL_BYTES: usize = 1024;
+/// Of a connection that has more to say.
+const LARGE_BYTES: usize = 64 * 1024;
+/// So many small messages in a row, and the large buffer goes.
+const PATIENCE: u32 = 64;
+
+/// What connections run on.
+pub(super) trait Carrier: Send + 'static {
+    /// Has `serve` called, some time, by somebody who may wait in it.
+    fn begin(&self, serve: impl FnOnce() + Send + 'static) -> io::Result<()>;
+}
+
+/// The server, while it runs.
+pub(super) struct Blocking {
+    accepting: Token,
+    crowd: Arc<Crowd<Arc<TcpStream>>>,
+}
+
+/// What each thread needs.
+struct Server {
+    stats: Arc<Stats>,
+    notice: Arc<Notice>,
+    crowd: Arc<Crowd<Arc<TcpStream>>>,
+}
+
+impl Blocking {
+    /// Begins to serve: a thread accepts, and `carrier` has the connections.
+    pub(super) fn start(
+        listener: TcpListener,
+        carrier: impl Carrier,
+        stats: &Arc<Stats>,
+        notice: &Arc<Notice>,
+        pressure: Arc<Pressure>,
+    ) -> io::Result<Blocking> {
+        let blocking = Blocking { accepting: Token::new(), crowd: Arc::new(Crowd::new()) };
+        let server = Arc::new(Server {
+            stats: stats.clone(),
+            notice: notice.clone(),
+            crowd: blocking.crowd.clone(),
+        });
+        let accepting = blocking.accepting.clone();
+        // As long as that lives, there may be more.
+        let place = Server::enter(&server, None);
+        Builder::new().name("acceptor".into()).spawn(move || {
+            match accept(&listener, &carrier, &accepting, &server, &pressure) {
+                Ok(Cancelled) => take_the_rest(&listener, &carrier, &server),
+                Err(error) => server.notice.fail(error),
+            }
+            drop(listener);
+            server.crowd.close();
+            drop(place);
+        })?;
+        Ok(blocking)
+    }
+
+    /// Nobody is accepted any more, and whoever has nothing under way ends.
+    pub(super) fn stop(&self) {
+        self.accepting.cancel();
+    }
+
+    /// Whether all have ended.
+    pub(super) fn is_done(&self) -> bool {
+        self.crowd.is_empty()
+    }
+}
+
+/// Takes connections until it is told to stop.
+fn accept(
+    listener: &TcpListener,
+    carrier: &impl Carrier,
+    accepting: &Token,
+    server: &Arc<Server>,
+    pressure: &Pressure,
+) -> io::Result<Cancelled> {
+    loop {
+        let error = match accepting.carry(|| listener.accept()) {
+            Err(Cancelled) => return Ok(Cancelled),
+            Ok(Ok((stream, _))) => match take(server, carrier, stream) {
+                Ok(()) => continue,
+                Err(error) => {
+                    pressure.met(&error);
+                    thread::sleep(pressure::PAUSE);
+                    continue;
+                }
+            },
+            Ok(Err(error)) => error,
+        };
+        match pressure::after(&error) {
+            Next::Again | Next::Wait => {}
+            Next::Pause => {
+                pressure.met(&error);
+                thread::sleep(pressure::PAUSE);
+            }
+            Next::Fail => return Err(error),
+        }
+    }
+}
+
+/// Takes those who had connected before the end, as far as there is room.
+fn take_the_rest(listener: &TcpListener, carrier: &impl Carrier, server: &Arc<Server>) {
+    const AT_ONCE: Duration = Duration::from_micros(1);
+    while let Ok(Ok((stream, _))) = time::timeout(AT_ONCE, || listener.accept()) {
+        if take(server, carrier, stream).is_err() {
+            return;
+        }
+    }
+}
+
+/// Gives a connection to the carrier.
+fn take(server: &Arc<Server>, carrier: &impl Carrier, stream: TcpStream) -> io::Result<()> {
+    let stream = Arc::new(stream);
+    let place = Server::enter(server, Some(stream.clone()));
+    carrier.begin(move || {
+        let meter = place.server.stats.meter();
+        meter.opened();
+        // An error is the connection's end: its client has gone.
+        _ = echo(&stream, &meter);
+        meter.closed();
+        drop(meter);
+        drop(stream);
+        drop(place);
+    })
+}
+
+/// Somebody's place in the crowd, until it is dropped.
+struct Place {
+    server: Arc<Server>,
+    number: usize,
+}
+
+impl Server {
+    fn enter(server: &Arc<Server>, stream: Option<Arc<TcpStream>>) -> Place {
+        Place { number: server.crowd.enter(stream), server: server.clone() }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.server.crowd.leave(self.number) {
+            self.server.notice.done();
+        }
+    }
+}
+
+/// Sends back what comes, until nothing more comes.
+fn echo(mut stream: &TcpStream, meter: &Meter) -> io::Result<()> {
+    let mut small = [0; SMALL_BYTES];
+    let mut large: Option<Box<[u8]>> = None;
+    let mut small_in_a_row = 0;
+    loop {
+        let buffer = large.as_deref_mut().unwrap_or(&mut small);
+        let count = stream.read(buffer)?;
+        if count == 0 {
+            return Ok(());
+        }
+        let begun = meter.begin();
+        stream.write_all(&buffer[..count])?;
+        meter.echoed(count, begun);
+        if count >= SMALL_BYTES {
+            small_in_a_row = 0;
+            large.get_or_insert_with(|| vec![0; LARGE_BYTES].into());
+        } else if large.is_some() {
+            small_in_a_row += 1;
+            if small_in_a_row == PATIENCE {
+                large = None;
+            }
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! The binary `raddle`: programs that stand on raddle's threads, as verbs.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `args` | the command line: verbs, their options, what `--help` says |
+//! | `echo` | `raddle echo`: a TCP echo server |
+//! | `serve` | `raddle serve`: a web server |
+//! | `listen` | binds an address, and says what is wrong with it |
+//! | `drain` | signals, the lines of a running server, its end |
+//! | `papers` | completions for shells, and manual pages |
+//! | `limits` | how many descriptors this process may have |
+//! | `say` | what goes to the terminal: errors, warnings, the library's log |
+//! | `text` | numbers as people read them |
+//!
+//! Exit codes: 0, also after `SIGTERM`; 1 for what fails while it runs; 2 for a command line that makes no sense.
+#![deny(unsafe_code)]
+
+mod args;
+mod drain;
+mod echo;
+mod limits;
+mod listen;
+mod papers;
+mod say;
+mod serve;
+mod text;
+
+use args::{CommandLine, Verb};
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let verb = CommandLine::parse().verb;
+    say::install_log();
+    let done = match verb {
+        Verb::Echo(options) => {
+            options.check().unwrap_or_else(|error| error.exit());
+            echo::run(&options)
+        }
+        Verb::Serve(options) => serve::run(&options),
+        Verb::Completions { shell } => papers::completions(shell),
+        Verb::Man { directory } => papers::man(&directory),
+    };
+    match done {
+        Ok(code) => code,
+        Err(why) => {
+            say::error(&why);
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! The configuration of `raddle serve`: a file in TOML, and what is wrong with it in one line.
+
+use crate::args::{LogForm, ServeOptions, address};
+use raddle_http::Status;
+use raddle_http::protocol::Limits;
+use raddle_http::server::Times;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::fs;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use toml::Spanned;
+
+/// All defaults, with their meaning: what `--print-config` prints. A test holds it to [`Config::default`].
+pub(super) const DEFAULTS: &str = include_str!("defaults.toml");
+
+/// What a server is told. Each field is described in `defaults.toml`.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Config {
+    pub(super) folder: Option<PathBuf>,
+    pub(super) listen: Address,
+    pub(super) index: Vec<String>,
+    pub(super) listings: bool,
+    pub(super) hidden: bool,
+    pub(super) compressed: bool,
+    pub(super) clean_urls: bool,
+    pub(super) fallback: Option<String>,
+    pub(super) freshness_ms: u32,
+    pub(super) log: Log,
+    pub(super) connections: Option<u32>,
+    pub(super) cores: Option<u16>,
+    pub(super) drain_s: u32,
+    pub(super) times: Seconds,
+    pub(super) limits: Sizes,
+    pub(super) error_pages: BTreeMap<Code, String>,
+    pub(super) headers: Vec<Fields>,
+    pub(super) redirects: Vec<Redirect>,
+}
+
+/// HOST:PORT.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(try_from = "String")]
+pub(super) struct Address(pub(super) String);
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Log {
+    Off,
+    Common,
+    Combined,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Seconds {
+    head_s: u32,
+    idle_s: u32,
+    content_s: u32,
+    rate_min: u32,
+    linger_s: u32,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Sizes {
+    target_size: u32,
+    head_size: u32,
+    fields: u32,
+    requests: u64,
+}
+
+/// A status that is an error.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+#[serde(try_from = "String")]
+pub(super) struct Code(pub(super) Status);
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Fields {
+    pub(super) path: String,
+    pub(super) set: BTreeMap<String, Spanned<String>>,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Redirect {
+    pub(super) from: Spanned<String>,
+    pub(super) to: Spanned<String>,
+    #[serde(default)]
+    pub(super) status: RedirectStatus,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(try_from = "u16")]
+pub(super) struct RedirectStatus(pub(super) Status);
+
+impl TryFrom<String> for Address {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Address, String> {
+        address(&text).map(Address)
+    }
+}
+
+impl TryFrom<String> for Code {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Code, String> {
+        let status = text.parse().ok().and_then(Status::new).filter(|status| status.is_error());
+        status.map(Code).ok_or(format!("{text} is no status from 400 to 599"))
+    }
+}
+
+impl TryFrom<u16> for RedirectStatus {
+    type Error = String;
+
+    fn try_from(code: u16) -> Result<RedirectStatus, String> {
+        let status = Status::new(code).filter(|_| matches!(code, 301 | 302 | 303 | 307 | 308));
+        status.map(RedirectStatus).ok_or(format!("{code} is not 301, 302, 303, 307 or 308"))
+    }
+}
+
+impl Default for RedirectStatus {
+    fn default() -> RedirectStatus {
+        RedirectStatus(Status::PERMANENT_REDIRECT)
+    }
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            folder: None,
+            listen: Address("127.0.0.1:8080".to_owned()),
+            index: vec!["index.html".to_owned()],
+            listings: true,
+            hidden: false,
+            compressed: true,
+            clean_urls: false,
+            fallback: None,
+            freshness_ms: 1000,
+            log: Log::Off,
+            connections: None,
+            cores: None,
+            drain_s: 30,
+            times: Seconds::default(),
+            limits: Sizes::default(),
+            error_pages: BTreeMap::new(),
+            headers: Vec::new(),
+            redirects: Vec::new(),
+        }
+    }
+}
+
+impl Default for Seconds {
+    fn default() -> Seconds {
+        let times = Times::default();
+        let seconds = |time: Duration| time.as_secs() as u32;
+        Seconds {
+            head_s: seconds(times.head),
+            idle_s: seconds(times.idle),
+            content_s: seconds(times.content),
+            rate_min: times.rate_min as u32,
+            linger_s: seconds(times.linger),
+        }
+    }
+}
+
+impl Default for Sizes {
+    fn default() -> Sizes {
+        let limits = Limits::default();
+        Sizes {
+            target_size: limits.target_size as u32,
+            head_size: limits.head_size as u32,
+            fields: limits.fields as u32,
+            requests: limits.requests,
+        }
+    }
+}
+
+impl Config {
+    pub(super) fn times(&self) -> Times {
+        let seconds = |count: u32| Duration::from_secs(count.into());
+        Times {
+            head: seconds(self.times.head_s),
+            idle: seconds(self.times.idle_s),
+            content: seconds(self.times.content_s),
+            rate_min: self.times.rate_min.into(),
+            linger: seconds(self.times.linger_s),
+        }
+    }
+
+    pub(super) fn limits(&self) -> Limits {
+        Limits {
+            target_size: self.limits.target_size as usize,
+            head_size: self.limits.head_size as usize,
+            fields: (self.limits.fields as usize).min(Limits::FIELDS_MAX),
+            requests: self.limits.requests,
+            ..Limits::default()
+        }
+    }
+
+    /// Options on the command line go before.
+    fn overridden(mut self, options: &ServeOptions) -> Config {
+        self.folder = options.folder.clone().or(self.folder);
+        if let Some(listen) = &options.listen {
+            self.listen = Address(listen.clone());
+        }
+        if !options.index.is_empty() {
+            self.index.clone_from(&options.index);
+        }
+        if let Some(form) = options.log {
+            self.log = match form {
+                LogForm::Common => Log::Common,
+                LogForm::Combined => Log::Combined,
+                LogForm::Json => Log::Json,
+            };
+        }
+        self.listings &= !options.no_listings;
+        self.hidden |= options.hidden;
+        self.connections = options.connections.or(self.connections);
+        self.cores = options.cores.or(self.cores);
+        self.drain_s = options.drain.unwrap_or(self.drain_s);
+        self
+    }
+}
+
+/// A configuration, and where it comes from.
+pub(super) struct Source {
+    pub(super) config: Config,
+    /// Name and text of the file, if there is one.
+    file: Option<(PathBuf, String)>,
+}
+
+impl Source {
+    /// Reads what the command line says.
+    ///
+    /// # Errors
+    ///
+    /// A line that names file, line and key.
+    pub(super) fn read(options: &ServeOptions) -> Result<Source, String> {
+        let Some(path) = &options.config else {
+            return Ok(Source { config: Config::default().overridden(options), file: None });
+        };
+        let text = fs::read_to_string(path)
+            .map_err(|error| format!("{}: it can't be read: {error}", path.display()))?;
+        let mut config = parse(&text).map_err(|error| {
+            let mut bare = error.clone();
+            // Without the text it names the key.
+            bare.set_input(None);
+            let what = bare.to_string();
+            let mut lines = what.trim_end().lines();
+            let message = lines.next().unwrap_or("malformed");
+            let key = lines.find_map(|line| line.strip_prefix("in `")?.strip_suffix('`'));
+            let key = key.map_or(String::new(), |key| format!("{key}: "));
+            place(path, &text, error.span(), &format!("{key}{message}"))
+        })?;
+        let beside = path.parent().unwrap_or(Path::new(""));
+        config.folder = config.folder.map(|folder| beside.join(folder));
+        Ok(Source { config: config.overridden(options), file: Some((path.clone(), text)) })
+    }
+
+    /// What is wrong, and where.
+    pub(super) fn mistake(&self, span: Range<usize>, what: &str) -> String {
+        match &self.file {
+            Some((path, text)) => place(path, text, Some(span), what),
+            None => what.to_owned(),
+        }
+    }
+}
+
+fn parse(text: &str) -> Result<Config, toml::de::Error> {
+    toml::from_str(text)
+}
+
+/// `raddle.toml:7: what`.
+fn place(path: &Path, text: &str, span: Option<Range<usize>>, what: &str) -> String {
+    let path = path.display();
+    match span {
+        Some(span) => {
+            let line = text.as_bytes()[..span.start.min(text.len())]
+                .iter()
+                .filter(|byte| **byte == b'\n')
+                .count();
+            format!("{path}:{}: {what}", line + 1)
+        }
+        None => format!("{path}: {what}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_printed_as_the_defaults_is_what_they_are() {
+        assert_eq!(parse(DEFAULTS).unwrap(), Config::default());
+        // What stands there as an example is valid, too.
+        let is_example = |line: &&str| line.contains(" = ") || line.starts_with("# [[");
+        let examples: String = DEFAULTS
+            .lines()
+            .map(|line| line.strip_prefix("# ").filter(|_| is_example(&line)).unwrap_or(line))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let config = parse(&examples).unwrap();
+        assert!(config.folder.is_some() && config.fallback.is_some() && config.cores.is_some());
+        assert!(config.headers.len() == 1 && config.redirects.len() == 1);
+        assert_eq!(config.error_pages.len(), 1);
+    }
+}

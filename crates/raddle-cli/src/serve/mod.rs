@@ -1,0 +1,169 @@
+//! `raddle serve`: a folder by HTTP.
+
+mod config;
+
+use self::config::{Config, DEFAULTS, Log, Source};
+use crate::args::ServeOptions;
+use crate::drain::{Control, Drained};
+use crate::{limits, listen, say, text};
+use raddle::thread::{Builder, JoinHandle};
+use raddle_http::Response;
+use raddle_http::access::{AccessLog, Format};
+use raddle_http::files::Files;
+use raddle_http::server::{Running, Server};
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Serves until a signal comes; or does what else it is asked for.
+pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, String> {
+    if options.print_config {
+        // Whoever has closed it does not want it.
+        _ = io::stdout().write_all(DEFAULTS.as_bytes());
+        return Ok(ExitCode::SUCCESS);
+    }
+    let source = Source::read(options)?;
+    let server = server(&source)?;
+    if options.check {
+        say::line("the configuration is valid");
+        return Ok(ExitCode::SUCCESS);
+    }
+    serve(&source.config, server)
+}
+
+fn serve(config: &Config, mut server: Server) -> Result<ExitCode, String> {
+    limits::raise_descriptors();
+    // Before any thread is made: they all inherit that the signals are blocked.
+    let mut control = Control::new().map_err(failed)?;
+    let mut builder = raddle::runtime::Builder::new();
+    if let Some(cores) = config.cores {
+        builder = builder.cores(usize::from(cores));
+    }
+    let listener = listen::bind(&config.listen.0, 1)?.remove(0);
+    // A thread that accepts waits.
+    listener.set_nonblocking(false).map_err(failed)?;
+    builder.start().map_err(failed)?;
+    let mut log = None;
+    if let Some(format) = format(config.log) {
+        let (plugin, writing) = AccessLog::new(format, io::stderr()).map_err(failed)?;
+        server = server.plugin(plugin);
+        log = Some(writing);
+    }
+    let running = server.serve(listener.into()).map_err(failed)?;
+    let at = running.local_addr();
+    let folder = config.folder.as_deref().unwrap_or_else(|| ".".as_ref());
+    say::line(&format!("listening on {at}: http://{at}/ is {}", folder.display()));
+    control.until_signal(None::<fn()>).map_err(failed)?;
+    end(&running, &mut control, Duration::from_secs(config.drain_s.into()), log)
+}
+
+/// Finishes what has begun, for `limit` at most.
+fn end(
+    running: &Running,
+    control: &mut Control,
+    limit: Duration,
+    log: Option<JoinHandle<()>>,
+) -> Result<ExitCode, String> {
+    let (watched, notice) = (running.clone(), control.notice().clone());
+    let watching = Builder::new().name("end".into()).spawn(move || {
+        watched.wait();
+        notice.done();
+    });
+    watching.map_err(failed)?;
+    running.drain();
+    match control.drain(limit, || running.is_over()).map_err(failed)? {
+        Drained::All => {}
+        Drained::Late => {
+            let left = running.connections() as u64;
+            running.end();
+            if left > 0 {
+                say::warning(&format!(
+                    "{} had not ended within {} s, and {} cut off",
+                    text::count(left, "connection"),
+                    limit.as_secs(),
+                    if left == 1 { "was" } else { "were" },
+                ));
+            }
+            return Ok(ExitCode::SUCCESS);
+        }
+        Drained::Again(signal) => return Ok(ExitCode::from(128 + signal as u8)),
+    }
+    // Its last lines.
+    if let Some(log) = log {
+        log.join().map_err(|_| "serve: the access log's thread has panicked".to_owned())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The server that a configuration describes, before it listens.
+fn server(source: &Source) -> Result<Server, String> {
+    let config = &source.config;
+    let files = files(source)?;
+    let mut server = Server::new().times(config.times()).limits(config.limits());
+    for redirect in &config.redirects {
+        let (status, to) = (redirect.status.0, redirect.to.get_ref().clone());
+        if !to.bytes().all(|byte| byte.is_ascii_graphic()) {
+            let what = "redirects.to: an address has letters, digits and signs of ASCII only; encode others with %";
+            return Err(source.mistake(redirect.to.span(), what));
+        }
+        let handler = move |_: &mut raddle_http::Request<'_>| Response::redirect(status, &to);
+        server = server.route(redirect.from.get_ref(), handler).map_err(|error| {
+            source.mistake(redirect.from.span(), &format!("redirects.from: {error}"))
+        })?;
+    }
+    if let Some(most) = config.connections {
+        server = server.connections_max(most as usize);
+    }
+    Ok(server.otherwise(move |request| files.serve(request)))
+}
+
+fn files(source: &Source) -> Result<Files, String> {
+    let config = &source.config;
+    let Some(folder) = &config.folder else {
+        return Err("no folder; give DIR, or `folder` in the configuration".to_owned());
+    };
+    let shown = folder.display();
+    let files = Files::new(folder).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => format!("{shown}: there is no such folder"),
+        io::ErrorKind::NotADirectory => format!("{shown} is no folder; give the one that it is in"),
+        _ => format!("{shown}: the folder can't be opened: {error}"),
+    })?;
+    let mut files = files
+        .indexes(config.index.iter().map(String::as_str))
+        .listings(config.listings)
+        .hidden(config.hidden)
+        .compressed(config.compressed)
+        .clean_urls(config.clean_urls)
+        .freshness(Duration::from_millis(config.freshness_ms.into()));
+    if let Some(fallback) = &config.fallback {
+        files = files.fallback(fallback);
+    }
+    for (code, page) in &config.error_pages {
+        files = files.error_page(code.0, page);
+    }
+    for fields in &config.headers {
+        for (name, value) in &fields.set {
+            files = files.header(&fields.path, name, value.get_ref()).map_err(|_| {
+                let what = format!(
+                    "headers.set.{name}: it can't be set: a name is a token, a value has no control characters, and what \
+                     describes the content comes from the file"
+                );
+                source.mistake(value.span(), &what)
+            })?;
+        }
+    }
+    Ok(files)
+}
+
+fn format(log: Log) -> Option<Format> {
+    match log {
+        Log::Off => None,
+        Log::Common => Some(Format::Common),
+        Log::Combined => Some(Format::Combined),
+        Log::Json => Some(Format::Json),
+    }
+}
+
+fn failed(error: io::Error) -> String {
+    format!("serve: {error}")
+}

@@ -1,0 +1,215 @@
+//! `raddle` at the command line: what it refuses, with which words and exit code; help, completions, manual pages; colours.
+
+#![allow(unsafe_code, reason = "a terminal of our own")]
+
+mod kit;
+
+use kit::{PATIENCE, Server, failure, output, raddle, text};
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::thread;
+
+fn folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    // Of a run before; the first has none.
+    _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).expect("cargo's own folder for this");
+    folder
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_with_status_2() {
+    for arguments in [
+        &[][..],
+        &["ekko"],
+        &["echo", "7777"],
+        &["echo", "127.0.0.1:http"],
+        &["echo", "::1:7777"],
+        &["echo", "--on", "air"],
+        &["echo", "--on", "queue", "--level", "--edge"],
+        &["echo", "--cores", "0"],
+        &["echo", "a:1", "b:1"],
+        &["serve"],
+        &["serve", ".", "-l", "8080"],
+        &["serve", ".", "--log", "xml"],
+        &["serve", ".", "--connections", "0"],
+        &["serve", ".", "--drain", "soon"],
+        &["serve", "a", "b"],
+        &["completions", "nosh"],
+        &["man"],
+    ] {
+        let output = output(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{arguments:?}");
+        assert!(!text(&output.stderr).contains('\x1b'), "colours are for terminals");
+    }
+}
+
+#[test]
+fn a_taken_port_is_refused_in_one_line() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("some port is free");
+    let at = taken.local_addr().expect("it is bound").to_string();
+    let line = failure(&mut raddle(&["echo", &at]));
+    assert!(
+        line.starts_with(&format!("raddle: error: {at} is taken by another program; ")),
+        "{line}"
+    );
+}
+
+#[test]
+fn a_folder_that_is_none_is_refused_in_one_line() {
+    let line = failure(&mut raddle(&["serve", "/no/such"]));
+    assert_eq!(line, "raddle: error: /no/such: there is no such folder");
+    let line = failure(&mut raddle(&["serve", "/proc/self/exe"]));
+    assert!(line.starts_with("raddle: error: /proc/self/exe is no folder; "), "{line}");
+    let taken = TcpListener::bind("127.0.0.1:0").expect("some port is free");
+    let at = taken.local_addr().expect("it is bound").to_string();
+    let line = failure(&mut raddle(&["serve", "/", "-l", &at]));
+    assert!(
+        line.starts_with(&format!("raddle: error: {at} is taken by another program; ")),
+        "{line}"
+    );
+}
+
+#[test]
+fn two_servers_never_share_a_port() {
+    // Each of them shares its port between its own loops.
+    let server = Server::start(&["--on", "queue", "--cores", "2"], &[]);
+    let at = server.at.to_string();
+    let line = failure(&mut raddle(&["echo", &at, "--on", "queue", "--cores", "2"]));
+    assert!(line.contains("is taken by another program"), "{line}");
+    server.stop();
+}
+
+#[test]
+fn a_name_that_nobody_knows_is_refused_in_one_line() {
+    let line = failure(&mut raddle(&["echo", "name.invalid:7777"]));
+    assert!(
+        line.starts_with("raddle: error: name.invalid:7777: the host can't be found "),
+        "{line}"
+    );
+}
+
+#[test]
+fn a_backend_that_does_not_exist_is_refused_in_one_line() {
+    let line = failure(raddle(&["echo", "127.0.0.1:0"]).env("RADDLE_EVENT", "kqueue"));
+    assert!(line.contains("RADDLE_EVENT=kqueue: give one of io_uring, epoll, poll"), "{line}");
+}
+
+#[test]
+fn help_says_what_there_is() {
+    let all = output(&["--help"]);
+    assert!(all.status.success() && text(&all.stdout).contains("raddle echo 0.0.0.0:7 --on queue"));
+    let echo = output(&["echo", "--help"]);
+    let echo = text(&echo.stdout);
+    assert!(echo.contains("127.0.0.1:7777") && echo.contains("SIGTERM"), "{echo}");
+    let serve = output(&["serve", "--help"]);
+    let serve = text(&serve.stdout);
+    assert!(serve.contains("127.0.0.1:8080") && serve.contains("--no-listings"), "{serve}");
+    assert!(
+        echo.lines().chain(serve.lines()).all(|line| line.len() <= 100),
+        "it fits into a terminal"
+    );
+    let version = output(&["--version"]);
+    assert_eq!(text(&version.stdout).trim_end(), concat!("raddle ", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn completions_know_the_options() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let output = output(&["completions", shell]);
+        let script = text(&output.stdout);
+        assert!(output.status.success() && script.contains("cores"), "{shell}");
+    }
+}
+
+#[test]
+fn every_verb_has_a_manual_page() {
+    let folder = folder("man").join("new");
+    let name = folder.to_str().expect("cargo's folders are text");
+    assert!(output(&["man", name]).status.success());
+    let page = fs::read_to_string(folder.join("raddle-echo.1")).expect("it was written");
+    assert!(page.starts_with(".ie") || page.contains(".TH raddle-echo 1"), "{page}");
+    for page in ["raddle.1", "raddle-serve.1", "raddle-completions.1", "raddle-man.1"] {
+        assert!(folder.join(page).exists(), "{page}");
+    }
+    let line = failure(&mut raddle(&["man", "/proc/no/such"]));
+    assert!(
+        line.starts_with("raddle: error: /proc/no/such: the manual pages could not be"),
+        "{line}"
+    );
+}
+
+/// Both ends of a terminal.
+fn terminal() -> (File, OwnedFd) {
+    let (mut ours, mut theirs) = (-1, -1);
+    let nothing = std::ptr::null_mut();
+    // SAFETY: the library writes two numbers; name, settings and size are not wanted.
+    let result = unsafe {
+        libc::openpty(&raw mut ours, &raw mut theirs, nothing, std::ptr::null(), std::ptr::null())
+    };
+    assert_eq!(result, 0, "no terminal can be had");
+    // SAFETY: both were just made, and nobody else knows of them.
+    unsafe { (File::from_raw_fd(ours), OwnedFd::from_raw_fd(theirs)) }
+}
+
+#[test]
+fn a_terminal_has_a_line_a_second() {
+    let (mut ours, theirs) = terminal();
+    let mut command = raddle(&["echo", "127.0.0.1:0"]);
+    let child = command.stderr(theirs).stdout(Stdio::piped()).spawn();
+    let mut child = child.expect("cargo has built the program");
+    drop(command);
+    let mut greeting = [0; 256];
+    let count = child.stdout.as_mut().expect("a pipe").read(&mut greeting).expect("it speaks");
+    let greeting = text(&greeting[..count]).to_owned();
+    let at = greeting.split(' ').find_map(|word| word.strip_suffix(':')?.parse().ok());
+    let at: std::net::SocketAddr = at.unwrap_or_else(|| panic!("no address in {greeting:?}"));
+    let mut client = std::net::TcpStream::connect_timeout(&at, PATIENCE).expect("it listens");
+    client.write_all(b"hello").expect("it is connected");
+    client.read_exact(&mut [0; 5]).expect("it is served");
+    let lines = thread::spawn(move || {
+        let mut seen = Vec::new();
+        let mut piece = [0; 4096];
+        // The end of the other side is an error here.
+        while let Ok(count) = ours.read(&mut piece)
+            && seen.iter().filter(|&&byte| byte == b'\n').count() < 2
+        {
+            seen.extend_from_slice(&piece[..count]);
+        }
+        seen
+    });
+    let lines = lines.join().expect("it reads only");
+    child.kill().expect("a child of ours");
+    child.wait().expect("a child of ours");
+    let lines = text(&lines);
+    let mut lines = lines.lines();
+    let line = lines.next().expect("two were waited for");
+    assert!(line.starts_with("1 connection, ") && line.contains(" messages/s, "), "{line}");
+    assert!(lines.next().is_some_and(|line| line.starts_with("1 connection, 0 messages/s")));
+}
+
+#[test]
+fn errors_are_coloured_for_those_who_want_it() {
+    for (no_color, is_coloured) in [(None, true), (Some("1"), false), (Some(""), true)] {
+        let (mut ours, theirs) = terminal();
+        let mut command = raddle(&["man", "/proc/no/such"]);
+        command.envs(no_color.map(|value| ("NO_COLOR", value))).env("TERM", "xterm").stderr(theirs);
+        let status = command.status().expect("cargo has built the program");
+        assert_eq!(status.code(), Some(1));
+        drop(command);
+        // The line may come in pieces.
+        let mut seen = Vec::new();
+        while !seen.ends_with(b"\n") {
+            let mut piece = [0; 4096];
+            let count = ours.read(&mut piece).expect("it is still in there");
+            seen.extend_from_slice(&piece[..count]);
+        }
+        let seen = text(&seen);
+        assert_eq!(seen.contains("\x1b[1;31merror:"), is_coloured, "{no_color:?}: {seen:?}");
+    }
+}

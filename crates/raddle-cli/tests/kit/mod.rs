@@ -1,0 +1,194 @@
+//! The program `raddle`, run as its users run it.
+
+#![allow(dead_code, reason = "each test file uses a part")]
+#![allow(unsafe_code, reason = "signals to children, limits, what a socket has not sent yet")]
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::AsRawFd;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// Nothing here takes as long, however busy the machine is.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The program.
+pub(crate) const RADDLE: &str = env!("CARGO_BIN_EXE_raddle");
+
+/// `raddle` with these arguments, and nothing in its environment that would change what it does.
+pub(crate) fn raddle(arguments: &[&str]) -> Command {
+    let mut command = Command::new(RADDLE);
+    command.args(arguments).stdin(Stdio::null());
+    for variable in ["RADDLE_EVENT", "RADDLE_WAKE", "RADDLE_CORES", "NO_COLOR"] {
+        command.env_remove(variable);
+    }
+    command
+}
+
+/// What a program that ends by itself has said.
+pub(crate) fn output(arguments: &[&str]) -> Output {
+    raddle(arguments).output().expect("cargo has built the program")
+}
+
+/// What fails while it runs: status 1, and one line.
+pub(crate) fn failure(command: &mut Command) -> String {
+    let output = command.output().expect("cargo has built the program");
+    let errors = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(output.stdout.is_empty(), "it has not begun");
+    assert_eq!(errors.lines().count(), 1, "{errors}");
+    errors.trim_end().to_owned()
+}
+
+/// Bytes that a program has printed.
+pub(crate) fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("raddle prints text")
+}
+
+/// A server that runs.
+pub(crate) struct Server {
+    child: Child,
+    out: BufReader<ChildStdout>,
+    errors: Option<JoinHandle<String>>,
+    /// Its first line.
+    pub(crate) greeting: String,
+    /// Where it listens.
+    pub(crate) at: SocketAddr,
+}
+
+impl Server {
+    /// Starts `raddle echo` on a free port, and waits until it listens.
+    pub(crate) fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Server {
+        let mut command = raddle(&["echo", "127.0.0.1:0"]);
+        command.args(arguments).envs(environment.iter().copied());
+        Server::of(&mut command)
+    }
+
+    /// Starts this command, which becomes `raddle echo`.
+    pub(crate) fn of(command: &mut Command) -> Server {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("cargo has built the program");
+        let mut out = BufReader::new(child.stdout.take().expect("a pipe was asked for"));
+        let mut pipe = child.stderr.take().expect("a pipe was asked for");
+        let errors = thread::spawn(move || {
+            let mut errors = String::new();
+            pipe.read_to_string(&mut errors).expect("raddle prints text");
+            errors
+        });
+        let mut greeting = String::new();
+        out.read_line(&mut greeting).expect("raddle prints text");
+        let at = greeting
+            .strip_prefix("raddle: listening on ")
+            .and_then(|rest| rest.split(": ").next())
+            .and_then(|at| at.parse().ok());
+        let Some(at) = at else {
+            let errors = errors.join().expect("it reads only");
+            panic!("raddle said {greeting:?} and {errors:?}")
+        };
+        Server { child, out, errors: Some(errors), greeting, at }
+    }
+
+    /// A new connection, on which nothing takes for ever.
+    pub(crate) fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect_timeout(&self.at, PATIENCE).expect("it listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a socket of ours");
+        stream.set_write_timeout(Some(PATIENCE)).expect("a socket of ours");
+        stream
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, number: i32) {
+        // SAFETY: no memory is involved; the child is not waited for yet, so the number is its own.
+        let result = unsafe { libc::kill(self.child.id() as i32, number) };
+        assert_eq!(result, 0, "{}", io::Error::last_os_error());
+    }
+
+    /// Whether it has not ended.
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("it is a child of ours").is_none()
+    }
+
+    /// Waits for its end: how, the rest of its output, and its errors.
+    pub(crate) fn end(mut self) -> (ExitStatus, String, String) {
+        let begun = Instant::now();
+        while self.is_running() {
+            assert!(begun.elapsed() < PATIENCE, "it does not end");
+            thread::sleep(Duration::from_millis(5));
+        }
+        let status = self.child.wait().expect("it is a child of ours");
+        let mut out = String::new();
+        self.out.read_to_string(&mut out).expect("raddle prints text");
+        let errors = self.errors.take().expect("it is taken here only");
+        (status, out, errors.join().expect("it reads only"))
+    }
+
+    /// Asks it to end, and expects that it ends well and silently; its summary.
+    pub(crate) fn stop(self) -> String {
+        self.signal(libc::SIGTERM);
+        let (status, out, errors) = self.end();
+        assert!(status.success(), "{status}: {out}{errors}");
+        assert_eq!(errors, "");
+        out
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It has ended, or a test has failed.
+        _ = self.child.kill();
+        _ = self.child.wait();
+    }
+}
+
+/// How many bytes that were sent on `stream` have not arrived at the other side.
+fn on_the_way(stream: &TcpStream) -> i32 {
+    let mut left = 0i32;
+    // SAFETY: the kernel writes an integer.
+    let result = unsafe { libc::ioctl(stream.as_raw_fd(), libc::TIOCOUTQ, &raw mut left) };
+    assert_eq!(result, 0, "{}", io::Error::last_os_error());
+    left
+}
+
+/// Waits until all that was sent on `stream` has arrived at the other side.
+pub(crate) fn until_arrived(stream: &TcpStream) {
+    let begun = Instant::now();
+    while on_the_way(stream) > 0 {
+        assert!(begun.elapsed() < PATIENCE, "it does not arrive");
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Sends `piece` again and again until the other side takes no more, as nothing of its answer is read; how many bytes.
+pub(crate) fn send_until_stuck(stream: &mut TcpStream, piece: &[u8]) -> usize {
+    stream.set_nonblocking(true).expect("a socket of ours");
+    let (begun, mut sent, mut moved) = (Instant::now(), 0, Instant::now());
+    let mut left = 0;
+    // A server that is only slow moves within this time.
+    while moved.elapsed() < Duration::from_millis(500) {
+        assert!(begun.elapsed() < PATIENCE, "it takes {sent} bytes and more, and nobody reads");
+        match stream.write(&piece[sent % piece.len()..]) {
+            Ok(count) => sent += count,
+            Err(error) => {
+                assert_eq!(error.kind(), io::ErrorKind::WouldBlock, "{error}");
+                thread::sleep(Duration::from_millis(5));
+            }
+        }
+        let now = on_the_way(stream);
+        if now != left {
+            (left, moved) = (now, Instant::now());
+        }
+    }
+    stream.set_nonblocking(false).expect("a socket of ours");
+    sent
+}
+
+/// Bytes that repeat after a long while only.
+pub(crate) fn pattern(bytes: usize, seed: u32) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(1);
+    let next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    };
+    std::iter::repeat_with(next).take(bytes).collect()
+}

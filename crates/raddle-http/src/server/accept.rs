@@ -1,0 +1,78 @@
+//! Taking connections: each gets a thread.
+
+use super::connection;
+use super::crowd::Crowd;
+use super::service::Service;
+use super::times::is_timeout;
+use raddle::cancel::{Cancelled, Token};
+use raddle::net::{TcpListener, TcpStream};
+use raddle::thread::{self, Builder};
+use raddle::time;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Takes connections until `accepting` is cancelled, and then those that had connected before.
+///
+/// With `most` connections it waits until one ends; who comes meanwhile waits in the kernel.
+pub(super) fn accept(
+    listener: &TcpListener,
+    service: &Arc<Service>,
+    crowd: &Arc<Crowd>,
+    accepting: &Token,
+    most: usize,
+) {
+    const PAUSE: Duration = Duration::from_millis(50);
+    let next = || {
+        crowd.wait_for_room(most);
+        listener.accept_patiently()
+    };
+    loop {
+        match accepting.carry(next) {
+            Err(Cancelled) => break,
+            Ok(Ok((stream, _))) => begin(service, crowd, stream),
+            Ok(Err(error)) if is_passing(&error) => {}
+            Ok(Err(error)) => {
+                log::warn!("{listener:?}: {error}; tries again");
+                if accepting.carry(|| thread::sleep(PAUSE)).is_err() {
+                    break;
+                }
+            }
+        }
+    }
+    const AT_ONCE: Duration = Duration::from_micros(1);
+    while crowd.count() < most
+        && let Ok(Ok((stream, _))) = time::timeout(AT_ONCE, || listener.accept())
+    {
+        begin(service, crowd, stream);
+    }
+}
+
+/// Errors of a connection that ended before it was taken: accept(2).
+fn is_passing(error: &io::Error) -> bool {
+    use io::ErrorKind::*;
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionReset | HostUnreachable | NetworkUnreachable | Interrupted
+    )
+}
+
+fn begin(service: &Arc<Service>, crowd: &Arc<Crowd>, mut stream: TcpStream) {
+    let (service, place) = (service.clone(), crowd.enter());
+    let life = place.seat.life.clone();
+    let begun = Builder::new().spawn(move || {
+        let served = life.carry(|| connection::serve(&service, &mut stream, Some(&place)));
+        match served {
+            Ok(Err(error)) if is_timeout(&error) => log::debug!("{stream:?}: too slow"),
+            Ok(Err(error)) => log::debug!("{stream:?}: {error}"),
+            Ok(Ok(())) | Err(Cancelled) => {}
+        }
+        drop(stream);
+        // Whoever waits for the end finds nobody using the service any more.
+        drop(service);
+        drop(place);
+    });
+    if let Err(error) = begun {
+        log::warn!("no thread for a connection: {error}");
+    }
+}

@@ -1,0 +1,259 @@
+//! One connection's course, on a thread of its own.
+
+use super::content::{Content, Failure};
+use super::crowd::Place;
+use super::link::Link;
+use super::plugin::Served;
+use super::send::send;
+use super::service::{Service, plain};
+use super::times::{is_timeout, within};
+use super::transport::Transport;
+use crate::date::{Date, DateCache};
+use crate::header::Header;
+use crate::headers::Headers;
+use crate::protocol::{Connection, Fault, HeadStep, RequestHead};
+use crate::response::Response;
+use crate::status::Status;
+use raddle::cancel::Cancelled;
+use raddle::time::Instant;
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime};
+
+/// Of what a client sends after all has been said, so much is read.
+const LINGER_BYTES: usize = 256 << 10;
+
+/// Serves a connection until it ends.
+///
+/// # Errors
+///
+/// Those of the transport: the client is gone, or was too slow.
+pub(super) fn serve<S: Transport + ?Sized>(
+    service: &Service,
+    stream: &mut S,
+    place: Option<&Place>,
+) -> io::Result<()> {
+    let peer = stream.peer();
+    if !service.plugins.iter().all(|plugin| plugin.accepted(peer)) {
+        return Ok(());
+    }
+    let protocol = Connection::new(&service.limits);
+    let course = Course {
+        service,
+        link: Link { protocol, stream, times: service.times },
+        place,
+        peer,
+        date: DateCache::default(),
+        spare: Headers::new(),
+        waits: Waits::ForBegin,
+    };
+    let result = course.run();
+    service.plugins.iter().for_each(|plugin| plugin.ended(peer));
+    result
+}
+
+/// Who has asked within that time may ask again soon.
+const BUSY: Duration = Duration::from_secs(1);
+
+/// A read that the server's end may end.
+fn read_idle(
+    place: Option<&Place>,
+    limit: Duration,
+    read: impl FnOnce() -> io::Result<usize>,
+) -> Result<io::Result<usize>, Cancelled> {
+    let read = || within(limit, read);
+    match place {
+        Some(place) => place.seat.idle.carry(read),
+        None => Ok(read()),
+    }
+}
+
+/// What is waited for between two requests.
+#[derive(Clone, Copy, Debug)]
+enum Waits {
+    /// The next one's first byte.
+    ForBegin,
+    /// The rest, for as long as may be; since now.
+    ForRest,
+    /// The rest, until then.
+    Until(Option<Instant>),
+}
+
+struct Course<'a, S: ?Sized> {
+    service: &'a Service,
+    link: Link<'a, S>,
+    place: Option<&'a Place>,
+    peer: Option<SocketAddr>,
+    date: DateCache,
+    /// The last response's fields, of which the next one's have the memory.
+    spare: Headers,
+    waits: Waits,
+}
+
+impl<S: Transport + ?Sized> Course<'_, S> {
+    fn run(mut self) -> io::Result<()> {
+        let mut head = RequestHead::new();
+        loop {
+            match self.link.protocol.read_head(&mut head) {
+                Ok(HeadStep::Ready) => {
+                    self.answer(&head)?;
+                    self.waits = Waits::ForBegin;
+                }
+                Ok(HeadStep::NeedsInput) => {
+                    if !self.wait()? {
+                        break;
+                    }
+                }
+                Ok(HeadStep::Closed) => break,
+                Err(fault) => self.refuse(None, fault),
+            }
+        }
+        self.close()
+    }
+
+    /// Waits for more of a head. False if none comes.
+    fn wait(&mut self) -> io::Result<bool> {
+        self.link.flush()?;
+        let times = self.link.times;
+        if matches!(self.waits, Waits::ForBegin) && self.link.protocol.unread().is_empty() {
+            let is_first = self.link.protocol.served() == 0;
+            self.waits = Waits::ForRest;
+            return self.wait_idle(if is_first { times.head } else { times.idle });
+        }
+        let until = match self.waits {
+            Waits::Until(until) => until,
+            _ => Instant::now().checked_add(times.head),
+        };
+        self.waits = Waits::Until(until);
+        let left = until.map_or(times.head, |until| until.duration_since(Instant::now()));
+        match self.link.receive(left) {
+            Err(error) if is_timeout(&error) => {
+                self.say_last(None, Status::REQUEST_TIMEOUT);
+                Ok(true)
+            }
+            result => result.map(|()| true),
+        }
+    }
+
+    /// Waits for a first byte; a server that ends may end this. False if none comes.
+    ///
+    /// A connection on which nothing happens for a while gives back its buffers: most of those that are kept are idle.
+    fn wait_idle(&mut self, limit: Duration) -> io::Result<bool> {
+        let (place, soon) = (self.place, limit.min(BUSY));
+        let link = &mut self.link;
+        let mut first = [0; 512];
+        let mut read = read_idle(place, soon, || link.stream.read(link.protocol.space()));
+        let is_idle = matches!(&read, Ok(Err(error)) if is_timeout(error)) && soon < limit;
+        if is_idle {
+            link.protocol.release_memory();
+            self.spare = Headers::new();
+            read = read_idle(place, limit - soon, || link.stream.read(&mut first));
+        }
+        match read {
+            Ok(Ok(0)) => link.protocol.end_of_input(),
+            Ok(Ok(count)) if is_idle => link.protocol.receive(&first[..count]),
+            Ok(Ok(count)) => link.protocol.filled(count),
+            Ok(Err(error)) if !is_timeout(&error) => return Err(error),
+            Ok(Err(_)) | Err(Cancelled) => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn answer(&mut self, head: &RequestHead) -> io::Result<()> {
+        let is_watched = !self.service.plugins.is_empty();
+        let begun = is_watched.then(|| (SystemTime::now(), Instant::now()));
+        let mut content = Content::new(&mut self.link);
+        let spare = std::mem::take(&mut self.spare);
+        let (response, has_panicked) = self.service.answer(head, &mut content, self.peer, spare);
+        let failure = content.failure();
+        if has_panicked || self.place.is_some_and(Place::is_draining) {
+            self.link.protocol.close_after_this();
+        }
+        // Whatever the handler has made of half a request, that is not its answer.
+        match failure {
+            Some(Failure::Fault(fault)) => {
+                self.refuse(Some(head), fault);
+                return Ok(());
+            }
+            Some(Failure::TooSlow) => {
+                self.say_last(Some(head), Status::REQUEST_TIMEOUT);
+                return Ok(());
+            }
+            Some(Failure::Gone) => return Err(io::ErrorKind::ConnectionAborted.into()),
+            None => {}
+        }
+        let status = response.status();
+        let date = self.date.text(Date::from(SystemTime::now()));
+        let (headers, content, result) = send(&mut self.link, response, date);
+        self.spare = headers;
+        if let Some((begun, since)) = begun {
+            let served = Served {
+                head: Some(head),
+                peer: self.peer,
+                status,
+                content,
+                is_whole: result.is_ok(),
+                begun,
+                took: since.elapsed(),
+            };
+            self.service.plugins.iter().for_each(|plugin| plugin.served(&served));
+        }
+        result
+    }
+
+    /// Answers what is no request.
+    fn refuse(&mut self, head: Option<&RequestHead>, fault: Fault) {
+        let date = self.date.text(Date::from(SystemTime::now()));
+        self.link.protocol.refuse(fault, date);
+        self.tell(head, fault.status());
+    }
+
+    /// A last word, of the server's own.
+    fn say_last(&mut self, head: Option<&RequestHead>, status: Status) {
+        let response: Response = plain(status).header(Header::Connection, "close");
+        let date = self.date.text(Date::from(SystemTime::now()));
+        // It is short: it waits for nobody.
+        _ = send(&mut self.link, response, date);
+        self.link.protocol.abort();
+        self.tell(head, status);
+    }
+
+    fn tell(&self, head: Option<&RequestHead>, status: Status) {
+        let served = Served {
+            head,
+            peer: self.peer,
+            status,
+            content: 0,
+            is_whole: true,
+            begun: SystemTime::now(),
+            took: Duration::ZERO,
+        };
+        self.service.plugins.iter().for_each(|plugin| plugin.served(&served));
+    }
+
+    /// The end. A client that still sends would lose the answer if its bytes met a closed socket: they are read for a while.
+    /// RFC 9112 section 9.6.
+    fn close(mut self) -> io::Result<()> {
+        self.link.flush()?;
+        if !self.link.protocol.is_client_sending() {
+            return Ok(());
+        }
+        self.link.stream.end_output()?;
+        let limit = self.link.times.linger;
+        let read = within(limit, || {
+            let mut dropped = 0;
+            let mut piece = [0; 4 << 10];
+            while dropped < LINGER_BYTES {
+                match self.link.stream.read(&mut piece)? {
+                    0 => break,
+                    count => dropped += count,
+                }
+            }
+            Ok(())
+        });
+        match read {
+            Err(error) if !is_timeout(&error) => Err(error),
+            _ => Ok(()),
+        }
+    }
+}

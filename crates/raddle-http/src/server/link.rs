@@ -1,0 +1,61 @@
+//! The protocol, and what it runs over: bytes from one to the other, each wait with its limit.
+
+use super::times::{Times, within};
+use super::transport::Transport;
+use crate::protocol::Connection;
+use std::io::{self, IoSlice};
+use std::time::Duration;
+
+/// More output than that does not wait for the next request's.
+pub(super) const OUTPUT_MAX: usize = 64 << 10;
+
+/// A connection's two halves.
+pub(super) struct Link<'a, S: ?Sized> {
+    pub(super) protocol: Connection,
+    pub(super) stream: &'a mut S,
+    pub(super) times: Times,
+}
+
+impl<S: Transport + ?Sized> Link<'_, S> {
+    /// Sends the output.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        let output = self.protocol.output();
+        if output.is_empty() {
+            return Ok(());
+        }
+        let count = output.len();
+        within(self.times.for_bytes(count as u64), || self.stream.write_all(output))?;
+        self.protocol.sent(count);
+        Ok(())
+    }
+
+    /// Sends the output, and these bytes behind it, by one call where that takes them.
+    pub(super) fn flush_with(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let output = self.protocol.output();
+        let count = output.len();
+        let limit = self.times.for_bytes((count + bytes.len()) as u64);
+        within(limit, || {
+            let mut slices = &mut [IoSlice::new(output), IoSlice::new(bytes)][..];
+            IoSlice::advance_slices(&mut slices, 0);
+            while !slices.is_empty() {
+                match self.stream.write_vectored(slices)? {
+                    0 => return Err(io::ErrorKind::WriteZero.into()),
+                    count => IoSlice::advance_slices(&mut slices, count),
+                }
+            }
+            Ok(())
+        })?;
+        self.protocol.sent(count);
+        Ok(())
+    }
+
+    /// Reads once, for `limit` at most. The output goes out before, for the client may wait for it.
+    pub(super) fn receive(&mut self, limit: Duration) -> io::Result<()> {
+        self.flush()?;
+        match within(limit, || self.stream.read(self.protocol.space()))? {
+            0 => self.protocol.end_of_input(),
+            count => self.protocol.filled(count),
+        }
+        Ok(())
+    }
+}

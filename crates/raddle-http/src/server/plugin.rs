@@ -1,0 +1,71 @@
+//! What may look at a connection's course, and take part in it, beside handlers.
+
+use crate::protocol::RequestHead;
+use crate::request::Request;
+use crate::response::Response;
+use crate::status::Status;
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime};
+
+/// The stages of a connection, as in Monkey: each does nothing by default. They are called on the connection's thread, in the order in
+/// which plugins were added, and may wait.
+///
+/// ```
+/// use raddle_http::{Header, Method, Request, Response, Status, server::{Plugin, Server}};
+///
+/// struct ReadOnly;
+/// impl Plugin for ReadOnly {
+///     fn arrived(&self, request: &mut Request<'_>) -> Option<Response> {
+///         let is_read = request.method().is_safe();
+///         (!is_read).then(|| Response::new(Status::METHOD_NOT_ALLOWED).header(Header::Allow, "GET, HEAD, OPTIONS"))
+///     }
+/// }
+/// let server = Server::new().plugin(ReadOnly);
+/// ```
+pub trait Plugin: Send + Sync + 'static {
+    /// A connection was accepted. `false` closes it at once.
+    fn accepted(&self, peer: Option<SocketAddr>) -> bool {
+        let _ = peer;
+        true
+    }
+
+    /// A request's head has arrived. A response goes out instead of the handler's.
+    fn arrived(&self, request: &mut Request<'_>) -> Option<Response> {
+        let _ = request;
+        None
+    }
+
+    /// The handler has answered; fields may be added.
+    fn answered(&self, head: &RequestHead, response: &mut Response) {
+        let _ = (head, response);
+    }
+
+    /// A response was sent, or given to be sent together with others, or broken off.
+    fn served(&self, served: &Served<'_>) {
+        let _ = served;
+    }
+
+    /// The connection has ended.
+    fn ended(&self, peer: Option<SocketAddr>) {
+        let _ = peer;
+    }
+}
+
+/// What was answered to a request: for logs and metrics.
+#[derive(Debug)]
+pub struct Served<'a> {
+    /// What was asked; `None` if it was so malformed that it can't be said.
+    pub head: Option<&'a RequestHead>,
+    /// The client's address.
+    pub peer: Option<SocketAddr>,
+    /// The response's status.
+    pub status: Status,
+    /// Bytes of content that were sent.
+    pub content: u64,
+    /// Whether all of it was sent.
+    pub is_whole: bool,
+    /// When the head had arrived.
+    pub begun: SystemTime,
+    /// From then until the response was made and its content given to be sent.
+    pub took: Duration,
+}

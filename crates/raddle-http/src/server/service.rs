@@ -1,0 +1,98 @@
+//! What a server does with a request: plugins, routes, handlers, and what is said where there is none.
+
+use super::plugin::Plugin;
+use super::times::Times;
+use crate::header::Header;
+use crate::headers::Headers;
+use crate::protocol::RequestHead;
+use crate::protocol::{Limits, TargetForm};
+use crate::request::Request;
+use crate::response::Response;
+use crate::router::Router;
+use crate::semantics::canonical;
+use crate::status::Status;
+use raddle::cancel::Cancelled;
+use std::io::Read;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+pub(super) type Handler = Box<dyn Fn(&mut Request<'_>) -> Response + Send + Sync>;
+
+/// All that connections share.
+pub(super) struct Service {
+    pub(super) routes: Router<Handler>,
+    pub(super) otherwise: Handler,
+    pub(super) plugins: Vec<Box<dyn Plugin>>,
+    pub(super) limits: Limits,
+    pub(super) times: Times,
+}
+
+impl Service {
+    pub(super) fn new() -> Service {
+        Service {
+            routes: Router::new(),
+            otherwise: Box::new(|_| plain(Status::NOT_FOUND)),
+            plugins: Vec::new(),
+            limits: Limits::default(),
+            times: Times::default(),
+        }
+    }
+
+    /// The answer to a request.
+    ///
+    /// A handler that panics has answered 500; `true` then, as nobody knows what it has left behind.
+    pub(super) fn answer(
+        &self,
+        head: &RequestHead,
+        body: &mut dyn Read,
+        peer: Option<SocketAddr>,
+        spare: Headers,
+    ) -> (Response, bool) {
+        let answered = catch_unwind(AssertUnwindSafe(|| self.dispatch(head, body, peer, spare)));
+        match answered {
+            Ok(mut response) => {
+                for plugin in &self.plugins {
+                    plugin.answered(head, &mut response);
+                }
+                (response, false)
+            }
+            // The connection is to end.
+            Err(payload) if payload.is::<Cancelled>() => resume_unwind(payload),
+            Err(_) => {
+                log::error!("the handler of {} {} has panicked", head.method(), head.path());
+                (plain(Status::INTERNAL_SERVER_ERROR), true)
+            }
+        }
+    }
+
+    fn dispatch(
+        &self,
+        head: &RequestHead,
+        body: &mut dyn Read,
+        peer: Option<SocketAddr>,
+        spare: Headers,
+    ) -> Response {
+        match head.form() {
+            // Of the server as a whole there are no options: RFC 9110 section 9.3.7.
+            TargetForm::Asterisk => return Response::new(Status::NO_CONTENT),
+            // This is no proxy.
+            TargetForm::Authority => return plain(Status::NOT_IMPLEMENTED),
+            TargetForm::Origin | TargetForm::Absolute => {}
+        }
+        let Ok(path) = canonical(head.path()) else { return plain(Status::BAD_REQUEST) };
+        let found = self.routes.find(&path);
+        let (handler, params) = match found {
+            Some(found) => (found.value, found.params),
+            None => (&self.otherwise, Default::default()),
+        };
+        let mut request = Request::new(head, params, body).on_connection(peer, spare);
+        let instead = self.plugins.iter().find_map(|plugin| plugin.arrived(&mut request));
+        instead.unwrap_or_else(|| handler(&mut request))
+    }
+}
+
+/// A status that says itself in a line of text.
+pub(super) fn plain(status: Status) -> Response {
+    let response = Response::new(status).with_body(format!("{status}\n"));
+    response.header(Header::ContentType, "text/plain; charset=utf-8")
+}

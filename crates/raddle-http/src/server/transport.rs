@@ -1,0 +1,62 @@
+//! What a connection runs over: bytes in, bytes out, and an orderly end.
+
+use raddle::io::Target;
+use raddle::net::{TcpStream, UnixStream};
+use std::io::{self, Read};
+use std::net::{Shutdown, SocketAddr};
+
+/// A stream in both directions: TCP, a Unix socket, TLS over one of them.
+///
+/// Its waits must be raddle's, as those of all that stands on raddle's sockets are: that is how limits of time reach them.
+///
+/// ```
+/// use raddle::io::{self, Read, Target, Write};
+/// use raddle_http::server::{Server, Transport};
+///
+/// struct Tape<'a>(&'a [u8], Vec<u8>);
+/// impl Read for Tape<'_> {
+///     fn read(&mut self, to: &mut [u8]) -> io::Result<usize> { self.0.read(to) }
+/// }
+/// impl Write for Tape<'_> {
+///     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> { self.1.write(bytes) }
+///     fn flush(&mut self) -> io::Result<()> { Ok(()) }
+/// }
+/// impl Target for Tape<'_> {}
+/// impl Transport for Tape<'_> {}
+///
+/// let mut tape = Tape(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", Vec::new());
+/// Server::new().serve_one(&mut tape)?;
+/// assert!(tape.1.starts_with(b"HTTP/1.1 404 Not Found\r\n"));
+/// # io::Result::Ok(())
+/// ```
+pub trait Transport: Read + Target {
+    /// Says that nothing more is sent, while more may be read. By default it does nothing.
+    ///
+    /// # Errors
+    ///
+    /// If the connection is gone.
+    fn end_output(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// The client's address. By default there is none.
+    fn peer(&self) -> Option<SocketAddr> {
+        None
+    }
+}
+
+impl Transport for TcpStream {
+    fn end_output(&mut self) -> io::Result<()> {
+        self.shutdown(Shutdown::Write)
+    }
+
+    fn peer(&self) -> Option<SocketAddr> {
+        self.peer_addr().ok()
+    }
+}
+
+impl Transport for UnixStream {
+    fn end_output(&mut self) -> io::Result<()> {
+        self.shutdown(Shutdown::Write)
+    }
+}
