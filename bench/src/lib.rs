@@ -1,9 +1,11 @@
-//! What the programs that `raddle-bench threads` measures have in common. Each peer is a program of its own (`src/bin`), so that
+//! What the programs that `raddle-bench threads`, `workqueue` and `sendfile` measure have in common. Each peer is a program of its own (`src/bin`), so that
 //! what one links or sets up is in no other's way; raddle's symbols above all are linked into raddle's program only.
 //!
 //! | module | what it holds |
 //! |---|---|
 //! | `subject` | a program's way in and out: `CASE key=value...` in, one line of JSON out |
+//! | `items` | the cases of `raddle-bench workqueue`, for any pool that takes work items |
+//! | `files` | what `raddle-bench sendfile` has sent, and a server of that |
 //! | `work` | arithmetic to be busy with, and how often to do something for a time worth measuring |
 //! | `race` | a start and a finish for threads that do the same |
 //! | `lateness` | how late a sleeper woke, one thread's or a hundred thousand timers' |
@@ -17,6 +19,8 @@
 #![deny(unsafe_code)]
 
 pub mod blocking;
+pub mod files;
+pub mod items;
 pub mod lateness;
 pub mod memory;
 pub mod process;

@@ -6,16 +6,28 @@
 //! | `report` | one line for each result: a table to read, or JSON |
 //! | `floors` | what the processor and the kernel charge for the parts |
 //! | `switch` | bodies and switches against corosensei, may's coroutines and kernel threads |
+//! | `events` | a pass of the event queue against the number of its idle descriptors, on each backend |
+//! | `echo` | echo servers, raddle's and others, driven by one client |
 //! | `threads` | threads against kernel threads, tokio's tasks, may's coroutines and goroutines |
+//! | `sendfile` | files over loopback, against a loop of blocking `sendfile` |
+//! | `workqueue` | work items against rayon's pool and tokio's blocking one |
+//!
+//! `built` and `child` build, find and run the programs that are measured.
 //!
 //! A further benchmark is a further module with a `run` like [`switch::run`], and a further [`Command`].
 #![deny(unsafe_code)]
 
+mod built;
+mod child;
+mod echo;
+mod events;
 mod floors;
 mod pairs;
 mod report;
+mod sendfile;
 mod switch;
 mod threads;
+mod workqueue;
 
 use clap::{Args, Parser, Subcommand};
 use pairs::Plan;
@@ -48,9 +60,28 @@ enum Command {
         bodies: u32,
     },
 
+    /// The event queue: a pass against the number of idle descriptors, on io_uring, epoll and poll
+    #[command(after_long_help = events::CASES)]
+    Events {
+        #[command(flatten)]
+        measuring: Measuring,
+    },
+
     /// Threads: making them, switching, talking, sleeping, and being a neighbour
     #[command(after_long_help = threads::CASES)]
     Threads(threads::Options),
+
+    /// Work items that sleep, compute, and do both, on a pool of workers
+    #[command(after_long_help = workqueue::CASES)]
+    Workqueue(workqueue::Options),
+
+    /// Echo servers: raddle's modes, loops by hand on epoll and io_uring, tokio, may, Go
+    #[command(after_long_help = echo::CASES)]
+    Echo(echo::Options),
+
+    /// Files over loopback: raddle's send_path, and a loop of blocking sendfile on kernel threads
+    #[command(after_long_help = sendfile::CASES)]
+    Sendfile(sendfile::Options),
 }
 
 /// What all benchmarks have in common.
@@ -84,12 +115,27 @@ fn main() -> ExitCode {
         Command::Switch { measuring, bodies } => check()
             .and_then(|()| switch::run(&measuring.plan(), bodies as usize))
             .and_then(|report| print(&report, measuring.json)),
+        Command::Events { measuring } => {
+            events::run(&measuring.plan()).and_then(|report| print(&report, measuring.json))
+        }
         // raddle's program says itself if raddle can't run here: its peers can.
         Command::Threads(options) if options.json => {
             threads::run(&options, |case| print(case, true)).map(drop)
         }
         Command::Threads(options) => {
             threads::run(&options, |_| Ok(())).and_then(|report| print(&report, false))
+        }
+        Command::Workqueue(options) => {
+            workqueue::run(&options).and_then(|report| print(&report, options.json))
+        }
+        Command::Sendfile(options) => {
+            sendfile::run(&options).and_then(|report| print(&report, options.json))
+        }
+        Command::Echo(options) if options.json => {
+            echo::run(&options, |case| print(case, true)).map(drop)
+        }
+        Command::Echo(options) => {
+            echo::run(&options, |_| Ok(())).and_then(|report| print(&report, false))
         }
     };
     match printed {
@@ -150,6 +196,17 @@ mod tests {
             let arguments = ["raddle-bench", "threads", "--only", only, "--peers", "std,go"];
             assert!(CommandLine::try_parse_from(arguments).is_ok(), "{only}");
         }
+    }
+
+    #[test]
+    fn echo_knows_cases_and_peers_as_the_json_calls_them() {
+        let only = ["--only", "pingpong_1,pingpong_64,pingpong_1000,stream_16k,churn,idle_9000"];
+        let peers = [
+            "--peers",
+            "raddle,raddle_queue_level,raddle_queue_edge,raddle_workqueue_bound,raddle_workqueue_unbound,epoll,io_uring,tokio,may,go",
+        ];
+        let arguments = [&["raddle-bench", "echo"][..], &only, &peers].concat();
+        assert!(CommandLine::try_parse_from(arguments).is_ok());
     }
 
     #[test]

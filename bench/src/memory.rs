@@ -56,6 +56,19 @@ impl Memory {
     }
 }
 
+/// Resident pages and page tables of another process, in bytes.
+///
+/// # Errors
+///
+/// If /proc does not say.
+pub fn of_process(process: u32) -> io::Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+    let resident_kib = fs::read_to_string(format!("/proc/{process}/smaps_rollup"))
+        .and_then(|rollup| kib(&rollup, "Rss:"))
+        .or_else(|_| kib(&status, "VmRSS:"))?;
+    Ok((resident_kib + kib(&status, "VmPTE:")?) * 1024)
+}
+
 /// How many of `wanted` stacks of two mappings each this process can have, with some mappings left for others.
 ///
 /// # Errors

@@ -2,10 +2,15 @@
 
 #![allow(
     unsafe_code,
-    reason = "system calls: affinity, nice value, CPU time, alarm, pipe, read, exit"
+    reason = "system calls: affinity, nice value, limits, CPU time, alarm, pipe, read, sendfile, exit"
 )]
 
+use std::fs::File;
 use std::io;
+use std::net::TcpStream;
+use std::os::fd::AsRawFd;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 use std::time::Duration;
 
 /// Ends the process now: nothing is run at exit, since threads of a runtime may be in the middle of anything.
@@ -37,20 +42,14 @@ pub fn set_nice(nice: i32) -> Result<(), String> {
 ///
 /// If there are not that many, or the kernel refuses.
 pub fn use_cores(cores: usize) -> Result<(), String> {
+    let some: Vec<usize> = processors()?.into_iter().take(cores).collect();
+    if some.len() < cores {
+        return Err(format!("{cores} cores are wanted, and {} are there", some.len()));
+    }
     let size = size_of::<libc::cpu_set_t>();
-    // SAFETY: a set of bits, for which all zeroes is the empty set; both calls get it with its true size.
+    // SAFETY: a set of bits, for which all zeroes is the empty set, with its true size.
     let result = unsafe {
-        let mut allowed: libc::cpu_set_t = std::mem::zeroed();
-        if libc::sched_getaffinity(0, size, &raw mut allowed) != 0 {
-            return Err(format!("sched_getaffinity: {}", io::Error::last_os_error()));
-        }
         let mut chosen: libc::cpu_set_t = std::mem::zeroed();
-        let all = 0..libc::CPU_SETSIZE as usize;
-        let some: Vec<usize> =
-            all.filter(|&cpu| libc::CPU_ISSET(cpu, &allowed)).take(cores).collect();
-        if some.len() < cores {
-            return Err(format!("{cores} cores are wanted, and {} are there", some.len()));
-        }
         some.iter().for_each(|&cpu| libc::CPU_SET(cpu, &mut chosen));
         libc::sched_setaffinity(0, size, &raw const chosen)
     };
@@ -63,16 +62,96 @@ pub fn use_cores(cores: usize) -> Result<(), String> {
 
 /// CPU time that all threads of this process have used, in the kernel too.
 pub fn cpu_time() -> Duration {
+    used_by(libc::RUSAGE_SELF)
+}
+
+/// The same of all child processes that have ended and were waited for.
+pub fn cpu_time_of_children() -> Duration {
+    used_by(libc::RUSAGE_CHILDREN)
+}
+
+fn used_by(whom: libc::c_int) -> Duration {
     // SAFETY: the kernel fills in the structure, for which all zeroes is a value.
     let usage = unsafe {
         let mut usage: libc::rusage = std::mem::zeroed();
-        libc::getrusage(libc::RUSAGE_SELF, &raw mut usage);
+        libc::getrusage(whom, &raw mut usage);
         usage
     };
     let time = |time: libc::timeval| {
         Duration::from_secs(time.tv_sec as u64) + Duration::from_micros(time.tv_usec as u64)
     };
     time(usage.ru_utime) + time(usage.ru_stime)
+}
+
+/// Asks for as many descriptors as may be had without privileges; how many that are, 0 if the kernel does not say.
+pub fn raise_descriptors() -> usize {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: writes one limit to where there is room for it.
+    unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
+    let raised = libc::rlimit { rlim_cur: limit.rlim_max, ..limit };
+    // SAFETY: reads a limit that is there.
+    match unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const raised) } {
+        0 => raised.rlim_cur as usize,
+        _ => limit.rlim_cur as usize,
+    }
+}
+
+/// The processors that the calling kernel thread may use.
+///
+/// # Errors
+///
+/// From `sched_getaffinity(2)`.
+pub fn processors() -> Result<Vec<usize>, String> {
+    let size = size_of::<libc::cpu_set_t>();
+    // SAFETY: a set of bits, for which all zeroes is the empty set, with its true size.
+    unsafe {
+        let mut allowed: libc::cpu_set_t = std::mem::zeroed();
+        if libc::sched_getaffinity(0, size, &raw mut allowed) != 0 {
+            return Err(format!("sched_getaffinity: {}", io::Error::last_os_error()));
+        }
+        Ok((0..libc::CPU_SETSIZE as usize).filter(|&cpu| libc::CPU_ISSET(cpu, &allowed)).collect())
+    }
+}
+
+/// Has a program that is about to be started run on one processor only.
+pub fn pin(command: &mut Command, processor: usize) {
+    // SAFETY: all zeroes is the empty set, and the processor is one that a set has room for.
+    let chosen = unsafe {
+        let mut chosen: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(processor, &mut chosen);
+        chosen
+    };
+    let pin = move || {
+        // SAFETY: reads a set of its true size.
+        match unsafe { libc::sched_setaffinity(0, size_of_val(&chosen), &raw const chosen) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    };
+    // SAFETY: between fork and exec the closure makes one system call, and allocates only if that fails.
+    unsafe { command.pre_exec(pin) };
+}
+
+/// Sends so much of a file, from its position on: a loop of `sendfile(2)`, which blocks. How much it was.
+///
+/// # Errors
+///
+/// From `sendfile(2)`.
+pub fn send_file(file: &File, to: &TcpStream, len: u64) -> io::Result<u64> {
+    let mut left = len;
+    while left > 0 {
+        // SAFETY: numbers; the position is the file's.
+        let count = unsafe {
+            let (to, file) = (to.as_raw_fd(), file.as_raw_fd());
+            libc::sendfile(to, file, std::ptr::null_mut(), left as usize)
+        };
+        match u64::try_from(count) {
+            Ok(0) => break,
+            Ok(count) => left -= count,
+            Err(_) => return Err(io::Error::last_os_error()),
+        }
+    }
+    Ok(len - left)
 }
 
 /// How many kernel threads this process has.

@@ -16,6 +16,8 @@ pub(crate) enum Unit {
     OpsPerSecond,
     Bytes,
     Mappings,
+    /// System calls, which may be less than one each.
+    Calls,
 }
 
 impl Unit {
@@ -30,6 +32,7 @@ impl Unit {
             Unit::OpsPerSecond => "ops/s",
             Unit::Bytes => "bytes",
             Unit::Mappings => "mappings",
+            Unit::Calls => "calls",
         }
     }
 

@@ -5,9 +5,11 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::process::ExitCode;
+use std::thread;
 use std::time::Duration;
 
 /// What a program was asked to do.
+#[derive(Clone)]
 pub struct Arguments {
     case: String,
     values: BTreeMap<String, String>,
@@ -115,11 +117,24 @@ pub fn stay() -> ! {
     process::end(0)
 }
 
+/// Says on which port this program serves, and ends the process when the driver ends or has seen enough.
+pub fn serves(port: u16) {
+    print(&Said::figures([(PORT, f64::from(port))]));
+    thread::spawn(|| {
+        // The driver writes nothing: this returns when it has closed its end.
+        _ = io::stdin().read(&mut [0]);
+        process::end(0)
+    });
+}
+
 fn print(said: &Said) {
     let line = serde_json::to_string(said).expect("strings and numbers are JSON");
     // If the driver is gone, nobody wants the line.
     _ = writeln!(io::stdout(), "{line}");
 }
+
+/// What a server's port is called in what it says.
+pub const PORT: &str = "port";
 
 /// What one core, or both, is called in the arguments of every case.
 pub const CORES: &str = "cores";

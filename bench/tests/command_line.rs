@@ -88,6 +88,52 @@ fn threads_of_one_peer_in_some_cases() {
 }
 
 #[test]
+fn events_draw_a_curve_for_each_backend() {
+    let output = raddle_bench(&["events", "--quick", "--rounds", "6", "--json"]);
+    let lines = json_lines(&output);
+    for peer in ["epoll", "poll"] {
+        let curve = lines.iter().filter(|line| line["peer"] == peer);
+        let cases: Vec<_> = curve.map(|line| line["case"].as_str().unwrap_or_default()).collect();
+        let expected =
+            ["idle_10", "idle_100", "idle_1000", "idle_5000", "idle_15000", "operation", "wake"];
+        assert_eq!(cases, expected, "{peer}");
+    }
+    // Where the limit of descriptors is lower there is no value, and a remark.
+    let is_told = |line: &&Value| line["value"].is_number() || line["remark"].is_string();
+    assert!(lines.iter().all(|line| is_told(&line) && line["unit"] == "ns"), "{lines:?}");
+}
+
+#[test]
+fn echo_says_of_each_server_what_a_message_costs() {
+    let arguments = ["--quick", "--json", "--only", "pingpong_1,churn,idle_9000"];
+    let mut command = Command::new(env!("CARGO_BIN_EXE_raddle-bench"));
+    command.arg("echo").args(arguments).args(["--peers", "epoll,io_uring,tokio,may"]);
+    let output = command.env_remove("CARGO").output().expect("cargo has built the program");
+    if std::thread::available_parallelism().is_ok_and(|count| count.get() == 1) {
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(errors.contains("server and client need a processor each"), "{errors}");
+        return;
+    }
+    let lines = json_lines(&output);
+    for peer in ["epoll", "io_uring", "tokio", "may"] {
+        let own = lines.iter().filter(|line| line["peer"] == peer);
+        let seen: Vec<_> =
+            own.map(|line| (line["bench"].as_str(), line["case"].as_str())).collect();
+        let talk = ["echo_rate", "echo_p50", "echo_p99", "echo_cpu", "echo_syscalls"];
+        let expected =
+            ["pingpong_1", "churn"].iter().flat_map(|case| talk.map(|bench| (bench, *case)));
+        let expected = expected.chain([("echo_idle_bytes", "idle_9000")]);
+        let expected: Vec<_> = expected.map(|(bench, case)| (Some(bench), Some(case))).collect();
+        assert_eq!(seen, expected, "{peer}");
+    }
+    // Where io_uring is forbidden, descriptors are few or system calls can't be counted there is no value, and a remark.
+    for line in &lines {
+        let is_told = line["value"].as_f64().is_some_and(|value| value >= 0.0);
+        assert!(is_told || line["remark"].is_string(), "{line}");
+    }
+}
+
+#[test]
 fn what_a_peer_does_not_have_is_said_in_one_line() {
     let arguments = ["--quick", "--json", "--only", "yield_pair", "--rounds", "1"];
     let mut command = threads(env!("CARGO_BIN_EXE_raddle-bench"), &arguments);
@@ -124,9 +170,12 @@ fn what_makes_no_sense_is_refused_with_status_2() {
     for arguments in [
         &["switch", "--rounds", "5"][..],
         &["switch", "--bodies", "none"],
+        &["events", "--rounds", "2"],
         &["threads", "--only", "spwan_join"],
         &["threads", "--peers", "tokyo"],
         &["threads", "--rounds", "0"],
+        &["echo", "--only", "pingpong_63"],
+        &["echo", "--peers", "std"],
         &["swich"],
         &[],
     ] {

@@ -65,6 +65,53 @@ pub trait Threads: 'static {
     }
 }
 
+/// The calls that a runtime has under `std`'s names, in a module like `std::thread` and one like `std::sync`.
+#[macro_export]
+macro_rules! calls_named_as_in_std {
+    ($($thread:ident)::+, $($sync:ident)::+) => {
+        type Handle = $($thread)::+::JoinHandle<()>;
+        type Mutex = $($sync)::+::Mutex<u64>;
+        type Sender = $($sync)::+::mpsc::Sender<u64>;
+        type Receiver = $($sync)::+::mpsc::Receiver<u64>;
+
+        fn join(thread: Self::Handle) {
+            thread.join().expect("no thread of a case panics");
+        }
+
+        fn yield_now() {
+            $($thread)::+::yield_now();
+        }
+
+        fn sleep(time: std::time::Duration) {
+            $($thread)::+::sleep(time);
+        }
+
+        fn park() {
+            $($thread)::+::park();
+        }
+
+        fn channel() -> (Self::Sender, Self::Receiver) {
+            $($sync)::+::mpsc::channel()
+        }
+
+        fn send(to: &Self::Sender, number: u64) {
+            to.send(number).expect("the other end waits");
+        }
+
+        fn receive(from: &Self::Receiver) -> u64 {
+            from.recv().expect("the other end answers")
+        }
+
+        fn mutex() -> Self::Mutex {
+            $($sync)::+::Mutex::new(0)
+        }
+
+        fn add_one(to: &Self::Mutex) {
+            *to.lock().expect("nobody panicked") += 1;
+        }
+    };
+}
+
 /// Runs `work` on a thread of the runtime, and waits for it on this kernel thread, which is none of the runtime's.
 pub(super) fn inside<T: Threads, R: Send + 'static>(
     work: impl FnOnce() -> Result<R, String> + Send + 'static,

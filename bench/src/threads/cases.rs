@@ -62,7 +62,7 @@ impl Scale {
 }
 
 /// A figure that a program says, and what it is called in the report.
-pub(super) struct Figure {
+pub(crate) struct Figure {
     pub(super) said: &'static str,
     pub(super) bench: &'static str,
     pub(super) case: &'static str,
@@ -70,7 +70,7 @@ pub(super) struct Figure {
 }
 
 /// A measurement that all its peers make under the same conditions, in turns.
-pub(super) struct Group {
+pub(crate) struct Group {
     /// What the programs call it.
     pub(super) case: &'static str,
     pub(super) cores: usize,
@@ -91,7 +91,7 @@ pub(super) struct Group {
 }
 
 impl Group {
-    fn new(case: &'static str, cores: usize, peers: &[Peer], rounds: usize) -> Group {
+    pub(crate) fn new(case: &'static str, cores: usize, peers: &[Peer], rounds: usize) -> Group {
         Group {
             case,
             cores,
@@ -107,12 +107,12 @@ impl Group {
         }
     }
 
-    fn set(mut self, key: &'static str, value: impl ToString) -> Group {
+    pub(crate) fn set(mut self, key: &'static str, value: impl ToString) -> Group {
         self.settings.push((key, value.to_string()));
         self
     }
 
-    fn set_for(mut self, peer: Peer, key: &'static str, value: impl ToString) -> Group {
+    pub(crate) fn set_for(mut self, peer: Peer, key: &'static str, value: impl ToString) -> Group {
         self.own.push((peer, key, value.to_string()));
         self
     }
@@ -121,7 +121,7 @@ impl Group {
         Group { slice: Some(slice), ..self }
     }
 
-    fn limit(self, seconds: u64) -> Group {
+    pub(crate) fn limit(self, seconds: u64) -> Group {
         Group { limit: Duration::from_secs(seconds), ..self }
     }
 
@@ -129,7 +129,7 @@ impl Group {
         Group { watch: Some(time), ..self }
     }
 
-    fn figure(
+    pub(crate) fn figure(
         mut self,
         said: &'static str,
         bench: &'static str,
@@ -159,7 +159,7 @@ impl Group {
     }
 }
 
-const ALL: &[Peer] = &[Peer::Raddle, Peer::Std, Peer::Tokio, Peer::May, Peer::Go];
+pub(super) const ALL: &[Peer] = &[Peer::Raddle, Peer::Std, Peer::Tokio, Peer::May, Peer::Go];
 
 /// The measurements of a case.
 pub(super) fn groups(case: Case, scale: &Scale) -> Vec<Group> {
@@ -167,7 +167,7 @@ pub(super) fn groups(case: Case, scale: &Scale) -> Vec<Group> {
         Case::SpawnJoin => {
             [1, 2].map(|cores| short("spawn_join", cores, scale, "spawn_join")).into()
         }
-        Case::SpawnMany => vec![spawn_many(scale)],
+        Case::SpawnMany => vec![spawn_many(scale), spawn_many_joinable(scale)],
         Case::YieldPair => vec![short("yield", 1, scale, "yield_pair").set("n", 2)],
         Case::YieldMany => vec![short("yield", 2, scale, "yield_many").set("n", 1000)],
         Case::Channel => [1, 2].map(|cores| short("channel", cores, scale, "channel")).into(),
@@ -206,6 +206,17 @@ fn spawn_many(scale: &Scale) -> Group {
         .limit(60)
         .figure("cold", "spawn_many", "cold", Unit::Ns)
         .figure("warm", "spawn_many", "warm", Unit::Ns)
+}
+
+/// Goroutines have no handles, and `spawn_many` waits for all of Go's by one counter. Here each has a channel, by which it can be joined by
+/// itself, as a thread.
+fn spawn_many_joinable(scale: &Scale) -> Group {
+    Group::new("spawn_many", 2, &[Peer::Raddle, Peer::Go], scale.rounds.div_ceil(2))
+        .set("n", scale.pick(100_000, 20_000))
+        .set("each", "joinable")
+        .limit(60)
+        .figure("cold", "spawn_many", "joinable_cold", Unit::Ns)
+        .figure("warm", "spawn_many", "joinable_warm", Unit::Ns)
 }
 
 /// More than a sleeping thread of raddle's takes.

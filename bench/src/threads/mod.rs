@@ -7,15 +7,13 @@
 //! |---|---|
 //! | `cases` | what is measured, of whom, with which settings |
 //! | `rounds` | runs a group of programs in turns and makes records of it |
-//! | `child` | runs one program, for a limited time |
-//! | `programs` | finds the programs and has them built |
+//! | `programs` | finds the programs |
 //! | `peer` | the peers |
 
-mod cases;
-mod child;
-mod peer;
-mod programs;
-mod rounds;
+pub(crate) mod cases;
+pub(crate) mod peer;
+pub(crate) mod programs;
+pub(crate) mod rounds;
 
 use self::cases::{Case, Scale};
 use self::peer::Peer;
@@ -34,7 +32,8 @@ pub(crate) const CASES: &str = "\
 Cases, and what they are called in the JSON (bench, and case in brackets):
   spawn_join        make a thread and join it, one at a time, from a thread of the runtime (one_core, two_cores)
   spawn_many        100,000 threads that do nothing, made in a row and then joined, ns each; the first time in the process and
-                    again (cold, warm). Floors: a page's first touch, a guard of 16 KiB (page_fault, guard); raddle's body with
+                    again (cold, warm). Go waits for all by one counter; joinable_cold, joinable_warm: beside goroutines that can
+                    be joined one by one, as threads can. Floors: a page's first touch, a guard of 16 KiB (page_fault, guard); raddle's body with
                     its TLS begins, runs and ends, without any thread, queue or handle (body)
   yield_pair        two threads that yield to each other; ns a yield (one_core)
   yield_many        1,000 threads that yield on two cores; ns a yield, of all together (two_cores)
@@ -118,8 +117,7 @@ pub(crate) fn run(
     options: &Options,
     mut each: impl FnMut(&Report) -> io::Result<()>,
 ) -> io::Result<Report> {
-    let peers =
-        if options.peers.is_empty() { Peer::value_variants() } else { options.peers.as_slice() };
+    let peers = if options.peers.is_empty() { cases::ALL } else { options.peers.as_slice() };
     let programs = programs::find(peers, !options.peers.is_empty())?;
     for line in &programs.left_out {
         eprintln!("raddle-bench: {line}");

@@ -13,6 +13,8 @@ pub(crate) enum Peer {
     May,
     /// Go's goroutines
     Go,
+    /// rayon's pool: items of work, not threads
+    Rayon,
 }
 
 impl Peer {
@@ -23,6 +25,7 @@ impl Peer {
             Peer::Tokio => "tokio",
             Peer::May => "may",
             Peer::Go => "go",
+            Peer::Rayon => "rayon",
         }
     }
 

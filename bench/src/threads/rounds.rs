@@ -1,8 +1,8 @@
 //! Runs a group's programs in turns, and makes records of what they say.
 
 use super::cases::{Figure, Group};
-use super::child;
 use super::peer::Peer;
+use crate::child;
 use crate::pairs::Estimate;
 use crate::report::{Record, Unit, progress};
 use raddle_bench::subject::Said;
@@ -21,7 +21,7 @@ struct Contender<'p> {
 }
 
 /// The records of all of the group's figures.
-pub(super) fn measure(group: &Group, programs: &[(Peer, PathBuf)]) -> io::Result<Vec<Record>> {
+pub(crate) fn measure(group: &Group, programs: &[(Peer, PathBuf)]) -> io::Result<Vec<Record>> {
     let mut contenders = Vec::new();
     for (peer, program) in programs.iter().filter(|(peer, _)| group.peers.contains(peer)) {
         contenders.extend(peer.flavors(group.cores).iter().map(|&flavor| Contender {

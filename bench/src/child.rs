@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// A program's one line, within `limit`. What went wrong with the program comes as its remark.
-pub(super) fn run(
+pub(crate) fn run(
     command: &mut Command,
     limit: Duration,
     watch: Option<Duration>,
@@ -32,13 +32,43 @@ pub(super) fn run(
 }
 
 /// Killed when it is no longer needed, in whatever state it is.
-struct Running(Child);
+pub(crate) struct Running(pub(crate) Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
         // It may have ended already.
         _ = self.0.kill();
         _ = self.0.wait();
+    }
+}
+
+/// A program that goes on after its first line.
+pub(crate) struct Going {
+    running: Running,
+    /// What it has said, perhaps not as JSON.
+    pub(crate) line: String,
+}
+
+impl Going {
+    /// Starts it, and waits for its line; or says what went wrong.
+    pub(crate) fn start(command: &mut Command, limit: Duration) -> Result<Going, String> {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().map_err(|error| format!("does not start: {error}"))?;
+        let mut running = Running(child);
+        let line = first_line(&mut running.0);
+        let errors = all(&mut running.0);
+        match line.recv_timeout(limit) {
+            Err(_) => Err(format!("no result within {} s", limit.as_secs())),
+            Ok(line) if line.is_empty() => {
+                Err(failure(&mut running.0, &errors).unwrap_or_else(|error| error.to_string()))
+            }
+            Ok(line) => Ok(Going { running, line }),
+        }
+    }
+
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.running.0.id()
     }
 }
 

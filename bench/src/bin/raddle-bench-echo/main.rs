@@ -1,0 +1,48 @@
+//! What `raddle-bench echo` and `sendfile` measure by, and against what: the clients, the same for all servers, and two servers written by hand,
+//! which are the floors of echo.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `epoll` | a server on epoll: two calls a message and a wait for each round |
+//! | `uring` | a server on io_uring: one call a round |
+//! | `talk` | the client: connections that send and receive messages, one or several at a time |
+//! | `churn` | the client: a connection for each message |
+//! | `idle` | the client: connections that have said something, and are silent |
+//! | `fetch` | the client of `sendfile`: it fetches files, and throws them away |
+//! | `window` | when the client measures, and what it says of it |
+//! | `watched` | the server seen from outside: its CPU time, its system calls |
+//! | `histogram` | latencies |
+//! | `buffers` | memory that a ring chooses from |
+//! | `calls` | what can go wrong with a system call, in words |
+#![deny(unsafe_code)]
+
+mod buffers;
+mod calls;
+mod churn;
+mod epoll;
+mod fetch;
+mod histogram;
+mod idle;
+mod talk;
+mod uring;
+mod watched;
+mod window;
+
+use raddle_bench::subject::{self, Arguments, Said};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    subject::main(run)
+}
+
+fn run(arguments: &Arguments) -> Result<Said, String> {
+    match arguments.case() {
+        "epoll" => epoll::serve(),
+        "io_uring" => uring::serve(arguments),
+        "talk" => talk::measure(arguments),
+        "churn" => churn::measure(arguments),
+        "idle" => idle::connect(arguments),
+        "fetch" => fetch::measure(arguments),
+        other => Err(format!("there is no case {other}")),
+    }
+}
