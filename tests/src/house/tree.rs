@@ -114,11 +114,6 @@ impl File {
         self.path.rsplit_once('/').map_or("", |(folder, _)| folder)
     }
 
-    /// Whether all of the file is test code: in a folder `tests`, or a unit test's own file.
-    pub(super) fn is_test(&self) -> bool {
-        self.path.split('/').any(|part| part == "tests" || part == "tests.rs")
-    }
-
     /// What a rule has to say about a line of it.
     pub(super) fn finding(&self, line: usize, what: impl Into<String>) -> Finding {
         Finding { path: self.path.clone(), line, what: what.into() }
@@ -142,13 +137,5 @@ mod tests {
         assert!(this.text().contains("the_repository_is_found_and_holds_this_file"));
         assert!(tree.get("Cargo.toml").is_some());
         assert!(!tree.files().any(|file| file.path().starts_with("target/")));
-    }
-
-    #[test]
-    fn test_code_is_known_by_its_path() {
-        let is_test = |path| File::new(String::from(path), String::new()).is_test();
-        assert!(is_test("crates/a/tests/storm.rs"));
-        assert!(is_test("crates/a/src/b/tests.rs"));
-        assert!(!is_test("crates/a/src/latests.rs"));
     }
 }

@@ -1,6 +1,8 @@
 //! Unsafe code stands where it was decided to stand, and says why it is sound.
 //!
-//! Crate roots deny it; a module opts back in with a reason. Each unsafe block and implementation has its argument near by.
+//! Crate roots deny it; a module opts back in with a reason. Each unsafe block and implementation has its argument near by, in tests as
+//! well: a test that is unsound itself shows nothing. Clippy's `undocumented_unsafe_blocks` knows better what stands where, so it
+//! must not be switched off.
 
 use super::manifest::Package;
 use super::source::Attribute;
@@ -8,6 +10,9 @@ use super::tree::{File, Finding, Tree};
 
 /// The argument stands on the line itself, or at most so many lines above.
 const LINES_ABOVE: usize = 12;
+
+/// Clippy's lint of the same kind.
+const CLIPPYS: &str = "undocumented_unsafe_blocks";
 
 pub(super) fn check(tree: &Tree, packages: &[Package<'_>], findings: &mut Vec<Finding>) {
     for root in packages.iter().flat_map(|package| package.roots(tree)) {
@@ -29,8 +34,12 @@ pub(super) fn check(tree: &Tree, packages: &[Package<'_>], findings: &mut Vec<Fi
             let what = "opts in to unsafe code without a reason; add `reason = \"...\"`";
             findings.push(file.finding(level.line, what));
         }
-        if !file.is_test() {
-            arguments(file, findings);
+        arguments(file, findings);
+        let silences =
+            |one: &Attribute| one.range.clone().any(|at| file.source().text(at) == CLIPPYS);
+        for attribute in file.source().attributes().iter().filter(|one| silences(one)) {
+            let what = format!("sets the level of `{CLIPPYS}`; the workspace does");
+            findings.push(file.finding(file.source().line(attribute.range.start), what));
         }
     }
 }
@@ -69,13 +78,12 @@ fn level<'f>(file: &'f File, attribute: &Attribute) -> Option<Level<'f>> {
     })
 }
 
-/// Each unsafe block and implementation outside tests has an argument near it.
+/// Each unsafe block and implementation has an argument near it.
 fn arguments(file: &File, findings: &mut Vec<Finding>) {
     let source = file.source();
-    let tests = source.tests();
     for (at, token) in source.tokens().iter().enumerate() {
         let opens = token.text == "unsafe" && matches!(source.text(at + 1), "{" | "impl");
-        if !opens || tests.iter().any(|range| range.contains(&at)) {
+        if !opens {
             continue;
         }
         let is_near = |line: usize| line <= token.line && line + LINES_ABOVE >= token.line;
@@ -145,14 +153,26 @@ mod tests {
     }
 
     #[test]
-    fn tests_and_declarations_need_no_argument() {
-        for text in [
-            "#[cfg(test)]\nmod tests { fn f() { unsafe { g() } } }",
-            "unsafe extern \"C\" { fn f(); }\nunsafe fn g() {}",
-            "const A: &str = \"unsafe { }\";",
-        ] {
+    fn tests_need_an_argument_too() {
+        let unit = "#[cfg(test)]\nmod tests { fn f() { unsafe { g() } } }";
+        assert_eq!(findings("src/a.rs", unit).len(), 1);
+        assert_eq!(findings("tests/a.rs", "fn f() { unsafe\n{ g() } }").len(), 1);
+        assert_eq!(findings("tests/a/b.rs", "unsafe impl Send for A {}").len(), 1);
+    }
+
+    #[test]
+    fn clippys_lint_stays_on() {
+        let text = "#![allow(clippy::undocumented_unsafe_blocks, reason = \"a test\")]";
+        let found = findings("tests/a.rs", text);
+        assert!(found.len() == 1 && found[0].starts_with("tests/a.rs:1: sets the"), "{found:?}");
+    }
+
+    #[test]
+    fn declarations_need_no_argument() {
+        for text in
+            ["unsafe extern \"C\" { fn f(); }\nunsafe fn g() {}", "const A: &str = \"unsafe { }\";"]
+        {
             assert_eq!(findings("src/a.rs", text), Vec::<String>::new(), "{text}");
         }
-        assert_eq!(findings("tests/a.rs", "fn f() { unsafe\n{ g() } }"), Vec::<String>::new());
     }
 }

@@ -81,6 +81,14 @@ pub(super) fn kernel_threads() -> usize {
     field.and_then(|field| field.parse().ok()).unwrap_or(0)
 }
 
+/// When a kernel thread of this process began, in the kernel's ticks; `None` if there is none by that id.
+pub(super) fn began_at(id: i32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/self/task/{id}/stat")).ok()?;
+    // The name, in parentheses, may hold anything. The state after it is the third field, this is the 22nd.
+    let (_, rest) = stat.rsplit_once(") ")?;
+    rest.split(' ').nth(22 - 3)?.parse().ok()
+}
+
 /// Where the alternate signal stack of this kernel thread is, null for none.
 pub(super) fn alternate_stack() -> usize {
     let mut stack = libc::stack_t { ss_sp: ptr::null_mut(), ss_flags: 0, ss_size: 0 };

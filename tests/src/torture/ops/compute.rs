@@ -65,9 +65,18 @@ pub(super) fn errno(actor: &mut Actor) {
     }
 }
 
-/// The mask that workers have, and whose alternate stack is whose.
+/// The mask that workers have.
 static MASK: OnceLock<u64> = OnceLock::new();
-static STACKS: LazyLock<Mutex<HashMap<i32, usize>>> = LazyLock::new(Mutex::default);
+/// Whose alternate stack is whose, by the ids of kernel threads.
+static STACKS: LazyLock<Mutex<HashMap<i32, Stack>>> = LazyLock::new(Mutex::default);
+
+/// Workers end, and their stacks and ids become others'.
+#[derive(Clone, Copy)]
+struct Stack {
+    at: usize,
+    /// When its kernel thread began, if that still is.
+    since: Option<u64>,
+}
 
 /// The kernel thread and its alternate stack, asked without a migration in between.
 fn stack_here() -> (i32, usize) {
@@ -93,24 +102,33 @@ pub(super) fn signal_state(actor: &mut Actor) {
             actor.world.fail(format_args!("kernel thread {id} has no alternate stack"));
         }
         let Ok(mut stacks) = STACKS.try_lock() else { continue };
-        let known = *stacks.entry(id).or_insert(stack);
+        let since = || kernel::began_at(id);
+        let known = *stacks.entry(id).or_insert_with(|| Stack { at: stack, since: since() });
         let shared = stacks
             .iter()
-            .find(|&(other, at)| *at == stack && *other != id)
-            .map(|(other, _)| *other);
+            .find(|&(other, its)| its.at == stack && *other != id)
+            .map(|(other, its)| (*other, *its));
         drop(stacks);
-        if known == stack && shared.is_none() {
+        if known.at == stack && shared.is_none() {
             continue;
         }
-        // Away and back between the questions: ask again before it counts.
+        // Of one that has ended, or away and back between the questions: ask again before it counts.
+        let shared = shared.filter(|(other, its)| is_its_own(*other, *its));
+        let is_other = known.at != stack && is_its_own(id, known);
         let wrong = (0..50).filter(|_| stack_here() == (id, stack)).count();
-        if wrong > 25 {
+        if wrong > 25 && (is_other || shared.is_some()) {
+            let (known, shared) = (known.at, shared.map(|(other, _)| other));
             actor.world.fail(format_args!(
                 "kernel thread {id} has alternate stack {stack:#x}; its own was {known:#x}, and {shared:?} has the same"
             ));
         }
-        STACKS.lock().map(|mut stacks| stacks.remove(&id)).ok();
+        STACKS.lock().map(|mut stacks| stacks.retain(|&id, its| is_its_own(id, *its))).ok();
     }
+}
+
+/// Whether the kernel thread of that id is the one that the stack was seen with.
+fn is_its_own(id: i32, stack: Stack) -> bool {
+    stack.since.is_some() && kernel::began_at(id) == stack.since
 }
 
 pub(super) fn unwind(actor: &mut Actor) {

@@ -4,13 +4,14 @@
 //! |---|---|
 //! | `threads` | beginnings and ends |
 //! | `parking` | parking, sleeping, timers |
-//! | `locks` | std's locks and channels |
+//! | `locks` | locks and channels: std's, and raddle's |
 //! | `memory` | thread-locals, malloc, stacks |
 //! | `compute` | registers, errno, masks, alternate stacks |
 //! | `blocking` | calls that block the kernel thread |
 //! | `children` | forked and executed children |
-//! | `primitives` | raddle's own locks and channels |
+//! | `primitives` | what only raddle has: semaphores, many-to-many channels, selects, cancellation |
 //! | `signals` | signals between threads |
+//! | `workqueue` | workqueues |
 
 mod blocking;
 mod children;
@@ -21,8 +22,10 @@ mod parking;
 mod primitives;
 mod signals;
 mod threads;
+mod workqueue;
 
 use super::world::Actor;
+use locks::{of_raddle, of_std};
 use std::io;
 
 /// Where an operation may run.
@@ -53,10 +56,10 @@ const ROWS: &[Row] = &[
     Row("timer-race", 20, On::Anywhere, parking::timer_race),
     Row("sleep", 40, On::Anywhere, parking::sleep),
     Row("sleep-zero", 20, On::Anywhere, parking::sleep_zero),
-    Row("mutex", 10, On::Anywhere, locks::mutex),
-    Row("condvar", 6, On::Anywhere, locks::condvar),
-    Row("rwlock", 6, On::Anywhere, locks::rwlock),
-    Row("mpsc", 6, On::Anywhere, locks::mpsc),
+    Row("mutex", 10, On::Anywhere, of_std::mutex),
+    Row("condvar", 6, On::Anywhere, of_std::condvar),
+    Row("rwlock", 6, On::Anywhere, of_std::rwlock),
+    Row("mpsc", 6, On::Anywhere, of_std::mpsc),
     Row("thread-local", 40, On::Anywhere, memory::thread_local),
     Row("destructors", 15, On::Anywhere, memory::destructors),
     Row("malloc", 40, On::Anywhere, memory::malloc),
@@ -80,15 +83,16 @@ const ROWS: &[Row] = &[
     Row("fork", 1, On::Anywhere, children::fork),
     Row("fork-runs", 1, On::Anywhere, children::fork_and_run),
     Row("exec", 1, On::Anywhere, children::exec),
-    Row("own-mutex", 10, On::Anywhere, primitives::mutex),
-    Row("own-condvar", 8, On::Anywhere, primitives::condvar),
-    Row("own-rwlock", 8, On::Anywhere, primitives::rwlock),
+    Row("own-mutex", 10, On::Anywhere, of_raddle::mutex),
+    Row("own-condvar", 8, On::Anywhere, of_raddle::condvar),
+    Row("own-rwlock", 8, On::Anywhere, of_raddle::rwlock),
     Row("own-semaphore", 8, On::Anywhere, primitives::semaphore),
-    Row("own-mpsc", 8, On::Anywhere, primitives::mpsc_channel),
+    Row("own-mpsc", 8, On::Anywhere, of_raddle::mpsc),
     Row("channel", 8, On::Anywhere, primitives::channel),
     Row("select", 8, On::Anywhere, primitives::select),
     Row("cancel", 8, On::Anywhere, primitives::cancel),
     Row("signal", 8, On::Anywhere, signals::signal),
+    Row("workqueue", 8, On::Anywhere, workqueue::workqueue),
 ];
 
 /// What all operations are called, in the order of their indices.

@@ -1,118 +1,15 @@
-//! raddle's own locks and channels: what they protect adds up, what is sent arrives once, who is cancelled goes on.
+//! What raddle has and std has not: no permit too many, what is sent arrives once, who is cancelled goes on.
 
 use super::super::work::spin;
 use super::super::world::Actor;
 use raddle::cancel::Token;
 use raddle::sync::channel::{bounded, unbounded};
-use raddle::sync::{Barrier, Condvar, Mutex, Once, RwLock, Semaphore, mpsc};
+use raddle::sync::{Once, Semaphore};
 use raddle::thread;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-
-pub(super) fn mutex(actor: &mut Actor) {
-    let (members, rounds) = (actor.between(2, 6), actor.between(1, 80));
-    let pair = Arc::new(Mutex::new((0u64, 0u64)));
-    let threads: Vec<_> = (0..members)
-        .map(|member| {
-            let pair = pair.clone();
-            thread::spawn(move || {
-                (0..rounds).all(|n| {
-                    let Ok(mut pair) = pair.lock() else { return false };
-                    pair.0 += 1;
-                    spin(n * 20);
-                    if (n + member) % 16 == 3 {
-                        thread::yield_now();
-                    }
-                    pair.1 += 1;
-                    pair.0 == pair.1
-                })
-            })
-        })
-        .collect();
-    for thread in threads {
-        actor.world.check(matches!(thread.join(), Ok(true)), "two were in a Mutex at once");
-        actor.step();
-    }
-    let is_right = pair.lock().is_ok_and(|pair| *pair == (members * rounds, members * rounds));
-    actor.world.check(is_right, "what a Mutex protects does not add up");
-}
-
-/// A bounded buffer by two condition variables, begun at a barrier; the caller gives.
-pub(super) fn condvar(actor: &mut Actor) {
-    let total = actor.between(1, 150);
-    let times_out = actor.random.one_in(2);
-    let shared =
-        Arc::new((Mutex::new(Vec::new()), Condvar::new(), Condvar::new(), Barrier::new(2)));
-    let theirs = shared.clone();
-    let taker = thread::spawn(move || {
-        let (buffer, not_full, not_empty, begin) = &*theirs;
-        begin.wait();
-        let mut sum = 0;
-        for _ in 0..total {
-            let Ok(mut buffer) = buffer.lock() else { return 0 };
-            while buffer.is_empty() {
-                let waited = if times_out {
-                    not_empty
-                        .wait_timeout(buffer, Duration::from_micros(50))
-                        .map(|(buffer, _)| buffer)
-                        .ok()
-                } else {
-                    not_empty.wait(buffer).ok()
-                };
-                let Some(again) = waited else { return 0 };
-                buffer = again;
-            }
-            sum += buffer.pop().unwrap_or(0);
-            not_full.notify_one();
-        }
-        sum
-    });
-    let (buffer, not_full, not_empty, begin) = &*shared;
-    begin.wait();
-    for n in 1..=total {
-        let Ok(mut buffer) = buffer.lock() else { return };
-        while buffer.len() >= 4 {
-            let Ok(again) = not_full.wait(buffer) else { return };
-            buffer = again;
-        }
-        buffer.push(n);
-        not_empty.notify_one();
-    }
-    let is_right = matches!(taker.join(), Ok(sum) if sum == total * (total + 1) / 2);
-    actor.world.check(is_right, "a Condvar lost something");
-}
-
-pub(super) fn rwlock(actor: &mut Actor) {
-    let rounds = actor.between(1, 60);
-    let pair = Arc::new(RwLock::new((0u64, 0u64)));
-    let threads: Vec<_> = (0..5)
-        .map(|role| {
-            let pair = pair.clone();
-            thread::spawn(move || {
-                (0..rounds).all(|n| {
-                    if role > 1 {
-                        return pair.read().is_ok_and(|pair| {
-                            spin(n * 5);
-                            pair.0 == pair.1
-                        });
-                    }
-                    let Ok(mut pair) = pair.write() else { return false };
-                    pair.0 += 1;
-                    spin(n * 20);
-                    pair.1 += 1;
-                    true
-                })
-            })
-        })
-        .collect();
-    for thread in threads {
-        actor.world.check(matches!(thread.join(), Ok(true)), "a reader saw half of a write");
-    }
-    let is_right = pair.read().is_ok_and(|pair| *pair == (2 * rounds, 2 * rounds));
-    actor.world.check(is_right, "what a RwLock protects does not add up");
-}
 
 /// No more inside than there are permits, whoever times out; all permits come back.
 pub(super) fn semaphore(actor: &mut Actor) {
@@ -149,29 +46,6 @@ pub(super) fn semaphore(actor: &mut Actor) {
     let (semaphore, inside, _) = &*shared;
     let found = (semaphore.available_permits(), inside.load(Ordering::Relaxed));
     actor.world.check(found == (permits, 1_000), "a Semaphore lost a permit, or a Once ran twice");
-}
-
-pub(super) fn mpsc_channel(actor: &mut Actor) {
-    let (senders, each) = (actor.between(1, 4), actor.between(1, 100));
-    let bound = actor.between(0, 3) as usize;
-    let (send, receive) = mpsc::sync_channel(bound);
-    let threads: Vec<_> = (0..senders)
-        .map(|sender| {
-            let send = send.clone();
-            thread::spawn(move || (0..each).all(|n| send.send((sender, n)).is_ok()))
-        })
-        .collect();
-    drop(send);
-    let mut next = vec![0; senders as usize];
-    for (sender, n) in receive.iter() {
-        actor.world.check(next[sender as usize] == n, "a channel changed the order");
-        next[sender as usize] += 1;
-        actor.step();
-    }
-    actor.world.check(next.iter().all(|&n| n == each), "a channel lost a message");
-    for thread in threads {
-        actor.world.check(matches!(thread.join(), Ok(true)), "a sender failed");
-    }
 }
 
 /// Many on both sides, some with time-outs; what is sent arrives once.
