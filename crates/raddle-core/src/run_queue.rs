@@ -382,6 +382,31 @@ impl<K: Copy + Eq> RunQueue<K> {
         self.array(Array::Active).first()
     }
 
+    /// The thread that [`pop`](Self::pop) would take, if it is of the active array, and the one behind it on its level, whose link is not looked
+    /// at: for whoever wants to have them at hand.
+    ///
+    /// ```
+    /// use raddle_core::run_queue::{Array, End, Link, Links, RunQueue};
+    /// # struct Table([Link<usize>; 2]);
+    /// # impl Links for Table {
+    /// #     type Key = usize;
+    /// #     fn link(&self, key: usize) -> &Link<usize> {
+    /// #         &self.0[key]
+    /// #     }
+    /// # }
+    /// # let table = Table([Link::new(), Link::new()]);
+    /// let mut queue = RunQueue::new();
+    /// queue.push(&table, 0, 5, Array::Active, End::Back);
+    /// queue.push(&table, 1, 5, Array::Active, End::Back);
+    /// assert_eq!(queue.peek_two(&table), Some((0, Some(1))));
+    /// ```
+    #[inline]
+    pub fn peek_two(&self, links: &impl Links<Key = K>) -> Option<(K, Option<K>)> {
+        let active = self.array(Array::Active);
+        let first = active.lists[usize::from(active.first()?)].first()?;
+        Some((first, links.link(first).node.next()))
+    }
+
     /// How many threads are queued, in both arrays.
     pub fn len(&self) -> usize {
         self.arrays[0].len + self.arrays[1].len

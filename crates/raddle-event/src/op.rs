@@ -94,7 +94,7 @@ pub enum Op {
         len: usize,
         /// `MSG_PEEK` and so on, not `MSG_WAITALL`.
         flags: c_int,
-        /// A call has just said `EWOULDBLOCK`: spares the attempt that would fail.
+        /// A call has just said `EWOULDBLOCK`: spares an attempt that would fail, where that is a system call of its own.
         is_drained: bool,
     },
     /// `send(2)`, with `MSG_NOSIGNAL`. Not for datagrams of Unix sockets, for which there may be no room at once: with io_uring (Linux 6.18)

@@ -88,6 +88,19 @@ pub(crate) fn call<F: FnOnce() -> i64 + Send>(body: F, waits_for: WaitsFor) -> i
     unsafe { perform(op, waits_for, None) }
 }
 
+/// Whether what the calling thread is about to try by a system call of its own is better given to the event queue at once: other threads wait for
+/// its core, they are done soon, as far as the monitor has seen, and what they submit goes to the kernel with this, in one entry.
+///
+/// A thread that computes, all of a sudden, holds it up by a step of the monitor's, once: then nobody is at ease any more.
+#[inline]
+pub(crate) fn goes_with_others() -> bool {
+    let Some(here) = Here::enter() else { return false };
+    let core = here.place().core();
+    core.waiting.load(Ordering::Relaxed) > 0
+        && core.events.is_cheap.load(Ordering::Relaxed)
+        && core.runtime().monitor.is_at_ease.load(Ordering::Relaxed)
+}
+
 /// Does what `machine` says, step by step, and parks the caller once meanwhile. `TimedOut` if no step has ended for `patience_ns`.
 ///
 /// # Errors

@@ -1,8 +1,9 @@
 //! Sockets of the kernel's, and how a thread waits for one.
 //!
 //! A read tries at once if there may be something: after one that has filled its buffer, or the first. After one that has not, the socket
-//! is empty, most likely, so the read is given to the event queue without a call that would fail. A write tries at once, always; so does
-//! whatever takes datagrams, of which one does not tell whether there are more.
+//! is empty, most likely, so the read is given to the event queue without a call that would fail. A write tries at once, unless other threads
+//! are about to run: then it goes to the kernel with all that these submit. What takes datagrams tries at once, always, as one of them does not
+//! tell whether there are more.
 //!
 //! The socket stays in blocking mode, as its descriptor's other users expect: single calls say `MSG_DONTWAIT`. A listener does not, since
 //! `accept4` has no such flag: it gets its mode back when the descriptor is given away.
@@ -224,6 +225,13 @@ fn known(any: Option<SocketAddrAny>) -> io::Result<Address> {
     address.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "invalid argument"))
 }
 
+/// Whether a write of `len` bytes spares its system call. Of more bytes the copy counts, not the call.
+#[inline]
+fn goes_with_others(len: usize, modes: &Modes) -> bool {
+    const LEN_MAX: usize = 16 * 1024;
+    len <= LEN_MAX && !modes.is_nonblocking() && operation::goes_with_others()
+}
+
 // Streams.
 impl Live {
     /// Whether it is worth a call to see if there is something to read.
@@ -289,22 +297,40 @@ impl Live {
 
     #[track_caller]
     pub(super) fn write(&self, bytes: &[u8], modes: &Modes) -> io::Result<usize> {
-        match rustix::net::send(&self.fd, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
-            Ok(count) => return Ok(count),
-            Err(Errno::INPROGRESS) => self.finish_connect(modes)?,
-            Err(Errno::AGAIN | Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
+        if !goes_with_others(bytes.len(), modes) {
+            match rustix::net::send(&self.fd, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+                Ok(count) => return Ok(count),
+                Err(Errno::INPROGRESS) => self.finish_connect(modes)?,
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+            modes.may_wait()?;
         }
-        modes.may_wait()?;
-        let op = Op::Send {
-            socket: self.fd.as_raw_fd(),
-            buffer: bytes.as_ptr(),
-            len: bytes.len(),
-            flags: 0,
-        };
-        // SAFETY: the bytes are borrowed, and the socket open, until this returns.
-        unsafe { operation::perform(op, self.on(Label::OUTPUT), modes.deadline_ns(Way::Out)) }
-            .map_err(timed_out_as_in_std)
+        self.send_later(modes, |deadline_ns| {
+            let op = Op::Send {
+                socket: self.fd.as_raw_fd(),
+                buffer: bytes.as_ptr(),
+                len: bytes.len(),
+                flags: 0,
+            };
+            // SAFETY: the bytes are borrowed, and the socket open, until this returns.
+            unsafe { operation::perform(op, self.on(Label::OUTPUT), deadline_ns) }
+        })
+    }
+
+    /// Sends by the event queue.
+    #[track_caller]
+    fn send_later(
+        &self,
+        modes: &Modes,
+        send: impl Fn(Option<u64>) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let mut result = send(modes.deadline_ns(Way::Out));
+        if result.as_ref().is_err_and(|error| error.raw_os_error() == Some(libc::EINPROGRESS)) {
+            self.finish_connect(modes)?;
+            result = send(modes.deadline_ns(Way::Out));
+        }
+        result.map_err(timed_out_as_in_std)
     }
 
     #[track_caller]
@@ -316,15 +342,18 @@ impl Live {
         if let [one] = slices {
             return self.write(one, modes);
         }
-        match message::send(&self.fd, slices) {
-            Ok(count) => return Ok(count),
-            Err(Errno::INPROGRESS) => self.finish_connect(modes)?,
-            Err(Errno::AGAIN | Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
+        if !goes_with_others(slices.iter().map(|slice| slice.len()).sum(), modes) {
+            match message::send(&self.fd, slices) {
+                Ok(count) => return Ok(count),
+                Err(Errno::INPROGRESS) => self.finish_connect(modes)?,
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+            modes.may_wait()?;
         }
-        modes.may_wait()?;
-        let (waits_for, deadline_ns) = (self.on(Label::OUTPUT), modes.deadline_ns(Way::Out));
-        message::send_later(&self.fd, slices, waits_for, deadline_ns).map_err(timed_out_as_in_std)
+        self.send_later(modes, |deadline_ns| {
+            message::send_later(&self.fd, slices, self.on(Label::OUTPUT), deadline_ns)
+        })
     }
 
     /// A first write with `TCP_FASTOPEN_CONNECT` has begun to connect, without data: the kernel has no cookie of that peer's yet.

@@ -1,0 +1,180 @@
+//! Writes that go to the kernel with what other threads of the core submit, in one entry. `sendto` and `sendmsg` are forbidden, with an error that
+//! they don't have: whatever else a write comes to, the event queue has done.
+
+mod net_kit;
+
+use net_kit::{Suite, Threads};
+use raddle::net::UnixStream;
+use raddle::{cancel, runtime, thread};
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
+use std::collections::BTreeMap;
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+/// What a system call of the thread's own says.
+const REFUSED: i32 = libc::EDQUOT;
+
+/// Threads that are always ready, and done at once: who writes beside them has company.
+struct Company {
+    stop: Arc<AtomicBool>,
+    threads: Vec<thread::JoinHandle<()>>,
+}
+
+impl Company {
+    fn new() -> Company {
+        let stop = Arc::new(AtomicBool::new(false));
+        let threads = (0..4).map(|_| {
+            let stop = stop.clone();
+            thread::spawn(move || {
+                while !stop.load(Relaxed) {
+                    thread::yield_now();
+                }
+            })
+        });
+        Company { threads: threads.collect(), stop }
+    }
+
+    fn end(self) {
+        self.stop.store(true, Relaxed);
+        self.threads.into_iter().for_each(|thread| thread.join().unwrap());
+    }
+}
+
+/// Runs `body` on a thread of a core that others use as well, once nothing can be sent by a call.
+fn beside_others(body: impl FnOnce() + Send + 'static) {
+    runtime::Builder::new().cores(1).start().unwrap();
+    let company = Company::new();
+    seccompiler::apply_filter_all_threads(&filter()).expect("seccomp");
+    let result = thread::spawn(|| {
+        // A core has an event queue when its first thread has waited for something.
+        let (mut silent, _other) = UnixStream::pair().unwrap();
+        silent.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
+        assert!(silent.read(&mut [0]).is_err());
+        body();
+    })
+    .join();
+    company.end();
+    result.unwrap();
+}
+
+fn filter() -> BpfProgram {
+    let rules = BTreeMap::from([(libc::SYS_sendto, vec![]), (libc::SYS_sendmsg, vec![])]);
+    let refuses = SeccompAction::Errno(REFUSED as u32);
+    let architecture = std::env::consts::ARCH.try_into().expect("a known machine");
+    let filter = SeccompFilter::new(rules, SeccompAction::Allow, refuses, architecture);
+    filter.and_then(TryInto::try_into).expect("a filter")
+}
+
+/// What `write` comes to when the event queue does it; `None` if that never happens.
+fn shared<T>(mut write: impl FnMut() -> io::Result<T>) -> Option<io::Result<T>> {
+    /// The monitor has to see first that all are brief.
+    const TRIES: usize = 20_000;
+    for _ in 0..TRIES {
+        match write() {
+            Err(error) if error.raw_os_error() == Some(REFUSED) => thread::yield_now(),
+            result => return Some(result),
+        }
+    }
+    None
+}
+
+fn is_forced_elsewhere() -> bool {
+    std::env::var("RADDLE_EVENT").is_ok_and(|backend| backend != "io_uring")
+        || std::env::var_os("RADDLE_NET_FORBIDS_RING").is_some()
+}
+
+/// Where a look at the queue is a system call, nobody gains by it.
+fn bytes_arrive_and_only_by_a_ring() {
+    beside_others(|| {
+        let (mut here, mut there) = UnixStream::pair().unwrap();
+        let whole: Vec<u8> = (0..=255).collect();
+        for round in 0..200 {
+            let written = shared(|| match round % 2 {
+                0 => here.write(&whole),
+                _ => {
+                    here.write_vectored(&[IoSlice::new(&whole[..100]), IoSlice::new(&whole[100..])])
+                }
+            });
+            if is_forced_elsewhere() {
+                assert!(written.is_none(), "{written:?}");
+                return;
+            }
+            assert_eq!(written.expect("one goes by the ring").unwrap(), whole.len());
+            let mut back = vec![0; whole.len()];
+            there.read_exact(&mut back).unwrap();
+            assert_eq!(back, whole);
+        }
+    });
+}
+
+fn errors_are_those_of_a_call() {
+    beside_others(|| {
+        if is_forced_elsewhere() {
+            return;
+        }
+        let (mut here, there) = UnixStream::pair().unwrap();
+        drop(there);
+        let error = shared(|| here.write(b"x")).unwrap().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::BrokenPipe, "and no signal");
+
+        let (mut here, _there) = UnixStream::pair().unwrap();
+        here.set_write_timeout(Some(Duration::from_millis(20))).unwrap();
+        let chunk = [7; 4096];
+        let error = loop {
+            if let Err(error) = shared(|| here.write(&chunk)).unwrap() {
+                break error;
+            }
+        };
+        assert_eq!(error.kind(), ErrorKind::WouldBlock, "as std says a time-out");
+
+        here.set_nonblocking(true).unwrap();
+        let error = here.write(&chunk).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(REFUSED), "who does not wait makes a call");
+    });
+}
+
+fn a_token_ends_one_that_waits() {
+    beside_others(|| {
+        if is_forced_elsewhere() {
+            return;
+        }
+        let (mut here, mut there) = UnixStream::pair().unwrap();
+        let chunk = [7; 4096];
+        let token = cancel::Token::new();
+        let writer = {
+            let token = token.clone();
+            thread::spawn(move || {
+                let mut count = 0;
+                let end = token.carry(|| -> () {
+                    loop {
+                        count += shared(|| here.write(&chunk)).unwrap().unwrap();
+                    }
+                });
+                assert!(end.is_err());
+                count
+            })
+        };
+        thread::sleep(Duration::from_millis(50));
+        token.cancel();
+        let count = writer.join().unwrap();
+        // The writer's end is closed with its thread: all that was written is there, and no more.
+        let mut all = Vec::new();
+        there.read_to_end(&mut all).unwrap();
+        assert_eq!(all.len(), count);
+    });
+}
+
+fn main() -> ExitCode {
+    net_kit::main(vec![Suite {
+        name: "shared",
+        threads: Threads::Kernel,
+        cases: vec![
+            ("bytes_arrive_and_only_by_a_ring", bytes_arrive_and_only_by_a_ring as fn()),
+            ("errors_are_those_of_a_call", errors_are_those_of_a_call),
+            ("a_token_ends_one_that_waits", a_token_ends_one_that_waits),
+        ],
+    }])
+}
