@@ -242,7 +242,7 @@ impl BodyRef {
             let sp = AtomicPtr::from_ptr(&raw mut (*header).context.resume.sp);
             (sp.load(Ordering::Relaxed), (*header).tp)
         };
-        prefetch(stack, 4);
+        prefetch(stack, 12);
         prefetch(tcb, 1);
         prefetch(tcb.wrapping_add(arch::TAG_OFFSET), 1);
     }
