@@ -246,11 +246,13 @@ fn what_has_arrived_is_sent_back_before_the_end(setting: &Setting) {
 
 fn a_second_signal_ends_it_at_once(setting: &Setting) {
     let mut server = setting.start();
-    let idle = server.connect();
+    let mut idle = server.connect();
+    // One that was not accepted yet would be reset.
+    exchange(&mut idle, b"hello");
     let (stuck, _) = stuck(&server);
     server.signal(libc::SIGTERM);
     // When that has come, the first signal has been seen.
-    assert_eq!((&idle).read(&mut [0]).expect("an orderly end"), 0);
+    assert_eq!(idle.read(&mut [0]).expect("an orderly end"), 0);
     assert!(server.is_running());
     server.signal(libc::SIGTERM);
     let (status, ..) = server.end();

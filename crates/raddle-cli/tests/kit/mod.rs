@@ -3,9 +3,11 @@
 #![allow(dead_code, reason = "each test file uses a part")]
 #![allow(unsafe_code, reason = "signals to children, limits, what a socket has not sent yet")]
 
+use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -44,6 +46,37 @@ pub(crate) fn failure(command: &mut Command) -> String {
 /// Bytes that a program has printed.
 pub(crate) fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).expect("raddle prints text")
+}
+
+/// A folder for a test's files, which no other process has. It goes with this value.
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    pub(crate) fn new(name: &str) -> Folder {
+        let name = format!("{name}-{}", std::process::id());
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        fs::create_dir_all(&folder).expect("cargo's own folder for this");
+        Folder(folder)
+    }
+
+    /// Makes a file, and the folders that it is in; its path.
+    pub(crate) fn file(&self, name: &str, content: impl AsRef<[u8]>) -> String {
+        let path = self.0.join(name);
+        let above = path.parent().expect("it is in a folder");
+        fs::create_dir_all(above).expect("a folder of ours");
+        fs::write(&path, content).expect("a folder of ours");
+        path.into_os_string().into_string().expect("cargo's folders are text")
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        self.0.to_str().expect("cargo's folders are text")
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        _ = fs::remove_dir_all(&self.0);
+    }
 }
 
 /// A server that runs.
