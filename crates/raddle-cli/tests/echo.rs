@@ -127,7 +127,7 @@ fn messages_of_all_sizes_come_back(setting: &Setting) {
 /// A client that sends what the server takes, and reads nothing of what comes back; and how many bytes that were, repeating [`piece`].
 fn stuck(server: &Server) -> (TcpStream, usize) {
     let mut stream = server.connect();
-    let sent = send_until_stuck(&mut stream, &piece());
+    let sent = send_until_stuck(server, &mut stream, &piece());
     (stream, sent)
 }
 

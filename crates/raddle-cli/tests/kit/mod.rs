@@ -137,6 +137,17 @@ impl Server {
         assert_eq!(result, 0, "{}", io::Error::last_os_error());
     }
 
+    /// Whether one of its threads runs, or would if it could.
+    fn is_busy(&self) -> bool {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("it lives");
+        // One that has ended meanwhile is not busy.
+        let stats =
+            tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("stat")).ok());
+        let state =
+            |stat: String| stat.rsplit(") ").next().map(|rest| rest.starts_with(['R', 'D']));
+        stats.filter_map(state).any(|is_busy| is_busy)
+    }
+
     /// Whether it has not ended.
     pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("it is a child of ours").is_none()
@@ -192,12 +203,12 @@ pub(crate) fn until_arrived(stream: &TcpStream) {
     }
 }
 
-/// Sends `piece` again and again until the other side takes no more, as nothing of its answer is read; how many bytes.
-pub(crate) fn send_until_stuck(stream: &mut TcpStream, piece: &[u8]) -> usize {
+/// Sends `piece` again and again until the server takes no more, as nothing of its answer is read; how many bytes.
+pub(crate) fn send_until_stuck(server: &Server, stream: &mut TcpStream, piece: &[u8]) -> usize {
     stream.set_nonblocking(true).expect("a socket of ours");
     let (begun, mut sent, mut moved) = (Instant::now(), 0, Instant::now());
     let mut left = 0;
-    // A server that is only slow moves within this time.
+    // A server that is only slow moves within this time, or has something to do and gets no processor.
     while moved.elapsed() < Duration::from_millis(500) {
         assert!(begun.elapsed() < PATIENCE, "it takes {sent} bytes and more, and nobody reads");
         match stream.write(&piece[sent % piece.len()..]) {
@@ -208,7 +219,7 @@ pub(crate) fn send_until_stuck(stream: &mut TcpStream, piece: &[u8]) -> usize {
             }
         }
         let now = on_the_way(stream);
-        if now != left {
+        if now != left || server.is_busy() {
             (left, moved) = (now, Instant::now());
         }
     }
