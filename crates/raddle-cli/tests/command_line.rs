@@ -4,22 +4,14 @@
 
 mod kit;
 
-use kit::{PATIENCE, Server, failure, output, raddle, text};
+use kit::{Folder, PATIENCE, Server, failure, output, raddle, text};
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::os::fd::{FromRawFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::thread;
-
-fn folder(name: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    // Of a run before; the first has none.
-    _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).expect("cargo's own folder for this");
-    folder
-}
 
 #[test]
 fn what_makes_no_sense_is_refused_with_status_2() {
@@ -129,7 +121,8 @@ fn completions_know_the_options() {
 
 #[test]
 fn every_verb_has_a_manual_page() {
-    let folder = folder("man").join("new");
+    let base = Folder::new("man");
+    let folder = Path::new(base.path()).join("new");
     let name = folder.to_str().expect("cargo's folders are text");
     assert!(output(&["man", name]).status.success());
     let page = fs::read_to_string(folder.join("raddle-echo.1")).expect("it was written");

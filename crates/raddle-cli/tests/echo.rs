@@ -127,7 +127,7 @@ fn messages_of_all_sizes_come_back(setting: &Setting) {
 /// A client that sends what the server takes, and reads nothing of what comes back; and how many bytes that were, repeating [`piece`].
 fn stuck(server: &Server) -> (TcpStream, usize) {
     let mut stream = server.connect();
-    let sent = send_until_stuck(&mut stream, &piece());
+    let sent = send_until_stuck(server, &mut stream, &piece());
     (stream, sent)
 }
 
@@ -246,11 +246,13 @@ fn what_has_arrived_is_sent_back_before_the_end(setting: &Setting) {
 
 fn a_second_signal_ends_it_at_once(setting: &Setting) {
     let mut server = setting.start();
-    let idle = server.connect();
+    let mut idle = server.connect();
+    // One that was not accepted yet would be reset.
+    exchange(&mut idle, b"hello");
     let (stuck, _) = stuck(&server);
     server.signal(libc::SIGTERM);
     // When that has come, the first signal has been seen.
-    assert_eq!((&idle).read(&mut [0]).expect("an orderly end"), 0);
+    assert_eq!(idle.read(&mut [0]).expect("an orderly end"), 0);
     assert!(server.is_running());
     server.signal(libc::SIGTERM);
     let (status, ..) = server.end();

@@ -2,11 +2,9 @@
 
 mod kit;
 
-use kit::{PATIENCE, Server, raddle};
-use std::fs;
+use kit::{Folder, PATIENCE, Server, raddle};
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
 
 /// The example in the repository.
 const SITE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/site");
@@ -34,10 +32,9 @@ fn ask(stream: &mut TcpStream, path: &str, fields: &str) {
 }
 
 /// A folder with a file of so many bytes, too large for sockets' buffers.
-fn folder_with_large_file(name: &str, bytes: usize) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    fs::create_dir_all(&folder).expect("cargo's own folder for this");
-    fs::write(folder.join("large"), kit::pattern(bytes, 1)).expect("a folder of ours");
+fn folder_with_large_file(name: &str, bytes: usize) -> Folder {
+    let folder = Folder::new(name);
+    folder.file("large", kit::pattern(bytes, 1));
     folder
 }
 
@@ -109,7 +106,7 @@ fn what_was_asked_for_is_sent_before_the_end() {
     const BYTES: usize = 64 << 20;
     let folder = folder_with_large_file("served-to-the-end", BYTES);
     for environment in BACKENDS {
-        let server = serve(folder.to_str().expect("text"), &[], environment);
+        let server = serve(folder.path(), &[], environment);
         let mut idle = server.connect();
         ask(&mut idle, "/large", "Range: bytes=0-0\r\n");
         read_head(&mut idle);
@@ -130,7 +127,7 @@ fn what_was_asked_for_is_sent_before_the_end() {
 #[test]
 fn who_does_not_read_is_cut_off_in_the_end() {
     let folder = folder_with_large_file("served-in-vain", 64 << 20);
-    let server = serve(folder.to_str().expect("text"), &["--drain", "0"], &[]);
+    let server = serve(folder.path(), &["--drain", "0"], &[]);
     let mut stuck = server.connect();
     ask(&mut stuck, "/large", "");
     read_head(&mut stuck);
@@ -144,7 +141,7 @@ fn who_does_not_read_is_cut_off_in_the_end() {
 #[test]
 fn a_second_signal_ends_it_at_once() {
     let folder = folder_with_large_file("served-twice", 64 << 20);
-    let mut server = serve(folder.to_str().expect("text"), &[], &[]);
+    let mut server = serve(folder.path(), &[], &[]);
     let mut stuck = server.connect();
     ask(&mut stuck, "/large", "");
     read_head(&mut stuck);
@@ -159,22 +156,20 @@ fn a_second_signal_ends_it_at_once() {
     assert_eq!(status.code(), Some(128 + libc::SIGTERM));
 }
 
-/// A configuration beside a folder `site` with one page.
-fn configured(name: &str, text: &str) -> String {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    fs::create_dir_all(folder.join("site/assets")).expect("cargo's own folder for this");
-    for (page, content) in [("index.html", "index"), ("404.html", "not here"), ("assets/a.css", "")]
+/// A configuration beside a folder `site` with one page: its path, and what keeps it there.
+fn configured(name: &str, text: &str) -> (String, Folder) {
+    let folder = Folder::new(name);
+    for (page, content) in
+        [("site/index.html", "index"), ("site/404.html", "not here"), ("site/assets/a.css", "")]
     {
-        fs::write(folder.join("site").join(page), content).expect("a folder of ours");
+        folder.file(page, content);
     }
-    let path = folder.join("raddle.toml");
-    fs::write(&path, text).expect("a folder of ours");
-    path.into_os_string().into_string().expect("cargo's folders are text")
+    (folder.file("raddle.toml", text), folder)
 }
 
 #[test]
 fn a_configuration_is_obeyed() {
-    let path = configured(
+    let (path, _folder) = configured(
         "configured",
         r#"
 folder = "site"
@@ -225,11 +220,11 @@ fn a_mistake_is_named_with_file_line_and_key() {
             ":4: headers.set.ETag: ",
         ),
     ] {
-        let path = configured("mistaken", text);
+        let (path, _folder) = configured("mistaken", text);
         let line = kit::failure(&mut raddle(&["serve", "-c", &path, "--check"]));
         assert!(line.starts_with(&format!("raddle: error: {path}{expected}")), "{text}: {line}");
     }
-    let path = configured("homeless", "");
+    let (path, _folder) = configured("homeless", "");
     let line = kit::failure(&mut raddle(&["serve", "-c", &path]));
     assert!(line.contains("no folder; give DIR"), "{line}");
     let line = kit::failure(&mut raddle(&["serve", "-c", "/no/such.toml"]));
@@ -239,7 +234,7 @@ fn a_mistake_is_named_with_file_line_and_key() {
 #[test]
 fn what_is_printed_as_the_defaults_can_be_read_back() {
     let printed = kit::output(&["serve", "--print-config"]);
-    let path = configured("defaults", kit::text(&printed.stdout));
+    let (path, _folder) = configured("defaults", kit::text(&printed.stdout));
     let check = kit::output(&["serve", "-c", &path, "--check", SITE]);
     assert!(printed.status.success() && check.status.success());
 }

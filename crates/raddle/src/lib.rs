@@ -41,7 +41,8 @@
 //! | [`thread`] | `std::thread`; priorities; signals from thread to thread |
 //! | [`sync`] | `std::sync`; a semaphore; channels from many to many, with [`select!`] |
 //! | [`time`], [`cancel`] | sleeping, tickers, time-outs of whole pieces of code; ends to all waiting |
-//! | [`net`], [`fs`], [`io`] | sockets, files and pipes, as in `std`; copies by the kernel |
+//! | [`net`], [`fs`], [`io`] | sockets, files, pipes and standard streams, as in `std`; walks through directories; copies by the kernel |
+//! | [`process`], [`signal`] | `std::process`; the kernel's signals, to be waited for |
 //! | [`future`] | waiting for futures, without an executor |
 //! | [`workqueue`] | functions for workers that all share: once, again, later, in order |
 //! | [`blocking`] | says beforehand that a call will block |

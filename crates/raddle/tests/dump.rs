@@ -483,7 +483,7 @@ fn a_storm_goes_on_while_it_is_listed_again_and_again() {
 #[test]
 fn threads_are_listed_when_every_core_is_stuck() {
     let program = Program::start("stuck", &[("RADDLE_SLICE", "off")]);
-    let list = program.ask();
+    let list = program.ask_for(&["\n  running on core"]);
     let running = list.iter().filter(|one| one.contains("\n  running on core")).collect::<Vec<_>>();
     assert!(!running.is_empty(), "{list:#?}");
     running.iter().for_each(|one| says(one, &["dump_test_compute"]));

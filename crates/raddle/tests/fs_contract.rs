@@ -9,7 +9,8 @@ mod waits;
 #[path = "fs_work/walks.rs"]
 mod walks;
 
-use io_kit::{Case, Everywhere, Kind, main_with, on};
+use io_kit::{Case, Everywhere, Kind, filter, main_with, on, refuse};
+use seccompiler::{SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompRule};
 use std::process::ExitCode;
 
 /// The same programs with either.
@@ -61,6 +62,8 @@ with_both! {
         special_files
         large_files
         locks_are_taken_and_given_back
+        modes_are_what_was_asked_for
+        a_mode_that_was_changed_stays
         conversions;
     directories:
         whole_files_at_once
@@ -82,6 +85,7 @@ fn main() -> ExitCode {
         a_fifo_is_opened_by_two,
         a_lock_is_waited_for,
         cold_files_are_read,
+        nobody_sees_a_mode_that_is_still_to_be_set,
         opening_holds_no_kernel_thread,
         a_token_ends_the_opening_of_a_fifo,
         all_is_found_once,
@@ -112,5 +116,24 @@ fn main() -> ExitCode {
             });
         }
     }));
+    let case = Case::new("a_fifo_is_known_where_a_sandbox_forbids_to_ask_for_pipes", move || {
+        refuse(libc::SYS_fcntl, libc::EPERM, refusal(libc::F_GETPIPE_SZ));
+        for kind in [Kind::Raddle, Kind::Kernel] {
+            on(kind, move || {
+                a_fifo_is_opened_by_two(kind);
+                a_token_ends_the_opening_of_a_fifo(kind);
+            });
+        }
+    });
+    let missing = filter(libc::SYS_fcntl, libc::EPERM, refusal(libc::F_GETPIPE_SZ)).err();
+    own.push(case.unless(missing));
     main_with(all, own)
+}
+
+/// For `fcntl(2)` with this command.
+fn refusal(command: i32) -> Vec<SeccompRule> {
+    let (length, equals) = (SeccompCmpArgLen::Dword, SeccompCmpOp::Eq);
+    let condition = SeccompCondition::new(1, length, equals, command as u64);
+    let rule = condition.and_then(|condition| SeccompRule::new(vec![condition]));
+    vec![rule.expect("there is such an argument")]
 }

@@ -2,16 +2,14 @@
 
 mod io_kit;
 
-use io_kit::{Kind, Scratch, a_moment, cases, main as run, on, start};
+use io_kit::{Kind, Scratch, a_moment, cases, hears, main as run, on, signal_thrice, start};
 use raddle::cancel::Token;
 use raddle::io::{self, Interest, PipeReader, PipeWriter, Read, Write, poll};
-use raddle::thread::signal::{self, Handler, Signal};
 use raddle::time;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 fn main() -> ExitCode {
@@ -226,23 +224,11 @@ fn a_carried_time_out_ends_it(_: Kind) {
 
 /// Signals from thread to thread reach raddle's threads only.
 fn a_signal_is_heard_and_the_wait_goes_on(_: Kind) {
-    static HEARD: AtomicU32 = AtomicU32::new(0);
-    HEARD.store(0, Ordering::Relaxed);
     let (reader, mut writer) = io::pipe().unwrap();
-    let waiter = raddle::thread::spawn(move || {
-        let count = |_| {
-            HEARD.fetch_add(1, Ordering::Relaxed);
-        };
-        signal::set_handler(Signal::USR1, Some(Handler::new(count)));
-        indices(&poll(&[(&reader, Interest::READ)], LATE).unwrap())
-    });
-    for count in 1..=3 {
-        a_moment();
-        waiter.thread().send_signal(Signal::USR1).unwrap();
-        io_kit::until(|| HEARD.load(Ordering::Relaxed) == count);
-    }
+    let waiter = hears(move || indices(&poll(&[(&reader, Interest::READ)], LATE).unwrap()));
+    signal_thrice(&waiter);
     writer.write_all(b"x").unwrap();
-    assert_eq!(waiter.join().unwrap(), [0]);
+    assert_eq!(waiter.0.join().unwrap(), [0]);
 }
 
 fn sources_are_as_before_afterwards(kind: Kind) {

@@ -5,12 +5,13 @@ mod actions;
 mod io_kit;
 #[path = "signal_wait_work/many.rs"]
 mod many;
+#[path = "stdio_work/redirected.rs"]
+mod redirected;
 
-use io_kit::{Kind, a_moment, cases, main_with, on, start, until};
+use io_kit::{Kind, a_moment, cases, hears, main_with, on, signal_thrice, start, until};
 use raddle::cancel::Token;
 use raddle::io::{self, ErrorKind, Interest, Write, poll};
 use raddle::signal::{self, Info, Signal, SignalSet, Signals};
-use raddle::thread::signal as between_threads;
 use raddle::{thread, time};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
@@ -272,24 +273,13 @@ fn a_token_ends_a_wait_and_no_signal_is_lost(kind: Kind) {
 
 /// Those have the same numbers, and nothing else in common.
 fn a_signal_between_threads_is_heard_and_the_wait_goes_on(_: Kind) {
-    static HEARD: AtomicU32 = AtomicU32::new(0);
-    HEARD.store(0, Ordering::Relaxed);
     let signals = Signals::new(Signal::USR1).unwrap();
-    let waiter = thread::spawn(move || {
-        let count = |_| {
-            HEARD.fetch_add(1, Ordering::Relaxed);
-        };
-        between_threads::set_handler(Signal::USR1, Some(between_threads::Handler::new(count)));
-        wait(&signals).pid()
-    });
-    for count in 1..=3 {
-        a_moment();
-        waiter.thread().send_signal(Signal::USR1).unwrap();
-        until(|| HEARD.load(Ordering::Relaxed) == count);
-    }
+    let waiter = hears(move || wait(&signals).pid());
+    signal_thrice(&waiter);
     send(Signal::USR1);
+    let (waiter, heard) = waiter;
     assert_eq!(waiter.join().unwrap(), Some(std::process::id()));
-    assert_eq!(HEARD.load(Ordering::Relaxed), 3);
+    assert_eq!(heard.load(Ordering::Relaxed), 3);
 }
 
 fn it_is_a_source_among_others(kind: Kind) {

@@ -3,9 +3,11 @@
 #![allow(dead_code, reason = "each test file uses a part")]
 #![allow(unsafe_code, reason = "signals to children, limits, what a socket has not sent yet")]
 
+use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -44,6 +46,37 @@ pub(crate) fn failure(command: &mut Command) -> String {
 /// Bytes that a program has printed.
 pub(crate) fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).expect("raddle prints text")
+}
+
+/// A folder for a test's files, which no other process has. It goes with this value.
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    pub(crate) fn new(name: &str) -> Folder {
+        let name = format!("{name}-{}", std::process::id());
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        fs::create_dir_all(&folder).expect("cargo's own folder for this");
+        Folder(folder)
+    }
+
+    /// Makes a file, and the folders that it is in; its path.
+    pub(crate) fn file(&self, name: &str, content: impl AsRef<[u8]>) -> String {
+        let path = self.0.join(name);
+        let above = path.parent().expect("it is in a folder");
+        fs::create_dir_all(above).expect("a folder of ours");
+        fs::write(&path, content).expect("a folder of ours");
+        path.into_os_string().into_string().expect("cargo's folders are text")
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        self.0.to_str().expect("cargo's folders are text")
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        _ = fs::remove_dir_all(&self.0);
+    }
 }
 
 /// A server that runs.
@@ -104,6 +137,17 @@ impl Server {
         assert_eq!(result, 0, "{}", io::Error::last_os_error());
     }
 
+    /// Whether one of its threads runs, or would if it could.
+    fn is_busy(&self) -> bool {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("it lives");
+        // One that has ended meanwhile is not busy.
+        let stats =
+            tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("stat")).ok());
+        let state =
+            |stat: String| stat.rsplit(") ").next().map(|rest| rest.starts_with(['R', 'D']));
+        stats.filter_map(state).any(|is_busy| is_busy)
+    }
+
     /// Whether it has not ended.
     pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("it is a child of ours").is_none()
@@ -159,12 +203,12 @@ pub(crate) fn until_arrived(stream: &TcpStream) {
     }
 }
 
-/// Sends `piece` again and again until the other side takes no more, as nothing of its answer is read; how many bytes.
-pub(crate) fn send_until_stuck(stream: &mut TcpStream, piece: &[u8]) -> usize {
+/// Sends `piece` again and again until the server takes no more, as nothing of its answer is read; how many bytes.
+pub(crate) fn send_until_stuck(server: &Server, stream: &mut TcpStream, piece: &[u8]) -> usize {
     stream.set_nonblocking(true).expect("a socket of ours");
     let (begun, mut sent, mut moved) = (Instant::now(), 0, Instant::now());
     let mut left = 0;
-    // A server that is only slow moves within this time.
+    // A server that is only slow moves within this time, or has something to do and gets no processor.
     while moved.elapsed() < Duration::from_millis(500) {
         assert!(begun.elapsed() < PATIENCE, "it takes {sent} bytes and more, and nobody reads");
         match stream.write(&piece[sent % piece.len()..]) {
@@ -175,7 +219,7 @@ pub(crate) fn send_until_stuck(stream: &mut TcpStream, piece: &[u8]) -> usize {
             }
         }
         let now = on_the_way(stream);
-        if now != left {
+        if now != left || server.is_busy() {
             (left, moved) = (now, Instant::now());
         }
     }

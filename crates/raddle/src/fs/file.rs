@@ -18,6 +18,7 @@ use std::io::{self, IoSlice, IoSliceMut, Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::FileExt;
 use std::process::Stdio;
+use std::sync::Once;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::SystemTime;
 
@@ -40,6 +41,9 @@ use std::time::SystemTime;
 pub struct File {
     file: std::fs::File,
     kind: AtomicU8,
+    /// As [`Opened`] says it; [`settle`](File::settle) does it.
+    owes_mode: bool,
+    settled: Once,
 }
 
 /// What a write to it means.
@@ -66,7 +70,28 @@ impl File {
             Some(true) => Kind::Stream,
             Some(false) => Kind::Cached,
         };
-        File { file: opened.fd.into(), kind: AtomicU8::new(kind as u8) }
+        File { owes_mode: opened.owes_mode, ..File::of(opened.fd.into(), kind) }
+    }
+
+    fn of(file: std::fs::File, kind: Kind) -> File {
+        File { file, kind: AtomicU8::new(kind as u8), owes_mode: false, settled: Once::new() }
+    }
+
+    /// Takes back the `O_NONBLOCK` that it was opened with, if that was not done yet.
+    #[inline]
+    fn settle(&self) {
+        if self.owes_mode {
+            // Once, as whoever has got the descriptor may have set another mode. std's own: a wait for this is not cut short.
+            self.settled.call_once(|| {
+                // Of an open file nothing can be wrong with that.
+                let _ = rustix::fs::fcntl_setfl(&self.file, OFlags::empty());
+            });
+        }
+    }
+
+    fn into_std(self) -> std::fs::File {
+        self.settle();
+        self.file
     }
 
     /// Waits until all of the file is on the disk.
@@ -178,8 +203,9 @@ impl File {
     ///
     /// From `fcntl(2)`: too many descriptors.
     pub fn try_clone(&self) -> io::Result<File> {
+        self.settle();
         let kind = AtomicU8::new(self.kind.load(Ordering::Relaxed));
-        self.file.try_clone().map(|file| File { file, kind })
+        self.file.try_clone().map(|file| File { kind, ..File::of(file, Kind::Unknown) })
     }
 
     /// Who may do what with the file.
@@ -251,12 +277,12 @@ fn read_to_end(file: &File, bytes: &mut Vec<u8>) -> io::Result<usize> {
 impl Read for &File {
     #[track_caller]
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        transfer::read(self.file.as_fd(), buffer)
+        transfer::read_and_settle(self.file.as_fd(), buffer, || self.settle())
     }
 
     #[track_caller]
     fn read_vectored(&mut self, slices: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        transfer::read_vectored(self.file.as_fd(), slices)
+        transfer::read_vectored_and_settle(self.file.as_fd(), slices, || self.settle())
     }
 
     #[track_caller]
@@ -353,7 +379,7 @@ impl Seek for File {
 impl FileExt for File {
     #[track_caller]
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        transfer::read_at(self.file.as_fd(), buffer, offset)
+        transfer::read_at(self.file.as_fd(), buffer, offset, || self.settle())
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
@@ -394,19 +420,20 @@ impl fmt::Debug for File {
 
 impl AsFd for File {
     fn as_fd(&self) -> BorrowedFd<'_> {
+        self.settle();
         self.file.as_fd()
     }
 }
 
 impl AsRawFd for File {
     fn as_raw_fd(&self) -> RawFd {
-        self.file.as_raw_fd()
+        self.as_fd().as_raw_fd()
     }
 }
 
 impl IntoRawFd for File {
     fn into_raw_fd(self) -> RawFd {
-        self.file.into_raw_fd()
+        self.into_std().into_raw_fd()
     }
 }
 
@@ -425,24 +452,24 @@ impl From<OwnedFd> for File {
 
 impl From<std::fs::File> for File {
     fn from(file: std::fs::File) -> File {
-        File { file, kind: AtomicU8::new(Kind::Unknown as u8) }
+        File::of(file, Kind::Unknown)
     }
 }
 
 impl From<File> for std::fs::File {
     fn from(file: File) -> std::fs::File {
-        file.file
+        file.into_std()
     }
 }
 
 impl From<File> for OwnedFd {
     fn from(file: File) -> OwnedFd {
-        file.file.into()
+        file.into_std().into()
     }
 }
 
 impl From<File> for Stdio {
     fn from(file: File) -> Stdio {
-        file.file.into()
+        file.into_std().into()
     }
 }

@@ -5,6 +5,7 @@
 //! | | |
 //! |---|---|
 //! | [`pipe`] | a pipe whose ends park |
+//! | [`stdin`], [`stdout`], [`stderr`] | the standard streams; what is written here and by `print!` keeps its order |
 //! | [`poll`] | waiting for several descriptors at once |
 //! | [`copy`] | bytes between any two of file, socket, pipe and memory, by the cheapest way that the kernel has; [`Source`] and [`Target`] say what an end is |
 //! | [`start_copy`], [`Completion`] | the same, and what else goes on by itself |

@@ -85,10 +85,23 @@ fn count_at_most(lengths: impl Iterator<Item = usize>) -> usize {
 /// Reads at the file's position, or what a stream has.
 #[track_caller]
 pub(crate) fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
+    read_and_settle(fd, buffer, || ())
+}
+
+/// As [`read`], of what may still be in non-blocking mode: `settle` ends that, and is called before anything heeds it, so not if the bytes are there.
+#[track_caller]
+pub(crate) fn read_and_settle(
+    fd: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    settle: impl FnOnce(),
+) -> io::Result<usize> {
     let buffer = at_most(buffer);
     match read_at_once(fd, &mut [IoSliceMut::new(buffer)], POSITION)? {
         Tried::Done(count) => Ok(count),
-        other => read_later(fd, buffer, other),
+        other => {
+            settle();
+            read_later(fd, buffer, other)
+        }
     }
 }
 
@@ -98,30 +111,52 @@ pub(crate) fn read_vectored(
     fd: BorrowedFd<'_>,
     slices: &mut [IoSliceMut<'_>],
 ) -> io::Result<usize> {
+    read_vectored_and_settle(fd, slices, || ())
+}
+
+/// As [`read_and_settle`], into several slices.
+#[track_caller]
+pub(crate) fn read_vectored_and_settle(
+    fd: BorrowedFd<'_>,
+    slices: &mut [IoSliceMut<'_>],
+    settle: impl FnOnce(),
+) -> io::Result<usize> {
     let count = count_at_most(slices.iter().map(|slice| slice.len()));
     let slices = &mut slices[..count];
     match read_at_once(fd, slices, POSITION)? {
         Tried::Done(count) => Ok(count),
         other => match slices.iter_mut().find(|slice| !slice.is_empty()) {
-            Some(slice) => read_later(fd, at_most(slice), other),
+            Some(slice) => {
+                settle();
+                read_later(fd, at_most(slice), other)
+            }
             None => Ok(0),
         },
     }
 }
 
-/// Reads at `offset`, and leaves the position as it is.
+/// As [`read_and_settle`], at `offset`; leaves the position as it is.
 #[track_caller]
-pub(crate) fn read_at(fd: BorrowedFd<'_>, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+pub(crate) fn read_at(
+    fd: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    offset: u64,
+    settle: impl FnOnce(),
+) -> io::Result<usize> {
     let buffer = at_most(buffer);
     // What the kernel takes for "at the position" is no offset.
     if offset > i64::MAX as u64 {
         return Err(Errno::INVAL.into());
     }
-    match read_at_once(fd, &mut [IoSliceMut::new(buffer)], offset)? {
-        Tried::Done(count) => Ok(count),
-        Tried::WouldWait if is_raddles() => fetch(fd, buffer, offset),
-        _ => blocking(|| insist(|| rustix::io::pread(fd, &mut *buffer, offset))),
+    let tried = read_at_once(fd, &mut [IoSliceMut::new(buffer)], offset)?;
+    if let Tried::Done(count) = tried {
+        return Ok(count);
     }
+    settle();
+    if tried == Tried::WouldWait && is_raddles() {
+        return fetch(fd, buffer, offset);
+    }
+    blocking(|| insist(|| rustix::io::pread(fd, &mut *buffer, offset)))
 }
 
 fn read_at_once(
@@ -313,5 +348,39 @@ pub(super) fn wait_until_ready(
     match unsafe { operation::perform(op, label.on(fd.as_raw_fd()), deadline_ns) } {
         Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(Errno::AGAIN.into()),
         result => result.map(drop),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+    use std::io::Write;
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn a_mode_is_settled_before_a_wait_and_not_without_one() {
+        let settled = Cell::new(0);
+        let (reader, writer) = io::pipe().unwrap();
+        // What is waited for comes by that.
+        let settle = || {
+            settled.set(settled.get() + 1);
+            (&writer).write_all(b"abc").unwrap();
+        };
+        let mut one = [0];
+        assert_eq!(read_and_settle(reader.as_fd(), &mut one, settle).unwrap(), 1);
+        assert_eq!((settled.get(), &one), (1, b"a"));
+        assert_eq!(read_and_settle(reader.as_fd(), &mut one, settle).unwrap(), 1);
+        let mut read_vectored = || {
+            let slices = &mut [IoSliceMut::new(&mut one)];
+            read_vectored_and_settle(reader.as_fd(), slices, settle).unwrap()
+        };
+        assert_eq!(read_vectored(), 1);
+        assert_eq!(settled.get(), 1);
+        assert_eq!(read_vectored(), 1);
+        assert_eq!(settled.get(), 2);
+        // A pipe has no offsets; that is found out at once.
+        assert!(read_at(reader.as_fd(), &mut one, 0, settle).is_err());
+        assert_eq!(settled.get(), 2);
     }
 }

@@ -317,6 +317,65 @@ pub(crate) fn locks_are_taken_and_given_back(_: Kind) {
     other.try_lock().unwrap();
 }
 
+/// What the kernel says of a file's mode, as far as it can be changed.
+fn mode(file: impl AsRawFd) -> i32 {
+    const CHANGES: i32 = libc::O_APPEND | libc::O_DIRECT | libc::O_NOATIME | libc::O_NONBLOCK;
+    // SAFETY: no memory is involved.
+    let flags = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETFL) };
+    assert!(flags >= 0, "{}", io::Error::last_os_error());
+    flags & CHANGES
+}
+
+/// In whatever way the descriptor is come by, whatever was done with the file before.
+pub(crate) fn modes_are_what_was_asked_for(_: Kind) {
+    let scratch = Scratch::new();
+    let path = scratch.file("file", b"0123456789");
+    for asked in [0, libc::O_NONBLOCK, libc::O_NOATIME, libc::O_NOATIME | libc::O_NONBLOCK] {
+        let open = || OpenOptions::new().read(true).custom_flags(asked).open(&path).unwrap();
+        assert_eq!(mode(open()), asked);
+        assert_eq!(mode(open().as_fd()), asked);
+        let mut file = open();
+        file.read_exact(&mut [0; 3]).unwrap();
+        file.read_exact_at(&mut [0; 3], 5).unwrap();
+        let (mut one, mut other) = ([0], [0]);
+        let mut slices = [IoSliceMut::new(&mut one), IoSliceMut::new(&mut other)];
+        assert_eq!(file.read_vectored(&mut slices).unwrap(), 2);
+        assert_eq!(mode(file), asked);
+        let file = open();
+        assert_eq!(mode(file.try_clone().unwrap()), asked);
+        assert_eq!(mode(file), asked);
+        assert_eq!(mode(OwnedFd::from(open())), asked);
+        assert_eq!(mode(std::fs::File::from(open())), asked);
+        // SAFETY: it was just given up.
+        assert_eq!(mode(unsafe { OwnedFd::from_raw_fd(open().into_raw_fd()) }), asked);
+        let mut child = std::process::Command::new("cat");
+        let output = child.arg("/proc/self/fdinfo/0").stdin(open()).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        let flags = said.lines().find_map(|line| line.strip_prefix("flags:\t")).unwrap();
+        let flags = i32::from_str_radix(flags, 8).unwrap();
+        assert_eq!(flags & (libc::O_NOATIME | libc::O_NONBLOCK), asked, "{said}");
+    }
+    let mut options = OpenOptions::new();
+    assert_eq!(mode(options.read(true).append(true).open(&path).unwrap()), libc::O_APPEND);
+    assert_eq!(mode(OpenOptions::new().write(true).open(&path).unwrap()), 0);
+    for other in ["/", "/dev/zero", "/proc/self/comm"] {
+        assert_eq!(mode(File::open(other).unwrap()), 0, "{other}");
+    }
+}
+
+/// Whoever has the descriptor may change the mode, and nobody changes it back.
+pub(crate) fn a_mode_that_was_changed_stays(_: Kind) {
+    let scratch = Scratch::new();
+    let path = scratch.file("file", b"0123456789");
+    let mut file = File::open(&path).unwrap();
+    let number = file.as_raw_fd();
+    // SAFETY: no memory is involved.
+    assert_eq!(unsafe { libc::fcntl(number, libc::F_SETFL, libc::O_NONBLOCK) }, 0);
+    file.read_exact(&mut [0; 3]).unwrap();
+    assert_eq!(mode(file.try_clone().unwrap()), libc::O_NONBLOCK);
+    assert_eq!(mode(OwnedFd::from(file)), libc::O_NONBLOCK);
+}
+
 pub(crate) fn conversions(_: Kind) {
     let scratch = Scratch::new();
     let path = scratch.file("file", b"0123456789");

@@ -5,6 +5,7 @@ use raddle::cancel::Token;
 use raddle::fs::{self, File, OpenOptions};
 use raddle::io::{Read, Seek, Write};
 use raddle::thread;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -98,6 +99,33 @@ pub(crate) fn cold_files_are_read(kind: Kind) {
     }
     make_cold(&path);
     assert!(fs::read(&path).unwrap() == *bytes);
+}
+
+/// Of several who ask for a descriptor at once, each finds the mode that was asked for.
+pub(crate) fn nobody_sees_a_mode_that_is_still_to_be_set(kind: Kind) {
+    const ASKING: usize = 3;
+    let scratch = Scratch::new();
+    let path = scratch.file("file", b"content");
+    for _ in 0..200 {
+        let file = Arc::new(File::open(&path).unwrap());
+        let come = Arc::new(AtomicUsize::new(0));
+        let asking: Vec<_> = (0..ASKING)
+            .map(|_| {
+                let (file, come) = (file.clone(), come.clone());
+                start(kind, move || {
+                    come.fetch_add(1, Ordering::Relaxed);
+                    while come.load(Ordering::Relaxed) < ASKING {
+                        thread::yield_now();
+                    }
+                    // SAFETY: no memory is involved.
+                    unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETFL) }
+                })
+            })
+            .collect();
+        for flags in asking.into_iter().map(|one| one.join()) {
+            assert_eq!(flags & libc::O_NONBLOCK, 0);
+        }
+    }
 }
 
 pub(crate) fn opening_holds_no_kernel_thread(kind: Kind) {

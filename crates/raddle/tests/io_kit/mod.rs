@@ -6,12 +6,15 @@
 mod children;
 
 pub(crate) use children::Case;
+use raddle::thread::signal::{Handler, Signal, set_handler};
 use raddle_event::{BackendKind, Config, Queue};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, SeccompRule};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 /// A kind of thread.
@@ -205,6 +208,37 @@ impl<T> Started<T> {
             Started::Raddle(thread) => thread.is_finished(),
             Started::Kernel(thread) => thread.is_finished(),
         }
+    }
+}
+
+/// A raddle thread that does `body` and hears `SIGUSR1` from other threads meanwhile; how often, is counted. It has its handler when this returns: a
+/// signal without one is nobody's.
+pub(crate) fn hears<T: Send + 'static>(
+    body: impl FnOnce() -> T + Send + 'static,
+) -> (raddle::thread::JoinHandle<T>, Arc<AtomicU32>) {
+    let heard = Arc::new(AtomicU32::new(0));
+    let (tell, told) = mpsc::channel();
+    let thread = raddle::thread::spawn({
+        let heard = heard.clone();
+        move || {
+            let count = move |_| {
+                heard.fetch_add(1, Ordering::Relaxed);
+            };
+            set_handler(Signal::USR1, Some(Handler::new(count)));
+            tell.send(()).expect("somebody waits for that");
+            body()
+        }
+    });
+    told.recv().expect("it does nothing else before");
+    (thread, heard)
+}
+
+/// Signals such a thread three times, while it waits.
+pub(crate) fn signal_thrice<T>((thread, heard): &(raddle::thread::JoinHandle<T>, Arc<AtomicU32>)) {
+    for count in 1..=3 {
+        a_moment();
+        thread.thread().send_signal(Signal::USR1).expect("it waits");
+        until(|| heard.load(Ordering::Relaxed) == count);
     }
 }
 

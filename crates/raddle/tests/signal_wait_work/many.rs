@@ -1,14 +1,14 @@
 //! Many signals: all arrive, beside threads that compute, switch and wait, and more than there is room for.
 
 use crate::io_kit::{Case, until};
-use crate::{real_time, send, send_value, wait};
+use crate::{LATE, real_time, send, send_value, wait};
 use raddle::signal::{Signal, Signals};
 use raddle::thread;
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![
@@ -74,21 +74,26 @@ fn thousands() {
             let signals = signals.clone();
             thread::spawn(move || {
                 let mut got = Vec::new();
-                while let Ok(info) =
-                    raddle::time::timeout(Duration::from_secs(2), || signals.wait())
-                {
-                    let info = info.unwrap();
-                    TAKEN.fetch_add(1, Ordering::Relaxed);
-                    got.push((info.signal(), info.value()));
+                let mut silence = Instant::now();
+                while TAKEN.load(Ordering::Relaxed) < 3 * EACH {
+                    let soon = Duration::from_millis(100);
+                    if let Ok(info) = raddle::time::timeout(soon, || signals.wait()) {
+                        let info = info.unwrap();
+                        TAKEN.fetch_add(1, Ordering::Relaxed);
+                        got.push((info.signal(), info.value()));
+                        silence = Instant::now();
+                    }
+                    assert!(silence.elapsed() < LATE, "{} came", TAKEN.load(Ordering::Relaxed));
                 }
                 got
             })
         })
         .collect();
-    senders.into_iter().for_each(|sender| sender.join().unwrap());
     let all: Vec<_> = waiters.into_iter().flat_map(|waiter| waiter.join().unwrap()).collect();
+    senders.into_iter().for_each(|sender| sender.join().unwrap());
     IS_OVER.store(true, Ordering::Relaxed);
     load.into_iter().for_each(|thread| thread.join().unwrap());
+    assert_eq!(signals.try_wait().unwrap(), None);
     assert_eq!(all.len(), 3 * EACH as usize);
     assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len(), "none came twice");
 }

@@ -1,5 +1,7 @@
 //! A standard stream that leads elsewhere for a while.
 
+#![allow(dead_code, reason = "each test uses a part of it")]
+
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
