@@ -7,13 +7,13 @@ use super::plugin::Served;
 use super::send::send;
 use super::service::{Service, plain};
 use super::times::{is_timeout, within};
-use super::transport::Transport;
 use crate::date::{Date, DateCache};
 use crate::header::Header;
 use crate::headers::Headers;
 use crate::protocol::{Connection, Fault, HeadStep, RequestHead};
 use crate::response::Response;
 use crate::status::Status;
+use crate::transport::{Begun, Transport};
 use raddle::cancel::Cancelled;
 use raddle::time::Instant;
 use std::io;
@@ -47,7 +47,11 @@ pub(super) fn serve<S: Transport + ?Sized>(
         spare: Headers::new(),
         waits: Waits::ForBegin,
     };
-    let result = course.run();
+    let result = match within(service.times.head, || course.link.stream.begin()) {
+        Ok(Begun::Ready) => course.run(),
+        Ok(Begun::Refused(why)) => course.refuse_all(why),
+        Err(error) => Err(error),
+    };
     service.plugins.iter().for_each(|plugin| plugin.ended(peer));
     result
 }
@@ -128,7 +132,7 @@ impl<S: Transport + ?Sized> Course<'_, S> {
         let left = until.map_or(times.head, |until| until.duration_since(Instant::now()));
         match self.link.receive(left) {
             Err(error) if is_timeout(&error) => {
-                self.say_last(None, Status::REQUEST_TIMEOUT);
+                self.say_last(None, plain(Status::REQUEST_TIMEOUT));
                 Ok(true)
             }
             result => result.map(|()| true),
@@ -159,6 +163,12 @@ impl<S: Transport + ?Sized> Course<'_, S> {
         Ok(true)
     }
 
+    /// Whatever the client asks for, the transport has refused it.
+    fn refuse_all(mut self, why: &'static str) -> io::Result<()> {
+        self.say_last(None, Response::text(why).with_status(Status::BAD_REQUEST));
+        self.close()
+    }
+
     fn answer(&mut self, head: &RequestHead) -> io::Result<()> {
         let is_watched = !self.service.plugins.is_empty();
         let begun = is_watched.then(|| (SystemTime::now(), Instant::now()));
@@ -176,7 +186,7 @@ impl<S: Transport + ?Sized> Course<'_, S> {
                 return Ok(());
             }
             Some(Failure::TooSlow) => {
-                self.say_last(Some(head), Status::REQUEST_TIMEOUT);
+                self.say_last(Some(head), plain(Status::REQUEST_TIMEOUT));
                 return Ok(());
             }
             Some(Failure::Gone) => return Err(io::ErrorKind::ConnectionAborted.into()),
@@ -209,8 +219,9 @@ impl<S: Transport + ?Sized> Course<'_, S> {
     }
 
     /// A last word, of the server's own.
-    fn say_last(&mut self, head: Option<&RequestHead>, status: Status) {
-        let response: Response = plain(status).header(Header::Connection, "close");
+    fn say_last(&mut self, head: Option<&RequestHead>, response: Response) {
+        let status = response.status();
+        let response = response.header(Header::Connection, "close");
         let date = self.date.text(Date::from(SystemTime::now()));
         // It is short: it waits for nobody.
         _ = send(&mut self.link, response, date);
@@ -235,11 +246,11 @@ impl<S: Transport + ?Sized> Course<'_, S> {
     /// RFC 9112 section 9.6.
     fn close(mut self) -> io::Result<()> {
         self.link.flush()?;
-        if !self.link.protocol.is_client_sending() {
-            return Ok(());
-        }
-        self.link.stream.end_output()?;
         let limit = self.link.times.linger;
+        if !self.link.protocol.is_client_sending() {
+            return within(limit, || self.link.stream.end());
+        }
+        within(limit, || self.link.stream.end_output())?;
         let read = within(limit, || {
             let mut dropped = 0;
             let mut piece = [0; 4 << 10];
