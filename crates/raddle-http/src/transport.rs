@@ -36,7 +36,7 @@ pub trait Transport: Read + Target {
     ///
     /// If the two sides can't agree, or the connection is gone.
     fn begin(&mut self) -> io::Result<Begun> {
-        Ok(Begun::Ready)
+        Ok(Begun::AtOnce)
     }
 
     /// Says that nothing more is sent, while more may be read. By default it does nothing.
@@ -66,12 +66,14 @@ pub trait Transport: Read + Target {
 /// How a transport has [begun](Transport::begin).
 ///
 /// ```
-/// assert_ne!(raddle_http::server::Begun::Ready, raddle_http::server::Begun::Refused("no"));
+/// assert_ne!(raddle_http::server::Begun::AtOnce, raddle_http::server::Begun::Refused("no"));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Begun {
-    /// Requests may come.
-    Ready,
+    /// There was nothing to be done.
+    AtOnce,
+    /// By a handshake: the client is about to ask.
+    ByHandshake,
     /// The client is to be answered 400 with this text, and nothing else.
     Refused(&'static str),
 }

@@ -46,9 +46,11 @@ pub(super) fn serve<S: Transport + ?Sized>(
         date: DateCache::default(),
         spare: Headers::new(),
         waits: Waits::ForBegin,
+        is_about_to_ask: false,
     };
     let result = match within(service.times.head, || course.link.stream.begin()) {
-        Ok(Begun::Ready) => course.run(),
+        Ok(Begun::AtOnce) => course.run(),
+        Ok(Begun::ByHandshake) => Course { is_about_to_ask: true, ..course }.run(),
         Ok(Begun::Refused(why)) => course.refuse_all(why),
         Err(error) => Err(error),
     };
@@ -92,6 +94,8 @@ struct Course<'a, S: ?Sized> {
     /// The last response's fields, of which the next one's have the memory.
     spare: Headers,
     waits: Waits,
+    /// The client has just ended a handshake, and nobody does that for nothing: it gets a moment, even of a server that ends.
+    is_about_to_ask: bool,
 }
 
 impl<S: Transport + ?Sized> Course<'_, S> {
@@ -146,7 +150,8 @@ impl<S: Transport + ?Sized> Course<'_, S> {
         let (place, soon) = (self.place, limit.min(BUSY));
         let link = &mut self.link;
         let mut first = [0; 512];
-        let mut read = read_idle(place, soon, || link.stream.read(link.protocol.space()));
+        let at_first = place.filter(|_| !std::mem::take(&mut self.is_about_to_ask));
+        let mut read = read_idle(at_first, soon, || link.stream.read(link.protocol.space()));
         let is_idle = matches!(&read, Ok(Err(error)) if is_timeout(error)) && soon < limit;
         if is_idle {
             link.protocol.release_memory();
@@ -166,7 +171,8 @@ impl<S: Transport + ?Sized> Course<'_, S> {
     /// Whatever the client asks for, the transport has refused it.
     fn refuse_all(mut self, why: &'static str) -> io::Result<()> {
         self.say_last(None, Response::text(why).with_status(Status::BAD_REQUEST));
-        self.close()
+        self.link.flush()?;
+        self.linger()
     }
 
     fn answer(&mut self, head: &RequestHead) -> io::Result<()> {
@@ -242,14 +248,18 @@ impl<S: Transport + ?Sized> Course<'_, S> {
         self.service.plugins.iter().for_each(|plugin| plugin.served(&served));
     }
 
-    /// The end. A client that still sends would lose the answer if its bytes met a closed socket: they are read for a while.
-    /// RFC 9112 section 9.6.
+    /// The end.
     fn close(mut self) -> io::Result<()> {
         self.link.flush()?;
-        let limit = self.link.times.linger;
-        if !self.link.protocol.is_client_sending() {
-            return within(limit, || self.link.stream.end());
+        if self.link.protocol.is_client_sending() {
+            return self.linger();
         }
+        within(self.link.times.linger, || self.link.stream.end())
+    }
+
+    /// A client that still sends would lose the answer if its bytes met a closed socket: they are read for a while. RFC 9112 section 9.6.
+    fn linger(self) -> io::Result<()> {
+        let limit = self.link.times.linger;
         within(limit, || self.link.stream.end_output())?;
         let read = within(limit, || {
             let mut dropped = 0;

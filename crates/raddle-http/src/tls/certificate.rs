@@ -118,6 +118,18 @@ impl Certificate {
         Ok(Certificate { given: Some(checked.collect::<Result<_, _>>()?), ..self })
     }
 
+    /// The host names that it is for: those that it was given, else those that stand in it.
+    ///
+    /// ```
+    /// # use raddle_http::tls::Certificate;
+    /// let certificate = Certificate::self_signed(["Localhost", "127.0.0.1"])?;
+    /// assert!(certificate.names().eq(["localhost"]));
+    /// # Ok::<(), raddle_http::tls::Unusable>(())
+    /// ```
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.given.as_ref().unwrap_or(&self.loaded.own).iter().map(|name| &**name)
+    }
+
     /// The certificate itself in DER: for clients that are to trust it.
     ///
     /// ```

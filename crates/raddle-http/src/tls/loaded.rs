@@ -91,25 +91,27 @@ impl Loaded {
         chain: Vec<CertificateDer<'static>>,
         key: PrivateKeyDer<'static>,
     ) -> Result<Loaded, Unusable> {
-        let key = provider().key_provider.load_private_key(key).map_err(|error| {
-            let why = format!(
-                "the key is of a kind that can't be used ({error}); RSA of 2048 to 4096 bits, ECDSA on P-256 or P-384, and Ed25519 can"
-            );
-            Unusable { part: Part::Key, why }
+        let parsed = webpki::EndEntityCert::try_from(&chain[0]).map_err(|error| {
+            let why = match error {
+                webpki::Error::UnsupportedCertVersion => {
+                    "the first certificate in it is of an old form, X.509 version 1 or 2; clients want version 3"
+                        .to_owned()
+                }
+                error => format!("the first certificate in it is damaged: {error}"),
+            };
+            Unusable::new(Part::Certificate, why)
+        })?;
+        let own = parsed.valid_dns_names().filter_map(normal).collect();
+        let key = provider().key_provider.load_private_key(key).map_err(|_| {
+            let why = "the key can't be used; RSA of 2048 to 4096 bits, ECDSA on P-256 or P-384, and Ed25519 can";
+            Unusable::new(Part::Key, why.to_owned())
         })?;
         let key = CertifiedKey::new(chain, key);
         match key.keys_match() {
             // That it can't be told is no mistake.
             Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => {}
-            Err(Error::InconsistentKeys(_)) => return Err(mismatch(key)),
-            Err(error) => {
-                let why = format!("the first certificate in it can't be used: {error}");
-                return Err(Unusable { part: Part::Certificate, why });
-            }
+            Err(_) => return Err(mismatch(key)),
         }
-        let own = webpki::EndEntityCert::try_from(&key.cert[0])
-            .map(|parsed| parsed.valid_dns_names().filter_map(normal).collect())
-            .unwrap_or_default();
         Ok(Loaded { key: Arc::new(key), own })
     }
 }

@@ -110,7 +110,7 @@ impl<S: Read> Read for Remembering<'_, S> {
 impl<S: Transport> Transport for TlsStream<S> {
     fn begin(&mut self) -> io::Result<Begun> {
         let Some(session) = self.session.as_mut().filter(|session| session.is_handshaking()) else {
-            return Ok(Begun::Ready);
+            return Ok(Begun::AtOnce);
         };
         let attempt = self.tls.counts.begin();
         self.tls.shelf.look();
@@ -137,7 +137,7 @@ impl<S: Transport> Transport for TlsStream<S> {
             }
         }
         attempt.done(session.handshake_kind() == Some(HandshakeKind::Resumed));
-        Ok(Begun::Ready)
+        Ok(Begun::ByHandshake)
     }
 
     fn end_output(&mut self) -> io::Result<()> {
