@@ -74,18 +74,18 @@ pub(crate) struct ServeOptions {
     pub(crate) print_config: bool,
 
     /// Where to listen.
-    #[arg(short, long, help = "Where to listen: HOST:PORT or [IPv6]:PORT [default: 127.0.0.1:8080, with TLS 127.0.0.1:8443]", value_name = "ADDR", value_parser = address)]
+    #[arg(short, long, help = "Where to listen: HOST:PORT or [IPv6]:PORT [default: 127.0.0.1:8080; TLS: 8443]", value_name = "ADDR", value_parser = address)]
     pub(crate) listen: Option<String>,
 
-    /// Speak TLS with this certificate, in PEM, and those that vouch for it behind it
+    /// Speak TLS with this certificate, in PEM, its chain behind it
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     pub(crate) tls_cert: Option<PathBuf>,
 
-    /// The certificate's private key, in PEM. Both files are read again when they change
+    /// The certificate's key, in PEM; both files are read again when they change
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub(crate) tls_key: Option<PathBuf>,
 
-    /// Speak TLS with a certificate that is made now and that nobody vouches for: to try it out
+    /// Speak TLS with a self-signed certificate, made at the start: to try something out
     #[arg(long, conflicts_with = "tls_cert")]
     pub(crate) tls_self_signed: bool,
 

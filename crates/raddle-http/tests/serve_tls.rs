@@ -12,7 +12,7 @@ use rustls::{ClientConfig, ProtocolVersion};
 use serve_kit::{Case, Client, PATIENCE};
 use std::fs;
 use std::io::{Read, Write};
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
@@ -34,7 +34,12 @@ const CASES: &[Case] = &[
     ("an_end_lets_requests_and_handshakes_finish", an_end_lets_requests_and_handshakes_finish),
     ("who_was_idle_for_a_while_is_served_again", who_was_idle_for_a_while_is_served_again),
     ("plain_requests_are_redirected", plain_requests_are_redirected),
+    (
+        "self_signed_ones_are_trusted_by_whoever_has_them",
+        self_signed_ones_are_trusted_by_whoever_has_them,
+    ),
     ("curl_is_served", curl_is_served),
+    ("openssl_is_served", openssl_is_served),
 ];
 
 fn main() -> ExitCode {
@@ -294,7 +299,7 @@ fn what_is_no_handshake_fails() {
 }
 
 fn who_stalls_in_a_handshake_is_cut_off() {
-    let times = Times { head: Duration::from_millis(400), ..Times::default() };
+    let times = Times { head: Duration::from_secs(2), ..Times::default() };
     let setting = Setting::of(server().times(times));
     let at = setting.running.local_addr();
     let mut silent = Client::connect(at);
@@ -468,8 +473,9 @@ fn curl_is_served() {
     // 60: it can't be verified.
     assert_eq!(output.status.code(), Some(60), "{errors}");
     setting.finish();
+}
 
-    // One that nobody vouches for, with an address in it, is trusted by whoever has it.
+fn self_signed_ones_are_trusted_by_whoever_has_them() {
     let alone = Certificate::self_signed(["localhost", "127.0.0.1"]).expect("valid names");
     let config = Arc::new(trusting(&alone.der().to_vec().into(), &[&TLS13]));
     let running = server().tls(Tls::new(alone)).bind("127.0.0.1:0").expect("some port is free");
@@ -477,4 +483,32 @@ fn curl_is_served() {
         let mut client = TlsClient::connect(running.local_addr(), name, &config);
         assert_eq!(client.get("/hello/you", &[]).status, 200);
     }
+}
+
+fn openssl_is_served() {
+    let setting = Setting::of(server());
+    let root = folder("openssl").join("root.pem");
+    fs::write(&root, setting.authority.pem()).expect("a folder of ours");
+    let at = setting.running.local_addr().to_string();
+    let s_client = |options: &[&str]| {
+        let mut command = Command::new("openssl");
+        command.args(["s_client", "-connect", &at, "-servername", "localhost", "-CAfile"]);
+        command.arg(&root).args(["-verify_return_error", "-alpn", "h2,http/1.1", "-ign_eof"]);
+        command.args(options).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("openssl runs");
+        let mut stdin = child.stdin.take().expect("a pipe was asked for");
+        // Whoever is refused has ended before.
+        _ = stdin.write_all(b"GET /hello/s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        let output = child.wait_with_output().expect("it ends with the connection");
+        (output.status, String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    for version in ["-tls1_2", "-tls1_3"] {
+        let (status, said) = s_client(&[version]);
+        for part in ["Verification: OK", "ALPN protocol: http/1.1", "\r\n\r\nhello, s"] {
+            assert!(status.success() && said.contains(part), "{version} {status}: {said}");
+        }
+    }
+    let (status, said) = s_client(&["-tls1_1"]);
+    assert!(!status.success() && !said.contains("hello"), "{said}");
+    setting.finish();
 }

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 /// What is served with.
 pub(super) struct Secured {
     pub(super) tls: Tls,
-    /// What is to be said of a certificate that nobody vouches for.
+    /// What is to be said of a self-signed certificate.
     pub(super) note: Option<String>,
 }
 
@@ -83,7 +83,7 @@ fn self_signed(listen: &str) -> Result<Secured, String> {
     }
     let certificate = Certificate::self_signed(names.clone()).map_err(|error| error.to_string())?;
     let note = format!(
-        "nobody vouches for its certificate, made for {}; SHA-256 fingerprint {}",
+        "its certificate is self-signed, for {}; SHA-256 fingerprint {}",
         names.join(", "),
         certificate.fingerprint()
     );

@@ -8,7 +8,7 @@ use super::self_signed;
 use std::fmt::Write;
 use std::path::PathBuf;
 
-/// A server's certificate, with those that vouch for it, and its private key.
+/// A server's certificate with its chain, and its private key.
 ///
 /// It is for the host names that stand in it, or for those that it is [given](Certificate::for_names).
 ///
@@ -28,8 +28,7 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// Reads two files in PEM: the certificate with those that vouch for it behind it, as authorities hand it out, and the key. Both may
-    /// stand in one file. A [`Tls`](super::Tls) reads them again when they change.
+    /// Reads two files in PEM: the certificate with its chain behind it, as authorities hand it out, and the key. Both may stand in one file. A [`Tls`](super::Tls) reads them again when they change.
     ///
     /// # Errors
     ///
@@ -65,7 +64,7 @@ impl Certificate {
         Ok(Certificate { loaded, files: None, given: None })
     }
 
-    /// Makes a key, and a certificate of these host names and addresses for a year, that nobody vouches for: to try something out. The key is in
+    /// Makes a key, and a self-signed certificate of it for these host names and addresses and for a year: to try something out. The key is in
     /// memory only.
     ///
     /// # Errors

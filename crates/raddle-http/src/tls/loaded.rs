@@ -34,7 +34,7 @@ pub struct Unusable {
     why: String,
 }
 
-/// What of a [`Certificate`] is wrong.
+/// What of a [`Certificate`](super::Certificate) is wrong.
 ///
 /// ```
 /// assert_ne!(raddle_http::tls::Part::Key, raddle_http::tls::Part::Names);

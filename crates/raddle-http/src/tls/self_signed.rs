@@ -1,4 +1,4 @@
-//! Certificates that nobody vouches for.
+//! Self-signed certificates.
 
 use crate::calendar::Civil;
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair, date_time_ymd};

@@ -7,7 +7,8 @@ use super::certificate::Certificate;
 use super::files::{Files, Stamps};
 use super::loaded::Loaded;
 use super::names::wildcard;
-use raddle::sync::{Mutex, PoisonError, RwLock};
+use raddle::cancel;
+use raddle::sync::{Mutex, PoisonError, RwLock, TryLockError};
 use raddle::time::Instant;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
@@ -69,15 +70,22 @@ impl Shelf {
         {
             return;
         }
-        // Whoever looks longer than a second is not waited for.
-        let Ok(mut books) = self.books.try_lock() else { return };
-        let mut is_changed = false;
-        for book in books.iter_mut() {
-            is_changed |= book.look();
-        }
-        if is_changed {
-            self.show(&books);
-        }
+        // Files and logs may take their time, and this one client's is limited: what is read is to be shown all the same.
+        cancel::shield(|| {
+            let mut books = match self.books.try_lock() {
+                Ok(books) => books,
+                Err(TryLockError::Poisoned(books)) => books.into_inner(),
+                // Whoever looks longer than a second is not waited for.
+                Err(TryLockError::WouldBlock) => return,
+            };
+            let mut is_changed = false;
+            for book in books.iter_mut() {
+                is_changed |= book.look();
+            }
+            if is_changed {
+                self.show(&books);
+            }
+        });
     }
 
     fn show(&self, books: &[Book]) {

@@ -26,15 +26,18 @@ pub(crate) fn main(cases: &'static [Case]) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let arguments = Arguments::from_args();
-    let has_curl = Command::new("curl").arg("--version").output().is_ok();
-    if !has_curl {
-        eprintln!("ignored where it is needed: curl, which is not installed");
+    // A case that needs a program has it at its name's beginning.
+    let is_missing = |program: &&str| Command::new(program).arg("--version").output().is_err();
+    let missing: Vec<&str> = ["curl", "openssl"].into_iter().filter(is_missing).collect();
+    for program in &missing {
+        eprintln!("ignored where it is needed: {program}, which is not installed");
     }
     let mut trials = Vec::new();
     for (name, _) in cases {
         for backend in ["by itself", "epoll"] {
             let trial = Trial::test(*name, move || run(name, backend)).with_kind(backend);
-            trials.push(trial.with_ignored_flag(name.starts_with("curl") && !has_curl));
+            let is_ignored = missing.iter().any(|program| name.starts_with(program));
+            trials.push(trial.with_ignored_flag(is_ignored));
         }
     }
     libtest_mimic::run(&arguments, trials).exit_code()
