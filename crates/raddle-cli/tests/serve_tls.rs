@@ -321,3 +321,22 @@ fn mistakes_are_named() {
         assert_eq!(output.status.code(), Some(2));
     }
 }
+
+#[test]
+fn an_expired_certificate_is_a_warning() {
+    let folder = folder("tls-expired");
+    let key = KeyPair::generate().expect("randomness");
+    let mut wanted = CertificateParams::new(["localhost".to_owned()]).expect("a valid name");
+    wanted.not_before = rcgen::date_time_ymd(2001, 1, 1);
+    wanted.not_after = rcgen::date_time_ymd(2002, 2, 3);
+    let both = folder.join("both.pem");
+    let made = wanted.self_signed(&key).expect("valid parameters");
+    fs::write(&both, [made.pem(), key.serialize_pem()].concat()).expect("a folder of ours");
+    let arguments = ["--tls-cert", text(&both), "--tls-key", text(&both), "--check"];
+    let output = raddle(&["serve", SITE]).args(arguments).output().expect("cargo has built it");
+    assert!(output.status.success());
+    let said = "it has expired on 2002-02-03; clients will refuse it";
+    let expected = format!("raddle: warning: {}: {said}\n", both.display());
+    assert_eq!(kit::text(&output.stderr), expected);
+    assert_eq!(kit::text(&output.stdout), "raddle: the configuration is valid\n");
+}

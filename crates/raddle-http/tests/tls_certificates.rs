@@ -25,6 +25,7 @@ const CASES: &[Case] = &[
     ("new_files_are_taken", new_files_are_taken),
     ("files_behind_links_are_taken", files_behind_links_are_taken),
     ("unusable_files_leave_what_is_there", unusable_files_leave_what_is_there),
+    ("dates_are_looked_at", dates_are_looked_at),
     ("what_can_not_be_used_is_named", what_can_not_be_used_is_named),
 ];
 
@@ -307,6 +308,28 @@ fn unusable_files_leave_what_is_there() {
     fs::write(&key, &second.key).expect("a folder of ours");
     setting.until_shown(&second);
     assert_eq!(lines().len(), count);
+}
+
+fn dates_are_looked_at() {
+    let authority = Authority::new();
+    let late = authority.issue_valid(&["a.example"], 2001, 2002);
+    let setting = Setting::of("dates", &late);
+    let certificate = paths(&setting.folder)[0].display().to_string();
+    let mut expected =
+        vec![format!("{certificate}: it has expired on 2002-02-28; clients will refuse it")];
+    // It is used nevertheless: whoever comes is told why by its client.
+    assert!(setting.shown() == *late.der);
+    assert_eq!(lines(), expected);
+    let early = authority.issue_valid(&["a.example"], 2999, 3000);
+    write(&setting.folder, &early);
+    setting.until_shown(&early);
+    let from = "it is valid from 2999-02-28 on only; clients will refuse it before";
+    expected.push(format!("{certificate}: {from}"));
+    assert_eq!(lines(), expected);
+    let good = authority.issue(&["a.example"]);
+    write(&setting.folder, &good);
+    setting.until_shown(&good);
+    assert_eq!(lines(), expected);
 }
 
 fn what_can_not_be_used_is_named() {

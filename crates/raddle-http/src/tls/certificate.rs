@@ -28,7 +28,10 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// Reads two files in PEM: the certificate with its chain behind it, as authorities hand it out, and the key. Both may stand in one file. A [`Tls`](super::Tls) reads them again when they change.
+    /// Reads two files in PEM: the certificate with its chain behind it, as authorities hand it out, and the key. Both may stand in one file.
+    /// A [`Tls`](super::Tls) reads them again when they change.
+    ///
+    /// Of one that has expired, or is not valid yet, there is a warning by the crate `log`.
     ///
     /// # Errors
     ///

@@ -43,10 +43,14 @@ impl Files {
         };
         let certificate = read(Part::Certificate, &self.certificate)?;
         let key = read(Part::Key, &self.key)?;
-        Loaded::of_pem(&certificate, &key).map_err(|error| {
+        let loaded = Loaded::of_pem(&certificate, &key).map_err(|error| {
             let path = if error.part() == Part::Key { &self.key } else { &self.certificate };
             error.of_file(path)
-        })
+        })?;
+        if let Some(doubt) = loaded.doubt() {
+            log::warn!("{}: {doubt}", self.certificate.display());
+        }
+        Ok(loaded)
     }
 }
 

@@ -2,8 +2,9 @@
 
 use super::names::normal;
 use super::provider::provider;
+use crate::calendar::Civil;
 use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::sign::CertifiedKey;
 use rustls::{Error, InconsistentKeys};
 use std::borrow::Cow;
@@ -11,6 +12,7 @@ use std::error;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 /// What handshakes need of it.
 #[derive(Clone, Debug)]
@@ -113,6 +115,36 @@ impl Loaded {
             Err(_) => return Err(mismatch(key)),
         }
         Ok(Loaded { key: Arc::new(key), own })
+    }
+
+    /// What clients will hold against the certificate, although it can be used.
+    pub(super) fn doubt(&self) -> Option<String> {
+        let parsed = webpki::EndEntityCert::try_from(&self.key.cert[0]).ok()?;
+        let day = |time: UnixTime| {
+            let (year, month, day) =
+                Civil::of(SystemTime::UNIX_EPOCH + Duration::from_secs(time.as_secs())).date();
+            format!("{year:04}-{month:02}-{day:02}")
+        };
+        // As nobody is trusted the best answer is that its issuer is unknown; its dates are looked at before.
+        let verified = parsed.verify_for_usage(
+            &[],
+            &[],
+            &[],
+            UnixTime::now(),
+            webpki::KeyUsage::server_auth(),
+            None,
+            None,
+        );
+        match verified.err()? {
+            webpki::Error::CertExpired { not_after, .. } => {
+                Some(format!("it has expired on {}; clients will refuse it", day(not_after)))
+            }
+            webpki::Error::CertNotValidYet { not_before, .. } => {
+                let from = day(not_before);
+                Some(format!("it is valid from {from} on only; clients will refuse it before"))
+            }
+            _ => None,
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use crate::serve_kit::{Answer, PATIENCE};
 use raddle_http::tls::Certificate;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{
@@ -43,8 +43,18 @@ impl Authority {
     }
 
     pub(crate) fn issue_for(&self, names: &[&str], key: &KeyPair) -> Issued {
-        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let wanted = CertificateParams::new(names).expect("valid names");
+        self.issue_wanted(wanted(names), key)
+    }
+
+    /// One that is valid from the end of February of a year until that of another.
+    pub(crate) fn issue_valid(&self, names: &[&str], from: i32, to: i32) -> Issued {
+        let mut wanted = wanted(names);
+        let [from, to] = [from, to].map(|year| date_time_ymd(year, 2, 28));
+        (wanted.not_before, wanted.not_after) = (from, to);
+        self.issue_wanted(wanted, &KeyPair::generate().expect("randomness"))
+    }
+
+    fn issue_wanted(&self, wanted: CertificateParams, key: &KeyPair) -> Issued {
         let made = wanted.signed_by(key, &self.issuer).expect("valid parameters");
         Issued { certificate: made.pem(), key: key.serialize_pem(), der: made.der().clone() }
     }
@@ -57,6 +67,11 @@ impl Authority {
     pub(crate) fn client(&self, versions: &[&'static SupportedProtocolVersion]) -> ClientConfig {
         trusting(self.certificate.der(), versions)
     }
+}
+
+fn wanted(names: &[&str]) -> CertificateParams {
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    CertificateParams::new(names).expect("valid names")
 }
 
 impl Issued {
