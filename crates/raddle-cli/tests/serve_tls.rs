@@ -9,9 +9,10 @@ use rustls::crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::version::TLS12;
 use rustls::{
-    ClientConfig, ClientConnection, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
-    StreamOwned,
+    ALL_VERSIONS, ClientConfig, ClientConnection, DigitallySignedStruct, Error, RootCertStore,
+    SignatureScheme, StreamOwned, SupportedProtocolVersion,
 };
 use std::fmt::Write as _;
 use std::fs;
@@ -49,10 +50,20 @@ fn text(path: &Path) -> &str {
 
 /// Asks over TLS whoever shows this certificate for that host: the answer, up to an end that is announced.
 fn get(server: &Server, host: &str, trusted: &CertificateDer<'_>) -> Result<String, String> {
+    get_by(ALL_VERSIONS, server, host, trusted)
+}
+
+/// The same by one of these versions.
+fn get_by(
+    versions: &[&'static SupportedProtocolVersion],
+    server: &Server,
+    host: &str,
+    trusted: &CertificateDer<'_>,
+) -> Result<String, String> {
     let mut roots = RootCertStore::empty();
     roots.add(trusted.clone().into_owned()).expect("a certificate");
     let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .expect("known versions")
         .with_root_certificates(roots)
         .with_no_client_auth();
@@ -194,6 +205,7 @@ folder = "{SITE}"
 listen = "127.0.0.1:0"
 log = "common"
 [tls]
+version_min = "1.3"
 redirect_from = "127.0.0.1:0"
 [[tls.certificates]]
 cert = "first.pem"
@@ -211,6 +223,8 @@ names = ["given.example", "*.second.example"]
     for (host, certificate) in
         [("first.example", &first), ("x.second.example", &second), ("given.example", &second)]
     {
+        let refused = get_by(&[&TLS12], &server, host, certificate).expect_err("it is too old");
+        assert!(refused.contains("ProtocolVersion"), "{refused}");
         let answer = get(&server, host, certificate).expect(host);
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     }
@@ -299,6 +313,7 @@ fn mistakes_are_named() {
             "[tls]\nself_signed = true\nredirect_from = \"127.0.0.1:8443\"",
             ":3: tls.redirect_from: TLS itself listens there; give another port".to_owned(),
         ),
+        ("[tls]\nversion_min = \"1.1\"", ":2: tls.version_min: unknown variant `1.1`".to_owned()),
         ("[tls]\nredirect_port = 0", ":2: tls.redirect_port: invalid value: ".to_owned()),
         ("[tls]\ncert = \"own.pem\"", ":2: tls: unknown field `cert`".to_owned()),
     ] {

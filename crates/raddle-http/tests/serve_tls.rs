@@ -20,6 +20,7 @@ use tls_kit::{Authority, TlsClient, folder, trusting};
 
 const CASES: &[Case] = &[
     ("both_versions_are_spoken", both_versions_are_spoken),
+    ("the_older_version_can_be_refused", the_older_version_can_be_refused),
     ("sessions_are_taken_up_again", sessions_are_taken_up_again),
     ("the_protocol_is_agreed_on", the_protocol_is_agreed_on),
     ("content_goes_in_and_out", content_goes_in_and_out),
@@ -123,6 +124,20 @@ fn both_versions_are_spoken() {
     }
     assert_eq!((setting.tls.handshakes().done, setting.tls.handshakes().failed), (2, 0));
     setting.finish();
+}
+
+fn the_older_version_can_be_refused() {
+    let authority = Authority::new();
+    let tls = Tls::new(authority.issue(&["localhost"]).loaded()).only_1_3();
+    let running = server().tls(tls.clone()).bind("127.0.0.1:0").expect("some port is free");
+    let [old, new] = [&TLS12, &TLS13].map(|version| Arc::new(authority.client(&[version])));
+    let at = running.local_addr();
+    let refused = TlsClient::try_connect(at, "localhost", &old).err();
+    let why = refused.expect("it is too old").to_string();
+    assert!(why.contains("ProtocolVersion"), "{why}");
+    let mut client = TlsClient::connect(at, "localhost", &new);
+    assert_eq!(client.get("/hello/you", &[]).status, 200);
+    until("they are counted", || tls.handshakes().done == 1 && tls.handshakes().failed == 1);
 }
 
 fn sessions_are_taken_up_again() {

@@ -79,12 +79,22 @@ pub(super) struct Sizes {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Tls {
     pub(super) self_signed: bool,
+    pub(super) version_min: Version,
     pub(super) redirect_from: Option<Spanned<Address>>,
     pub(super) redirect_port: Option<NonZeroU16>,
     pub(super) certificates: Vec<Pair>,
     /// It is the command line that names the certificate: no line of the file is to blame.
     #[serde(skip)]
     pub(super) is_by_option: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+pub(super) enum Version {
+    #[default]
+    #[serde(rename = "1.2")]
+    Tls12,
+    #[serde(rename = "1.3")]
+    Tls13,
 }
 
 /// A certificate and its key, and for whom it is.

@@ -1,6 +1,6 @@
 //! TLS of `raddle serve`: the certificates that are asked for, or what is wrong with them.
 
-use super::config::{Pair, Source};
+use super::config::{Pair, Source, Version};
 use raddle_http::tls::{Certificate, Part, Tls, Unusable};
 use std::fs;
 use std::net::IpAddr;
@@ -14,6 +14,14 @@ pub(super) struct Secured {
 
 /// Loads the certificates, if there is to be TLS.
 pub(super) fn secured(source: &Source) -> Result<Option<Secured>, String> {
+    let secured = certified(source)?;
+    Ok(secured.map(|Secured { tls, note }| match source.config.tls.version_min {
+        Version::Tls12 => Secured { tls, note },
+        Version::Tls13 => Secured { tls: tls.only_1_3(), note },
+    }))
+}
+
+fn certified(source: &Source) -> Result<Option<Secured>, String> {
     let (wanted, listen) = (&source.config.tls, source.config.listen());
     if let Some(from) = &wanted.redirect_from {
         let address = &from.get_ref().0;

@@ -4,12 +4,13 @@ use super::certificate::Certificate;
 use super::handshakes::{Counts, Handshakes};
 use super::provider::{provider, ticketer};
 use super::shelf::Shelf;
-use rustls::ServerConfig;
 use rustls::server::NoServerSessionStorage;
+use rustls::version::TLS13;
+use rustls::{ALL_VERSIONS, ServerConfig, SupportedProtocolVersion};
 use std::fmt;
 use std::sync::Arc;
 
-/// TLS for a [server](crate::server::Server::tls): its certificates, and what was agreed on for all connections. Clones are the same one.
+/// TLS for a [server](crate::server::Server::tls): its certificates, and what all connections share. Clones have the same certificates and counts.
 ///
 /// A client gets the certificate for the name that it asks for, else one for a wildcard that covers it, else the first; among several for one
 /// name the first whose key suits it, so that one with ECDSA and one with RSA can stand side by side.
@@ -41,18 +42,19 @@ impl Tls {
     pub fn new(certificate: Certificate) -> Tls {
         let shelf = Arc::new(Shelf::new());
         shelf.add(certificate);
-        let mut config = ServerConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()
-            .expect("the provider has suites for both versions")
-            .with_no_client_auth()
-            .with_cert_resolver(shelf.clone());
-        // A client that offers neither, HTTP/2 alone for instance, is told so by TLS: RFC 7301 section 3.2.
-        config.alpn_protocols = vec![b"http/1.1".to_vec(), b"http/1.0".to_vec()];
-        if let Some(ticketer) = ticketer() {
-            config.ticketer = ticketer;
-        }
-        config.session_storage = Arc::new(NoServerSessionStorage {});
-        Tls { config: Arc::new(config), shelf, counts: Arc::default() }
+        Tls { config: config(&shelf, ALL_VERSIONS), shelf, counts: Arc::default() }
+    }
+
+    /// TLS 1.3 only: clients older than 2018 or so are refused. Clones that were made before speak both.
+    ///
+    /// ```
+    /// # use raddle_http::tls::{Certificate, Tls};
+    /// let tls = Tls::new(Certificate::self_signed(["a.example"])?).only_1_3();
+    /// # Ok::<(), raddle_http::tls::Unusable>(())
+    /// ```
+    #[must_use]
+    pub fn only_1_3(self) -> Tls {
+        Tls { config: config(&self.shelf, &[&TLS13]), ..self }
     }
 
     /// And this one for whoever asks for one of its names.
@@ -80,6 +82,21 @@ impl Tls {
     pub fn handshakes(&self) -> Handshakes {
         self.counts.read()
     }
+}
+
+fn config(shelf: &Arc<Shelf>, versions: &[&'static SupportedProtocolVersion]) -> Arc<ServerConfig> {
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(versions)
+        .expect("the provider has suites for both versions")
+        .with_no_client_auth()
+        .with_cert_resolver(shelf.clone());
+    // A client that offers neither, HTTP/2 alone for instance, is told so by TLS: RFC 7301 section 3.2.
+    config.alpn_protocols = vec![b"http/1.1".to_vec(), b"http/1.0".to_vec()];
+    if let Some(ticketer) = ticketer() {
+        config.ticketer = ticketer;
+    }
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    Arc::new(config)
 }
 
 impl fmt::Debug for Tls {
