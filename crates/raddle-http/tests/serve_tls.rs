@@ -217,7 +217,7 @@ fn pipelined_requests_are_answered_in_order() {
 
 fn files_of_all_sizes_are_sent() {
     let folder = folder("files");
-    let sizes = [0, 1, 1024, 16 << 10, (16 << 10) + 1, 64 << 10, 1_000_000, 40 << 20];
+    let sizes = [0, 1, 1024, 16 << 10, (16 << 10) + 1, 64 << 10, 1_000_000, 9 << 20];
     for size in sizes {
         fs::write(folder.join(size.to_string()), pattern(size)).expect("a folder of ours");
     }
