@@ -18,6 +18,7 @@ pub(crate) struct CommandLine {
 const EXAMPLES: &str = "\
 Examples:
   raddle serve examples/site         serves this folder on http://127.0.0.1:8080
+  raddle serve . --tls-self-signed   serves this one on https://127.0.0.1:8443
   raddle echo                        serves TCP echo on 127.0.0.1:7777; try it with: nc 127.0.0.1 7777
   raddle echo 0.0.0.0:7 --on queue   without threads, on one event queue for each core
   raddle completions bash > ~/.local/share/bash-completion/completions/raddle";
@@ -48,6 +49,9 @@ pub(crate) enum Verb {
 /// leads there, and no name that begins with a dot but /.well-known. If `a.css.br`, `a.css.gz` or
 /// `a.css.zst` stands beside `a.css`, clients that take it get that.
 ///
+/// With a certificate it speaks TLS 1.2 and 1.3, and tells who does not. Several certificates, by the
+/// names that clients ask for, and a redirect from plain HTTP are the configuration's.
+///
 /// SIGTERM and SIGINT end it: nothing is accepted any more, and what has been asked for is sent, for
 /// as long as `--drain` says. A second one ends it at once.
 #[derive(Args)]
@@ -70,8 +74,20 @@ pub(crate) struct ServeOptions {
     pub(crate) print_config: bool,
 
     /// Where to listen.
-    #[arg(short, long, help = "Where to listen: HOST:PORT or [IPv6]:PORT [default: 127.0.0.1:8080]", value_name = "ADDR", value_parser = address)]
+    #[arg(short, long, help = "Where to listen: HOST:PORT or [IPv6]:PORT [default: 127.0.0.1:8080; TLS: 8443]", value_name = "ADDR", value_parser = address)]
     pub(crate) listen: Option<String>,
+
+    /// Speak TLS with this certificate, in PEM, its chain behind it
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+
+    /// The certificate's key, in PEM; both files are read again when they change
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
+
+    /// Speak TLS with a self-signed certificate, made at the start: to try something out
+    #[arg(long, conflicts_with = "tls_cert")]
+    pub(crate) tls_self_signed: bool,
 
     /// Write a line for each response to the standard error, in this form
     #[arg(long, value_name = "FORM")]

@@ -38,6 +38,11 @@ impl Civil {
         }
     }
 
+    /// Year, month and day, from 1.
+    pub(crate) fn date(&self) -> (i32, u8, u8) {
+        (self.year as i32, self.month as u8, self.day as u8)
+    }
+
     /// `2026-09-21T14:13:20Z`: RFC 3339.
     pub(crate) fn iso(&self) -> String {
         let Civil { year, month, day, hour, minute, second, .. } = self;

@@ -10,7 +10,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! It has two halves. [`server`], [`files`] and [`access`] serve: a raddle thread for each connection, in blocking calls. They stand on the protocol and
+//! It has two halves. [`server`], [`files`], [`tls`] and [`access`] serve: a raddle thread for each connection, in blocking calls. They stand on the protocol and
 //! its meaning, which know no sockets, clocks and threads, and are tested by bytes alone. Any other loop that has bytes to give and to take may
 //! stand there as well:
 //!
@@ -86,12 +86,14 @@
 //! |---|---|
 //! | [`server`] | connections, and who serves them |
 //! | [`files`] | folders as sites |
+//! | [`tls`] | TLS for them |
 //! | [`access`] | a line for each response |
 //! | [`protocol`] | bytes to requests, responses to bytes; RFC 9112 |
 //! | [`semantics`] | what requests mean: conditions, ranges, negotiation, paths, origins, passwords; RFC 9110 |
 //! | `router` | patterns to handlers |
 //! | `request`, `response` | what handlers take and give |
 //! | `method`, `status`, `version`, `header`, `headers`, `date` | the words of HTTP |
+//! | `transport` | what connections run over |
 //! | `lex`, `percent` | the grammar that they share |
 //! | `calendar`, `json` | dates and strings in the forms of others |
 #![deny(unsafe_code)]
@@ -113,6 +115,8 @@ mod router;
 pub mod semantics;
 pub mod server;
 mod status;
+pub mod tls;
+mod transport;
 mod version;
 
 pub use date::{Date, DateCache};

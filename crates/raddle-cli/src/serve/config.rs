@@ -7,6 +7,7 @@ use raddle_http::server::Times;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fs;
+use std::num::NonZeroU16;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,7 +21,8 @@ pub(super) const DEFAULTS: &str = include_str!("defaults.toml");
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Config {
     pub(super) folder: Option<PathBuf>,
-    pub(super) listen: Address,
+    /// What the server says if it is not said depends on whether it has TLS.
+    pub(super) listen: Option<Address>,
     pub(super) index: Vec<String>,
     pub(super) listings: bool,
     pub(super) hidden: bool,
@@ -34,6 +36,7 @@ pub(super) struct Config {
     pub(super) drain_s: u32,
     pub(super) times: Seconds,
     pub(super) limits: Sizes,
+    pub(super) tls: Tls,
     pub(super) error_pages: BTreeMap<Code, String>,
     pub(super) headers: Vec<Fields>,
     pub(super) redirects: Vec<Redirect>,
@@ -70,6 +73,37 @@ pub(super) struct Sizes {
     head_size: u32,
     fields: u32,
     requests: u64,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Tls {
+    pub(super) self_signed: bool,
+    pub(super) version_min: Version,
+    pub(super) redirect_from: Option<Spanned<Address>>,
+    pub(super) redirect_port: Option<NonZeroU16>,
+    pub(super) certificates: Vec<Pair>,
+    /// It is the command line that names the certificate: no line of the file is to blame.
+    #[serde(skip)]
+    pub(super) is_by_option: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+pub(super) enum Version {
+    #[default]
+    #[serde(rename = "1.2")]
+    Tls12,
+    #[serde(rename = "1.3")]
+    Tls13,
+}
+
+/// A certificate and its key, and for whom it is.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Pair {
+    pub(super) cert: Spanned<PathBuf>,
+    pub(super) key: Spanned<PathBuf>,
+    pub(super) names: Option<Spanned<Vec<String>>>,
 }
 
 /// A status that is an error.
@@ -133,7 +167,7 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             folder: None,
-            listen: Address("127.0.0.1:8080".to_owned()),
+            listen: None,
             index: vec!["index.html".to_owned()],
             listings: true,
             hidden: false,
@@ -147,6 +181,7 @@ impl Default for Config {
             drain_s: 30,
             times: Seconds::default(),
             limits: Sizes::default(),
+            tls: Tls::default(),
             error_pages: BTreeMap::new(),
             headers: Vec::new(),
             redirects: Vec::new(),
@@ -180,7 +215,22 @@ impl Default for Sizes {
     }
 }
 
+impl Tls {
+    pub(super) fn is_there(&self) -> bool {
+        self.self_signed || !self.certificates.is_empty()
+    }
+}
+
 impl Config {
+    /// Where to listen.
+    pub(super) fn listen(&self) -> &str {
+        match &self.listen {
+            Some(Address(given)) => given,
+            None if self.tls.is_there() => "127.0.0.1:8443",
+            None => "127.0.0.1:8080",
+        }
+    }
+
     pub(super) fn times(&self) -> Times {
         let seconds = |count: u32| Duration::from_secs(count.into());
         Times {
@@ -206,7 +256,7 @@ impl Config {
     fn overridden(mut self, options: &ServeOptions) -> Config {
         self.folder = options.folder.clone().or(self.folder);
         if let Some(listen) = &options.listen {
-            self.listen = Address(listen.clone());
+            self.listen = Some(Address(listen.clone()));
         }
         if !options.index.is_empty() {
             self.index.clone_from(&options.index);
@@ -217,6 +267,16 @@ impl Config {
                 LogForm::Combined => Log::Combined,
                 LogForm::Json => Log::Json,
             };
+        }
+        if let (Some(cert), Some(key)) = (&options.tls_cert, &options.tls_key) {
+            let spanned = |path: &PathBuf| Spanned::new(0..0, path.clone());
+            let pair = Pair { cert: spanned(cert), key: spanned(key), names: None };
+            self.tls.certificates = vec![pair];
+            (self.tls.self_signed, self.tls.is_by_option) = (false, true);
+        }
+        if options.tls_self_signed {
+            self.tls.certificates.clear();
+            self.tls.self_signed = true;
         }
         self.listings &= !options.no_listings;
         self.hidden |= options.hidden;
@@ -259,6 +319,11 @@ impl Source {
         })?;
         let beside = path.parent().unwrap_or(Path::new(""));
         config.folder = config.folder.map(|folder| beside.join(folder));
+        for pair in &mut config.tls.certificates {
+            for path in [pair.cert.get_mut(), pair.key.get_mut()] {
+                *path = beside.join(&*path);
+            }
+        }
         Ok(Source { config: config.overridden(options), file: Some((path.clone(), text)) })
     }
 
@@ -308,5 +373,9 @@ mod tests {
         assert!(config.folder.is_some() && config.fallback.is_some() && config.cores.is_some());
         assert!(config.headers.len() == 1 && config.redirects.len() == 1);
         assert_eq!(config.error_pages.len(), 1);
+        assert!(config.listen.is_some() && config.tls.is_there());
+        assert!(config.tls.redirect_from.is_some() && config.tls.redirect_port.is_some());
+        let names = config.tls.certificates[0].names.as_ref();
+        assert!(names.is_some_and(|names| names.get_ref().len() == 2));
     }
 }

@@ -1,8 +1,10 @@
 //! `raddle serve`: a folder by HTTP.
 
 mod config;
+mod tls;
 
 use self::config::{Config, DEFAULTS, Log, Source};
+use self::tls::{Secured, secured};
 use crate::args::ServeOptions;
 use crate::drain::{Control, Drained};
 use crate::{limits, listen, say, text};
@@ -12,6 +14,8 @@ use raddle_http::access::{AccessLog, Format};
 use raddle_http::files::Files;
 use raddle_http::server::{Running, Server};
 use std::io::{self, Write};
+use std::net::TcpListener;
+use std::num::NonZeroU16;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -23,15 +27,15 @@ pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, String> {
         return Ok(ExitCode::SUCCESS);
     }
     let source = Source::read(options)?;
-    let server = server(&source)?;
+    let (server, secured) = (server(&source)?, secured(&source)?);
     if options.check {
         say::line("the configuration is valid");
         return Ok(ExitCode::SUCCESS);
     }
-    serve(&source.config, server)
+    serve(&source.config, server, secured)
 }
 
-fn serve(config: &Config, mut server: Server) -> Result<ExitCode, String> {
+fn serve(config: &Config, server: Server, secured: Option<Secured>) -> Result<ExitCode, String> {
     limits::raise_descriptors();
     // Before any thread is made: they all inherit that the signals are blocked.
     let mut control = Control::new().map_err(failed)?;
@@ -39,43 +43,79 @@ fn serve(config: &Config, mut server: Server) -> Result<ExitCode, String> {
     if let Some(cores) = config.cores {
         builder = builder.cores(usize::from(cores));
     }
-    let listener = listen::bind(&config.listen.0, 1)?.remove(0);
+    let listener = bind(config.listen())?;
+    let from = config.tls.redirect_from.as_ref().map(|from| bind(&from.get_ref().0)).transpose()?;
+    builder.start().map_err(failed)?;
+    let mut servers = Vec::new();
+    let (scheme, note, server) = match secured {
+        Some(Secured { tls, note }) => ("https", note, server.tls(tls)),
+        None => ("http", None, server),
+    };
+    servers.push(Served::start(config, server, listener)?);
+    let at = servers[0].running.local_addr();
+    if let Some(from) = from {
+        let to = config.tls.redirect_port.map_or(at.port(), NonZeroU16::get);
+        let server = Server::new().times(config.times()).limits(config.limits());
+        let server = server.otherwise(raddle_http::tls::redirect(to));
+        servers.push(Served::start(config, server, from)?);
+    }
+    let folder = config.folder.as_deref().unwrap_or_else(|| ".".as_ref());
+    say::line(&format!("listening on {at}: {scheme}://{at}/ is {}", folder.display()));
+    for redirecting in &servers[1..] {
+        let from = redirecting.running.local_addr();
+        say::line(&format!("listening on {from}: http://{from}/ leads to https"));
+    }
+    if let Some(note) = note {
+        say::line(&note);
+    }
+    control.until_signal(None::<fn()>).map_err(failed)?;
+    end(servers, &mut control, Duration::from_secs(config.drain_s.into()))
+}
+
+fn bind(address: &str) -> Result<TcpListener, String> {
+    let listener = listen::bind(address, 1)?.remove(0);
     // A thread that accepts waits.
     listener.set_nonblocking(false).map_err(failed)?;
-    builder.start().map_err(failed)?;
-    let mut log = None;
-    if let Some(format) = format(config.log) {
-        let (plugin, writing) = AccessLog::new(format, io::stderr()).map_err(failed)?;
-        server = server.plugin(plugin);
-        log = Some(writing);
+    Ok(listener)
+}
+
+/// A server that runs, and the thread of its access log.
+struct Served {
+    running: Running,
+    log: Option<JoinHandle<()>>,
+}
+
+impl Served {
+    fn start(config: &Config, mut server: Server, listener: TcpListener) -> Result<Served, String> {
+        let mut log = None;
+        if let Some(format) = format(config.log) {
+            let (plugin, writing) = AccessLog::new(format, io::stderr()).map_err(failed)?;
+            server = server.plugin(plugin);
+            log = Some(writing);
+        }
+        if let Some(most) = config.connections {
+            server = server.connections_max(most as usize);
+        }
+        Ok(Served { running: server.serve(listener.into()).map_err(failed)?, log })
     }
-    let running = server.serve(listener.into()).map_err(failed)?;
-    let at = running.local_addr();
-    let folder = config.folder.as_deref().unwrap_or_else(|| ".".as_ref());
-    say::line(&format!("listening on {at}: http://{at}/ is {}", folder.display()));
-    control.until_signal(None::<fn()>).map_err(failed)?;
-    end(&running, &mut control, Duration::from_secs(config.drain_s.into()), log)
 }
 
 /// Finishes what has begun, for `limit` at most.
-fn end(
-    running: &Running,
-    control: &mut Control,
-    limit: Duration,
-    log: Option<JoinHandle<()>>,
-) -> Result<ExitCode, String> {
-    let (watched, notice) = (running.clone(), control.notice().clone());
+fn end(servers: Vec<Served>, control: &mut Control, limit: Duration) -> Result<ExitCode, String> {
+    let all: Vec<Running> = servers.iter().map(|server| server.running.clone()).collect();
+    let (watched, notice) = (all.clone(), control.notice().clone());
     let watching = Builder::new().name("end".into()).spawn(move || {
-        watched.wait();
+        watched.iter().for_each(Running::wait);
         notice.done();
     });
     watching.map_err(failed)?;
-    running.drain();
-    match control.drain(limit, || running.is_over()).map_err(failed)? {
+    all.iter().for_each(Running::drain);
+    let is_over = || all.iter().all(Running::is_over);
+    match control.drain(limit, is_over).map_err(failed)? {
         Drained::All => {}
         Drained::Late => {
-            let left = running.connections() as u64;
-            running.end();
+            let left = all.iter().map(|running| running.connections() as u64).sum();
+            all.iter().for_each(Running::end);
             if left > 0 {
                 say::warning(&format!(
                     "{} had not ended within {} s, and {} cut off",
@@ -89,7 +129,7 @@ fn end(
         Drained::Again(signal) => return Ok(ExitCode::from(128 + signal as u8)),
     }
     // Its last lines.
-    if let Some(log) = log {
+    for log in servers.into_iter().filter_map(|server| server.log) {
         log.join().map_err(|_| "serve: the access log's thread has panicked".to_owned())?;
     }
     Ok(ExitCode::SUCCESS)
@@ -110,9 +150,6 @@ fn server(source: &Source) -> Result<Server, String> {
         server = server.route(redirect.from.get_ref(), handler).map_err(|error| {
             source.mistake(redirect.from.span(), &format!("redirects.from: {error}"))
         })?;
-    }
-    if let Some(most) = config.connections {
-        server = server.connections_max(most as usize);
     }
     Ok(server.otherwise(move |request| files.serve(request)))
 }

@@ -122,6 +122,13 @@ impl Server {
         Server { child, out, errors: Some(errors), greeting, at }
     }
 
+    /// The next line that it says.
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.out.read_line(&mut line).expect("raddle prints text");
+        line.trim_end().to_owned()
+    }
+
     /// A new connection, on which nothing takes for ever.
     pub(crate) fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect_timeout(&self.at, PATIENCE).expect("it listens");

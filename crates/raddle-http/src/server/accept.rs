@@ -4,6 +4,7 @@ use super::connection;
 use super::crowd::Crowd;
 use super::service::Service;
 use super::times::is_timeout;
+use crate::tls::TlsStream;
 use raddle::cancel::{Cancelled, Token};
 use raddle::net::{TcpListener, TcpStream};
 use raddle::thread::{self, Builder};
@@ -61,7 +62,12 @@ fn begin(service: &Arc<Service>, crowd: &Arc<Crowd>, mut stream: TcpStream) {
     let (service, place) = (service.clone(), crowd.enter());
     let life = place.seat.life.clone();
     let begun = Builder::new().spawn(move || {
-        let served = life.carry(|| connection::serve(&service, &mut stream, Some(&place)));
+        let served = life.carry(|| match &service.tls {
+            None => connection::serve(&service, &mut stream, Some(&place)),
+            Some(tls) => {
+                connection::serve(&service, &mut TlsStream::new(tls, &mut stream), Some(&place))
+            }
+        });
         match served {
             Ok(Err(error)) if is_timeout(&error) => log::debug!("{stream:?}: too slow"),
             Ok(Err(error)) => log::debug!("{stream:?}: {error}"),

@@ -7,11 +7,12 @@ use super::plugin::Plugin;
 use super::running::Running;
 use super::service::Service;
 use super::times::Times;
-use super::transport::Transport;
 use crate::protocol::Limits;
 use crate::request::Request;
 use crate::response::Response;
 use crate::router::InvalidRoute;
+use crate::tls::Tls;
+use crate::transport::Transport;
 use raddle::cancel::Token;
 use raddle::net::{SocketOptions, TcpListener};
 use raddle::thread::Builder;
@@ -123,6 +124,18 @@ impl Server {
         self
     }
 
+    /// Has the clients that it accepts speak TLS. Who speaks HTTP without it is told so, with 400.
+    ///
+    /// ```
+    /// use raddle_http::{server::Server, tls::{Certificate, Tls}};
+    /// let server = Server::new().tls(Tls::new(Certificate::self_signed(["localhost"])?));
+    /// # Ok::<(), raddle_http::tls::Unusable>(())
+    /// ```
+    pub fn tls(mut self, tls: Tls) -> Server {
+        self.service.tls = Some(tls);
+        self
+    }
+
     /// So many connections at once; more wait in the kernel until one ends. By default the descriptors are the limit.
     ///
     /// ```
@@ -178,7 +191,8 @@ impl Server {
         Ok(running)
     }
 
-    /// Serves one connection, on the calling thread, until it ends.
+    /// Serves one connection, on the calling thread, until it ends. It runs over nothing but `stream`, which may be a
+    /// [`TlsStream`](crate::tls::TlsStream).
     ///
     /// # Errors
     ///

@@ -7,13 +7,13 @@ use super::plugin::Served;
 use super::send::send;
 use super::service::{Service, plain};
 use super::times::{is_timeout, within};
-use super::transport::Transport;
 use crate::date::{Date, DateCache};
 use crate::header::Header;
 use crate::headers::Headers;
 use crate::protocol::{Connection, Fault, HeadStep, RequestHead};
 use crate::response::Response;
 use crate::status::Status;
+use crate::transport::{Begun, Transport};
 use raddle::cancel::Cancelled;
 use raddle::time::Instant;
 use std::io;
@@ -46,8 +46,14 @@ pub(super) fn serve<S: Transport + ?Sized>(
         date: DateCache::default(),
         spare: Headers::new(),
         waits: Waits::ForBegin,
+        is_about_to_ask: false,
     };
-    let result = course.run();
+    let result = match within(service.times.head, || course.link.stream.begin()) {
+        Ok(Begun::AtOnce) => course.run(),
+        Ok(Begun::ByHandshake) => Course { is_about_to_ask: true, ..course }.run(),
+        Ok(Begun::Refused(why)) => course.refuse_all(why),
+        Err(error) => Err(error),
+    };
     service.plugins.iter().for_each(|plugin| plugin.ended(peer));
     result
 }
@@ -88,6 +94,8 @@ struct Course<'a, S: ?Sized> {
     /// The last response's fields, of which the next one's have the memory.
     spare: Headers,
     waits: Waits,
+    /// The client has just ended a handshake, and nobody does that for nothing: it gets a moment, even of a server that ends.
+    is_about_to_ask: bool,
 }
 
 impl<S: Transport + ?Sized> Course<'_, S> {
@@ -128,7 +136,7 @@ impl<S: Transport + ?Sized> Course<'_, S> {
         let left = until.map_or(times.head, |until| until.duration_since(Instant::now()));
         match self.link.receive(left) {
             Err(error) if is_timeout(&error) => {
-                self.say_last(None, Status::REQUEST_TIMEOUT);
+                self.say_last(None, plain(Status::REQUEST_TIMEOUT));
                 Ok(true)
             }
             result => result.map(|()| true),
@@ -142,7 +150,8 @@ impl<S: Transport + ?Sized> Course<'_, S> {
         let (place, soon) = (self.place, limit.min(BUSY));
         let link = &mut self.link;
         let mut first = [0; 512];
-        let mut read = read_idle(place, soon, || link.stream.read(link.protocol.space()));
+        let at_first = place.filter(|_| !std::mem::take(&mut self.is_about_to_ask));
+        let mut read = read_idle(at_first, soon, || link.stream.read(link.protocol.space()));
         let is_idle = matches!(&read, Ok(Err(error)) if is_timeout(error)) && soon < limit;
         if is_idle {
             link.protocol.release_memory();
@@ -157,6 +166,13 @@ impl<S: Transport + ?Sized> Course<'_, S> {
             Ok(Err(_)) | Err(Cancelled) => return Ok(false),
         }
         Ok(true)
+    }
+
+    /// Whatever the client asks for, the transport has refused it.
+    fn refuse_all(mut self, why: &'static str) -> io::Result<()> {
+        self.say_last(None, Response::text(why).with_status(Status::BAD_REQUEST));
+        self.link.flush()?;
+        self.linger()
     }
 
     fn answer(&mut self, head: &RequestHead) -> io::Result<()> {
@@ -176,7 +192,7 @@ impl<S: Transport + ?Sized> Course<'_, S> {
                 return Ok(());
             }
             Some(Failure::TooSlow) => {
-                self.say_last(Some(head), Status::REQUEST_TIMEOUT);
+                self.say_last(Some(head), plain(Status::REQUEST_TIMEOUT));
                 return Ok(());
             }
             Some(Failure::Gone) => return Err(io::ErrorKind::ConnectionAborted.into()),
@@ -209,8 +225,9 @@ impl<S: Transport + ?Sized> Course<'_, S> {
     }
 
     /// A last word, of the server's own.
-    fn say_last(&mut self, head: Option<&RequestHead>, status: Status) {
-        let response: Response = plain(status).header(Header::Connection, "close");
+    fn say_last(&mut self, head: Option<&RequestHead>, response: Response) {
+        let status = response.status();
+        let response = response.header(Header::Connection, "close");
         let date = self.date.text(Date::from(SystemTime::now()));
         // It is short: it waits for nobody.
         _ = send(&mut self.link, response, date);
@@ -231,15 +248,19 @@ impl<S: Transport + ?Sized> Course<'_, S> {
         self.service.plugins.iter().for_each(|plugin| plugin.served(&served));
     }
 
-    /// The end. A client that still sends would lose the answer if its bytes met a closed socket: they are read for a while.
-    /// RFC 9112 section 9.6.
+    /// The end.
     fn close(mut self) -> io::Result<()> {
         self.link.flush()?;
-        if !self.link.protocol.is_client_sending() {
-            return Ok(());
+        if self.link.protocol.is_client_sending() {
+            return self.linger();
         }
-        self.link.stream.end_output()?;
+        within(self.link.times.linger, || self.link.stream.end())
+    }
+
+    /// A client that still sends would lose the answer if its bytes met a closed socket: they are read for a while. RFC 9112 section 9.6.
+    fn linger(self) -> io::Result<()> {
         let limit = self.link.times.linger;
+        within(limit, || self.link.stream.end_output())?;
         let read = within(limit, || {
             let mut dropped = 0;
             let mut piece = [0; 4 << 10];

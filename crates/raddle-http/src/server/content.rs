@@ -2,8 +2,8 @@
 
 use super::link::Link;
 use super::times::{Pace, is_timeout, within};
-use super::transport::Transport;
 use crate::protocol::{BodyStep, Fault};
+use crate::transport::Transport;
 use std::io::{self, Read};
 
 /// With less room than that the connection's own buffer is filled instead: one call for many small reads.

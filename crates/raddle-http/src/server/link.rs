@@ -1,8 +1,8 @@
 //! The protocol, and what it runs over: bytes from one to the other, each wait with its limit.
 
 use super::times::{Times, within};
-use super::transport::Transport;
 use crate::protocol::Connection;
+use crate::transport::Transport;
 use std::io::{self, IoSlice};
 use std::time::Duration;
 

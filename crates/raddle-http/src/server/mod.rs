@@ -41,7 +41,6 @@
 //! | `service` | routes to handlers, plugins |
 //! | `crowd` | who is connected, for an end in good order |
 //! | `times` | how long a client may take |
-//! | `transport` | what a connection runs over |
 
 mod accept;
 mod builder;
@@ -54,10 +53,9 @@ mod running;
 mod send;
 mod service;
 mod times;
-mod transport;
 
+pub use crate::transport::{Begun, Transport};
 pub use builder::Server;
 pub use plugin::{Plugin, Served};
 pub use running::Running;
 pub use times::Times;
-pub use transport::Transport;

@@ -2,10 +2,10 @@
 
 use super::link::{Link, OUTPUT_MAX};
 use super::times::{Pace, is_timeout, within};
-use super::transport::Transport;
 use crate::headers::Headers;
 use crate::protocol::Unfinished;
 use crate::response::{Body, Response};
+use crate::transport::Transport;
 use raddle::fs::{self, File};
 use std::io::{self, BufWriter, IntoInnerError, Read, Write};
 use std::ops::Range;

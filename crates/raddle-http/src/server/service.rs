@@ -11,6 +11,7 @@ use crate::response::Response;
 use crate::router::Router;
 use crate::semantics::canonical;
 use crate::status::Status;
+use crate::tls::Tls;
 use raddle::cancel::Cancelled;
 use std::io::Read;
 use std::net::SocketAddr;
@@ -25,6 +26,7 @@ pub(super) struct Service {
     pub(super) plugins: Vec<Box<dyn Plugin>>,
     pub(super) limits: Limits,
     pub(super) times: Times,
+    pub(super) tls: Option<Tls>,
 }
 
 impl Service {
@@ -35,6 +37,7 @@ impl Service {
             plugins: Vec::new(),
             limits: Limits::default(),
             times: Times::default(),
+            tls: None,
         }
     }
 

@@ -26,15 +26,18 @@ pub(crate) fn main(cases: &'static [Case]) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let arguments = Arguments::from_args();
-    let has_curl = Command::new("curl").arg("--version").output().is_ok();
-    if !has_curl {
-        eprintln!("ignored where it is needed: curl, which is not installed");
+    // A case that needs a program has it at its name's beginning.
+    let is_missing = |program: &&str| Command::new(program).arg("--version").output().is_err();
+    let missing: Vec<&str> = ["curl", "openssl"].into_iter().filter(is_missing).collect();
+    for program in &missing {
+        eprintln!("ignored where it is needed: {program}, which is not installed");
     }
     let mut trials = Vec::new();
     for (name, _) in cases {
         for backend in ["by itself", "epoll"] {
             let trial = Trial::test(*name, move || run(name, backend)).with_kind(backend);
-            trials.push(trial.with_ignored_flag(name.starts_with("curl") && !has_curl));
+            let is_ignored = missing.iter().any(|program| name.starts_with(program));
+            trials.push(trial.with_ignored_flag(is_ignored));
         }
     }
     libtest_mimic::run(&arguments, trials).exit_code()
@@ -69,6 +72,43 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// Reads one answer.
+    pub(crate) fn read(from: &mut impl BufRead, is_head: bool) -> io::Result<Answer> {
+        let first = line(from)?;
+        let status = first.split(' ').nth(1).and_then(|code| code.parse().ok());
+        let status = status.unwrap_or_else(|| panic!("no status line: {first:?}"));
+        let mut head = String::new();
+        loop {
+            let line = line(from)?;
+            if line.is_empty() {
+                break;
+            }
+            head.push_str(&line);
+            head.push('\n');
+        }
+        let mut answer = Answer { status, head, body: Vec::new() };
+        if is_head || matches!(status, 100..=199 | 204 | 304) {
+            return Ok(answer);
+        }
+        if answer.field("transfer-encoding") == Some("chunked") {
+            loop {
+                let size = u64::from_str_radix(&line(from)?, 16).expect("a chunk's size");
+                from.take(size).read_to_end(&mut answer.body)?;
+                assert_eq!(line(from)?, "");
+                if size == 0 {
+                    break;
+                }
+            }
+        } else if let Some(length) = answer.field("content-length") {
+            let length: usize = length.parse().expect("a length");
+            answer.body.resize(length, 0);
+            from.read_exact(&mut answer.body)?;
+        } else {
+            from.read_to_end(&mut answer.body)?;
+        }
+        Ok(answer)
+    }
+
     pub(crate) fn field(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| {
             let (found, value) = line.split_once(": ")?;
@@ -83,6 +123,15 @@ impl Answer {
     pub(crate) fn says_close(&self) -> bool {
         self.field("connection") == Some("close")
     }
+}
+
+fn line(from: &mut impl BufRead) -> io::Result<String> {
+    let mut line = String::new();
+    if from.read_line(&mut line)? == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    let line = line.strip_suffix("\r\n").expect("lines end with CR LF");
+    Ok(line.to_owned())
 }
 
 impl Client {
@@ -115,48 +164,7 @@ impl Client {
     }
 
     pub(crate) fn try_answer(&mut self, is_head: bool) -> io::Result<Answer> {
-        let line = self.line()?;
-        let status = line.split(' ').nth(1).and_then(|code| code.parse().ok());
-        let status = status.unwrap_or_else(|| panic!("no status line: {line:?}"));
-        let mut head = String::new();
-        loop {
-            let line = self.line()?;
-            if line.is_empty() {
-                break;
-            }
-            head.push_str(&line);
-            head.push('\n');
-        }
-        let mut answer = Answer { status, head, body: Vec::new() };
-        if is_head || matches!(status, 100..=199 | 204 | 304) {
-            return Ok(answer);
-        }
-        if answer.field("transfer-encoding") == Some("chunked") {
-            loop {
-                let size = u64::from_str_radix(&self.line()?, 16).expect("a chunk's size");
-                (&mut self.reader).take(size).read_to_end(&mut answer.body)?;
-                assert_eq!(self.line()?, "");
-                if size == 0 {
-                    break;
-                }
-            }
-        } else if let Some(length) = answer.field("content-length") {
-            let length: usize = length.parse().expect("a length");
-            answer.body.resize(length, 0);
-            self.reader.read_exact(&mut answer.body)?;
-        } else {
-            self.reader.read_to_end(&mut answer.body)?;
-        }
-        Ok(answer)
-    }
-
-    fn line(&mut self) -> io::Result<String> {
-        let mut line = String::new();
-        if self.reader.read_line(&mut line)? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        let line = line.strip_suffix("\r\n").expect("lines end with CR LF");
-        Ok(line.to_owned())
+        Answer::read(&mut self.reader, is_head)
     }
 
     /// Expects that nothing more comes.

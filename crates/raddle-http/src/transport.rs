@@ -30,6 +30,15 @@ use std::net::{Shutdown, SocketAddr};
 /// # io::Result::Ok(())
 /// ```
 pub trait Transport: Read + Target {
+    /// What comes before the first byte: a handshake. By default there is none.
+    ///
+    /// # Errors
+    ///
+    /// If the two sides can't agree, or the connection is gone.
+    fn begin(&mut self) -> io::Result<Begun> {
+        Ok(Begun::AtOnce)
+    }
+
     /// Says that nothing more is sent, while more may be read. By default it does nothing.
     ///
     /// # Errors
@@ -39,9 +48,51 @@ pub trait Transport: Read + Target {
         Ok(())
     }
 
+    /// The last that is called, when all has been sent: what is to be said of the end. By default it does nothing.
+    ///
+    /// # Errors
+    ///
+    /// If the connection is gone.
+    fn end(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// The client's address. By default there is none.
     fn peer(&self) -> Option<SocketAddr> {
         None
+    }
+}
+
+/// How a transport has [begun](Transport::begin).
+///
+/// ```
+/// assert_ne!(raddle_http::server::Begun::AtOnce, raddle_http::server::Begun::Refused("no"));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begun {
+    /// There was nothing to be done.
+    AtOnce,
+    /// By a handshake: the client is about to ask.
+    ByHandshake,
+    /// The client is to be answered 400 with this text, and nothing else.
+    Refused(&'static str),
+}
+
+impl<T: Transport + ?Sized> Transport for &mut T {
+    fn begin(&mut self) -> io::Result<Begun> {
+        (**self).begin()
+    }
+
+    fn end_output(&mut self) -> io::Result<()> {
+        (**self).end_output()
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        (**self).end()
+    }
+
+    fn peer(&self) -> Option<SocketAddr> {
+        (**self).peer()
     }
 }
 
