@@ -114,11 +114,10 @@ impl Helpers {
         let state =
             State { jobs: Ring::new()?, done: Ring::new()?, idle: 0, told: 0, is_over: false };
         let shared = Shared { state: Mutex::new(state), work: Condvar::new(), wake };
-        let threads_max = threads_max.max(1);
         Ok(Helpers {
             shared: Arc::new(shared),
-            threads: Vec::with_capacity(threads_max),
-            threads_max,
+            threads: Vec::new(),
+            threads_max: threads_max.max(1),
             in_flight: 0,
         })
     }

@@ -260,7 +260,9 @@ impl RawOp {
     }
 
     fn at(self, offset: Option<u64>) -> RawOp {
-        RawOp { offset: offset.unwrap_or(STREAM), ..self }
+        // What the kernel takes for the position is no offset; the number before it is refused, as all are that no file has.
+        let given = |offset: u64| if offset == STREAM { STREAM - 1 } else { offset };
+        RawOp { offset: offset.map_or(STREAM, given), ..self }
     }
 
     /// The other descriptor that it uses, if it has two.

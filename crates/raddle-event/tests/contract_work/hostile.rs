@@ -1,7 +1,7 @@
 //! What a careless or hostile caller does: each case broke something once.
 
 use crate::kit::{PATIENCE, Setup, errno, pair, write};
-use raddle_event::{Interest, Mode, Op, What};
+use raddle_event::{Config, Interest, Mode, Op, What};
 use std::ffi::CString;
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -20,6 +20,8 @@ crate::cases![
     closing_what_is_being_sent_ends_that,
     a_connection_nobody_heard_of_is_closed_with_the_queue,
     sending_from_the_end_of_all_numbers,
+    no_offset_stands_for_a_files_position,
+    helpers_without_number,
 ];
 
 fn path(setup: Setup, name: &str) -> PathBuf {
@@ -171,4 +173,23 @@ fn sending_from_the_end_of_all_numbers(setup: Setup) {
     let (to, file, offset) = (here.as_raw_fd(), file.as_raw_fd(), u64::MAX);
     let result = kit.perform(Op::SendFile { to, file, offset, len: 4096 });
     assert_eq!(errno(result), Some(libc::EINVAL));
+}
+
+fn no_offset_stands_for_a_files_position(setup: Setup) {
+    let mut kit = setup.kit();
+    let mut opened = File::open("/proc/self/exe").unwrap();
+    let mut buffer = [0; 4];
+    let (file, len) = (opened.as_raw_fd(), buffer.len());
+    for offset in [u64::MAX, u64::MAX - 1, 1 << 63] {
+        let op = Op::Read { file, buffer: buffer.as_mut_ptr(), len, offset: Some(offset) };
+        assert_eq!(errno(kit.perform(op)), Some(libc::EINVAL), "{offset}");
+    }
+    opened.read_exact(&mut buffer).unwrap();
+    assert_eq!(&buffer, b"\x7fELF", "nobody has moved it");
+}
+
+fn helpers_without_number(setup: Setup) {
+    let mut kit = setup.kit_with(Config { helpers_max: usize::MAX, ..setup.config() }, 64);
+    let file = File::open("/proc/self/exe").unwrap();
+    assert!(kit.perform(Op::Sync { file: file.as_raw_fd(), data_only: false }).is_ok());
 }
