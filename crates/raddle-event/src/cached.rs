@@ -6,6 +6,7 @@
 #![allow(unsafe_code, reason = "system calls")]
 
 use crate::sys::errno;
+use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 
 /// How much of a part of a file is in memory. By [`cached`].
@@ -17,29 +18,34 @@ pub struct Cached {
     pub is_coming: bool,
 }
 
-/// Disks deliver in pieces that are no smaller, mostly.
-const PIECE: u64 = 64 * 1024;
-
 const PAGE: u64 = 4096;
 
-/// How much of a part of a file can be read without waiting for a disk, as far as can be told beforehand: from its beginning, in pieces of 64 KiB.
+/// How much of a part of a file can be read without waiting for a disk, as far as can be told beforehand: from its beginning, in pieces of `piece`
+/// bytes, of each of which the last is looked at. What is read from a disk arrives in such pieces, mostly of 64 KiB or more.
+///
 /// Nothing, to be on the safe side, if the kernel doesn't say (before Linux 6.5; of files that the caller may not write to, later ones may not
 /// either).
 ///
-/// `seen`: so many bytes were found there before. It spares a call for each 64 KiB of them: whether they are still there is asked in one.
+/// `seen`: so many bytes were found there before. It spares a call for each piece of them: whether they are still there is asked in one.
 ///
 /// ```
 /// let path = std::env::temp_dir().join(format!("raddle-event-cached-part-{}", std::process::id()));
 /// std::fs::write(&path, "just written")?;
 /// let file = std::fs::File::open(&path)?;
-/// let cached = raddle_event::cached(&file, 0, 12, 0);
+/// let cached = raddle_event::cached(&file, 0..12, 0, 65_536);
 /// // All, on a kernel that says so.
 /// println!("in memory: {} of 12 bytes", cached.arrived);
 /// # std::fs::remove_file(path)?;
 /// # std::io::Result::Ok(())
 /// ```
-pub fn cached(file: impl AsFd, offset: u64, len: u64, seen: u64) -> Cached {
-    look(file.as_fd().as_raw_fd(), offset, len, seen)
+///
+/// # Panics
+///
+/// If `piece` is 0.
+pub fn cached(file: impl AsFd, part: Range<u64>, seen: u64, piece: u64) -> Cached {
+    assert!(piece > 0, "a piece is a byte or more");
+    let len = part.end.saturating_sub(part.start);
+    look(file.as_fd().as_raw_fd(), part.start, len, seen.min(len), piece)
 }
 
 /// How many pages of a part of a file are in memory or on their way from the disk. `None` if the kernel doesn't say, as with [`cached`].
@@ -74,37 +80,24 @@ pub fn is_cached(file: impl AsFd, offset: u64, len: u64) -> bool {
 }
 
 pub(crate) fn has_all(file: RawFd, offset: u64, len: u64) -> bool {
-    look(file, offset, len, 0).arrived == len
+    const PIECE: u64 = 64 * 1024;
+    look(file, offset, len, 0, PIECE).arrived == len
 }
 
-fn look(file: RawFd, offset: u64, len: u64, seen: u64) -> Cached {
-    let seen = seen.min(len);
-    if has_pages(file, offset, len) {
-        return Cached { arrived: arrived(file, offset, len, seen, |_, _| true), is_coming: true };
-    }
-    // Some are missing, and nobody says which: piece by piece.
-    let arrived = arrived(file, offset, len, 0, |at, len| has_pages(file, at, len));
-    Cached { arrived, is_coming: false }
-}
-
-/// As far as the pages hold what the disk has, of which `seen` bytes did before, and as far as each piece `is_there`. Pages are read only if they are
-/// there: the kernel would begin to fetch a few, and that is for others to decide.
-fn arrived(
-    file: RawFd,
-    offset: u64,
-    len: u64,
-    seen: u64,
-    is_there: impl Fn(u64, u64) -> bool,
-) -> u64 {
-    let mut arrived = seen;
+fn look(file: RawFd, offset: u64, len: u64, seen: u64, piece: u64) -> Cached {
+    let is_coming = has_pages(file, offset, len);
+    // If some are missing, nobody says which: piece by piece. Pages are read only if they are there, as the kernel would begin to fetch a
+    // few, and that is for others to decide.
+    let is_there = |at, len| is_coming || has_pages(file, at, len);
+    let mut arrived = if is_coming { seen } else { 0 };
     while arrived < len {
-        let (at, piece) = (offset + arrived, PIECE.min(len - arrived));
+        let (at, piece) = (offset + arrived, piece.min(len - arrived));
         if !is_there(at, piece) || !has_arrived(file, at + piece - 1) {
             break;
         }
         arrived += piece;
     }
-    arrived
+    Cached { arrived, is_coming }
 }
 
 /// Whether there is a page for each byte of a part; it may be waiting for its disk.

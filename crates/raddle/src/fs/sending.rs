@@ -14,8 +14,9 @@
 //! So a hundred files are on their way from the disk at once. A helper asks, because whoever does may have to wait for the disk's queue or for where the file
 //! stands on the disk. To wait for what comes needs no helper with io_uring: a read of one byte is parked at its page.
 //!
-//! *No call reads what is not in memory*: each part is looked for before it is sent. What was there and has left since the last look is seen;
-//! what leaves between the look and the call is not, and then the worker waits, and is replaced.
+//! *No call reads what is not in memory*: each part is looked for before it is sent, and again after 2 ms. What leaves in between is not
+//! noticed: then the worker waits for the disk, and is replaced. Nor is, in the middle of what others have asked for and nobody waited for here, what
+//! arrives later than the end of its megabyte.
 
 #![allow(
     unsafe_code,
@@ -28,7 +29,8 @@ use crate::io::ends::Direct;
 use crate::label::Label;
 use crate::operation;
 use crate::request::{Machine, Next};
-use raddle_event::{Interest, Op, cached};
+use crate::sys::clock;
+use raddle_event::{Cached, Interest, Op, cached};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
 use rustix::net::SendFlags;
@@ -45,6 +47,8 @@ const AHEAD: u64 = 2 << 20;
 const PART: u64 = 256 * 1024;
 /// If that has come and its beginning has not: so much.
 const LITTLE: u64 = 64 * 1024;
+/// What was found in memory stays there for so long: it is the latest that was used.
+const TRUST_NS: u64 = 2_000_000;
 /// After so many waits for nothing a helper sends: this file, or this kernel, can't say what is in memory.
 const VAIN_MAX: u32 = 2;
 
@@ -107,6 +111,10 @@ pub(super) struct Sending<'a> {
     is_no_file: bool,
     /// Where in the file ends what was found in memory.
     found: u64,
+    /// Something was not in memory: all is looked at closely.
+    is_late: bool,
+    /// Until when that is taken to be still there.
+    trusted_until_ns: u64,
     /// Where in the file ends what the disk was asked for; 0 if it was not.
     asked: u64,
     /// So many waits for the disk have come to nothing.
@@ -130,6 +138,8 @@ impl<'a> Sending<'a> {
             is_full: false,
             is_no_file: false,
             found: 0,
+            is_late: false,
+            trusted_until_ns: 0,
             asked: 0,
             vain: 0,
             demand: Demand::new(),
@@ -255,8 +265,7 @@ impl<'a> Sending<'a> {
         let (file, socket) =
             unsafe { (BorrowedFd::borrow_raw(file), BorrowedFd::borrow_raw(self.socket)) };
         let chunk = left.min(CHUNK);
-        let look = cached(file, self.offset, chunk, self.found.saturating_sub(self.offset));
-        self.found = self.offset + look.arrived;
+        let look = self.look(file, chunk);
         let is_missing = look.arrived < chunk && !look.is_coming;
         if (is_missing || self.asked > 0) && self.asked < self.offset + chunk {
             return Ok(Want::Step(Step::Ask));
@@ -278,6 +287,22 @@ impl<'a> Sending<'a> {
             Err(error) => return Err(error),
         }
         Ok(Want::More)
+    }
+
+    /// How much of the next `chunk` bytes is in memory.
+    fn look(&mut self, file: BorrowedFd<'_>, chunk: u64) -> Cached {
+        let (end, now_ns) = (self.offset + chunk, clock::now_ns());
+        if self.found >= end && now_ns < self.trusted_until_ns {
+            return Cached { arrived: chunk, is_coming: true };
+        }
+        // Of what is on its way the parts may come in any order. What is not is looked at where it would come last.
+        let piece = if self.is_late { LITTLE } else { CHUNK };
+        let seen = self.found.saturating_sub(self.offset);
+        let look = cached(file, self.offset..end, seen, piece);
+        self.found = self.offset + look.arrived;
+        self.is_late |= look.arrived < chunk;
+        self.trusted_until_ns = now_ns + TRUST_NS;
+        look
     }
 
     /// So many of the file's bytes are sent.
