@@ -15,8 +15,8 @@
 //! stands on the disk. To wait for what comes needs no helper with io_uring: a read of one byte is parked at its page.
 //!
 //! *No call reads what is not in memory*: each part is looked for before it is sent, and again after 2 ms. What leaves in between is not
-//! noticed: then the worker waits for the disk, and is replaced. Nor is, in the middle of what others have asked for and nobody waited for here, what
-//! arrives later than the end of its megabyte.
+//! noticed: then the worker waits for the disk, and is replaced. Nor is, where nothing was found missing, what
+//! others have asked for and arrives later than the end of its 256 KiB.
 
 #![allow(
     unsafe_code,
@@ -43,7 +43,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 const CHUNK: u64 = 1 << 20;
 /// So much the disk is asked for at once; again when less than a chunk of it is left.
 const AHEAD: u64 = 2 << 20;
-/// So much of what is coming is waited for, and sent then, while the rest comes.
+/// So much of what is coming is waited for, and sent then, while the rest comes. Of so much the end is looked at, as long as nothing is missing.
 const PART: u64 = 256 * 1024;
 /// If that has come and its beginning has not: so much.
 const LITTLE: u64 = 64 * 1024;
@@ -295,8 +295,8 @@ impl<'a> Sending<'a> {
         if self.found >= end && now_ns < self.trusted_until_ns {
             return Cached { arrived: chunk, is_coming: true };
         }
-        // Of what is on its way the parts may come in any order. What is not is looked at where it would come last.
-        let piece = if self.is_late { LITTLE } else { CHUNK };
+        // Of what is on its way the parts may come in any order.
+        let piece = if self.is_late { LITTLE } else { PART };
         let seen = self.found.saturating_sub(self.offset);
         let look = cached(file, self.offset..end, seen, piece);
         self.found = self.offset + look.arrived;
