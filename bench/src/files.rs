@@ -2,13 +2,13 @@
 //!
 //! The protocol: a byte asks for the file of that number, its bytes are the answer; again and again on one connection.
 
-#![allow(unsafe_code, reason = "system calls: posix_fadvise, cachestat")]
+#![allow(unsafe_code, reason = "system calls: posix_fadvise, cachestat, setsockopt")]
 
 use crate::process;
 use crate::subject::{self, Arguments, Said};
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -102,7 +102,7 @@ fn cached_pages(file: &File) -> Option<u64> {
 /// Whose threads and calls a server uses.
 pub trait Sends: 'static {
     /// A connection.
-    type Stream: Read + Send + 'static;
+    type Stream: Read + AsFd + Send + 'static;
     /// What connections come from.
     type Listener: Send;
 
@@ -148,6 +148,7 @@ pub fn serve<S: Sends>(arguments: &Arguments) -> Result<Said, String> {
     subject::serves(port);
     loop {
         let mut stream = S::accept(&listener).map_err(failed)?;
+        send_when_there_is_room(stream.as_fd()).map_err(failed)?;
         let folder = folder.clone();
         let answer = move || {
             let mut number = [0];
@@ -160,5 +161,18 @@ pub fn serve<S: Sends>(arguments: &Arguments) -> Result<Said, String> {
             }
         };
         S::spawn(answer).map_err(failed)?;
+    }
+}
+
+/// Takes a congestion control that sends as soon as it may. Others, as BBR, pace what they send by what they believe of the path; over loopback that is
+/// little, and the servers would be idle most of the time.
+fn send_when_there_is_room(stream: BorrowedFd<'_>) -> io::Result<()> {
+    const CONTROL: &[u8] = b"reno";
+    let (pointer, len) = (CONTROL.as_ptr().cast(), CONTROL.len() as libc::socklen_t);
+    let (level, option) = (libc::IPPROTO_TCP, libc::TCP_CONGESTION);
+    // SAFETY: reads a name of that length.
+    match unsafe { libc::setsockopt(stream.as_raw_fd(), level, option, pointer, len) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
     }
 }

@@ -27,7 +27,8 @@ Figures (bench in the JSON):
   sendfile_cpu    CPU time of the server's process meanwhile, ms: in the kernel too
 
 Peers: raddle (a thread for each connection, which calls fs::send_path), std (a kernel thread for each, which opens the file and calls sendfile
-until it is sent). The client reads and throws away. A server has one processor, the client another one.
+until it is sent). The client reads and throws away. A server has one processor, the client another one. What the servers' sockets send is not
+paced (congestion control: reno), as by BBR it would be: over loopback that leaves both servers idle most of the time.
 RADDLE_EVENT chooses the event queue's backend for raddle.";
 
 /// What there is to choose.

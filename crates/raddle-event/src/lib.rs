@@ -66,6 +66,7 @@
 //! | `core` | what backends share: the reports, an operation's common way |
 //! | `slots`, `descriptors`, `table` | what is in flight, by index; what is known of each descriptor, by number; their memory |
 //! | `perform`, `helpers` | operations by hand: tried, or done by a thread that may wait for a disk |
+//! | `cached` | what of a file is in memory |
 //! | `wake`, `wake_word` | channels; the word that makes most wakes free, checked with loom |
 //! | `timers`, `watch`, `keep` | timers on `raddle-core`'s wheel; signals, children, files; owned buffers |
 //! | `config`, `report`, `event`, `interest`, `names`, `op` | what goes in and comes out |
@@ -75,6 +76,7 @@
 #![deny(unsafe_code)]
 
 mod backend;
+mod cached;
 mod config;
 mod core;
 mod descriptors;
@@ -100,6 +102,7 @@ mod wake;
 pub mod wake_word;
 mod watch;
 
+pub use cached::{Cached, cached, is_cached, pages_in_memory};
 pub use config::{BackendKind, Config, WakeKind};
 pub use event::{Change, Completion, Event, Events, Exit, Signal, What};
 pub use interest::{Interest, Mode, Readiness};
@@ -108,20 +111,3 @@ pub use op::Op;
 pub use queue::{Queue, WAKE_KEY};
 pub use report::{Failure, Report};
 pub use wake::Waker;
-
-/// Whether a part of a file can be sent without waiting for a disk, as far as can be told beforehand. It is false, to be on the safe side, if the
-/// kernel doesn't say (before Linux 6.5).
-///
-/// ```
-/// let path = std::env::temp_dir().join(format!("raddle-event-cached-{}", std::process::id()));
-/// std::fs::write(&path, "just written")?;
-/// let file = std::fs::File::open(&path)?;
-/// // True, on a kernel that says so.
-/// println!("in memory: {}", raddle_event::is_cached(&file, 0, 12));
-/// # std::fs::remove_file(path)?;
-/// # std::io::Result::Ok(())
-/// ```
-pub fn is_cached(file: impl std::os::fd::AsFd, offset: u64, len: u64) -> bool {
-    use std::os::fd::AsRawFd;
-    sys::is_cached(file.as_fd().as_raw_fd(), offset, len)
-}

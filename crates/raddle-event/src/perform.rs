@@ -5,6 +5,7 @@
     reason = "system calls on raw memory that an operation's submitter has promised"
 )]
 
+use crate::cached;
 use crate::interest::Interest;
 use crate::op::{Code, RawOp, STREAM};
 use crate::slots::Slot;
@@ -190,7 +191,7 @@ unsafe fn transfer(op: &RawOp, ready: u32) -> Attempt {
 unsafe fn send_file(slot: &mut Slot) -> Attempt {
     while slot.op.len > 0 {
         let chunk = slot.op.len.min(SEND_FILE_CHUNK);
-        if !sys::is_cached(slot.op.other, slot.op.offset, chunk) {
+        if !cached::has_all(slot.op.other, slot.op.offset, chunk) {
             return Attempt::Disk;
         }
         if let Some(attempt) = send_chunk(&mut slot.op, &mut slot.result, chunk) {

@@ -100,7 +100,7 @@ pub(crate) trait Machine: Send {
     /// A step that says `ECANCELED` has done nothing; asked what is next, the machine gives it again.
     ///
     /// It is called with preemption forbidden and under the lock of a core's event queue, perhaps on another kernel thread: it neither waits nor
-    /// allocates nor frees, takes no locks, and does no more than a system call or two that don't wait.
+    /// allocates nor frees, takes no locks, and makes few system calls, none of which waits: a third of a millisecond at most.
     fn next(&mut self, last: Option<i64>) -> Next;
 }
 

@@ -2,7 +2,10 @@
 
 mod io_kit;
 
-use io_kit::{Kind, Scratch, a_moment, cases, main as run, make_cold, on, pattern, start, until};
+use io_kit::{
+    Everywhere, Kind, Scratch, a_moment, cases, forbid, main as run, make_cold, on, pattern, start,
+    until,
+};
 use raddle::cancel::Token;
 use raddle::fs::{self, File};
 use raddle::io::{self, ErrorKind, Read};
@@ -15,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 fn main() -> ExitCode {
-    run(cases![
+    let mut all = cases![
         files_of_all_sizes_arrive_whole,
         cold_files_arrive_whole,
         a_part_of_a_file,
@@ -32,8 +35,25 @@ fn main() -> ExitCode {
         many_at_once,
         one_after_the_other_on_one_connection,
         a_signal_does_not_tear_it,
-    ])
+        a_cold_file_that_becomes_shorter,
+        a_cold_part_behind_a_warm_one,
+        a_token_ends_it_wherever_it_is,
+        a_cold_file_waits_for_its_reader_no_longer_than_allowed,
+    ];
+    // What they are told of a file, and how they ask for it, may be missing.
+    for (name, before) in [
+        ("cold_files_arrive_whole_without_cachestat", (|| forbid(CACHESTAT)) as fn()),
+        ("cold_files_arrive_whole_without_preadv2", || forbid(libc::SYS_preadv2)),
+        ("cold_files_arrive_whole_without_fadvise", || forbid(libc::SYS_fadvise64)),
+    ] {
+        let case = Everywhere { name, run: cold_files_arrive_whole, before, missing: None };
+        all.push(case.with_filter(before));
+    }
+    run(all)
 }
+
+/// `cachestat(2)`; not in libc yet.
+const CACHESTAT: libc::c_long = 451;
 
 fn connection() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -254,6 +274,73 @@ fn a_file_that_becomes_shorter(kind: Kind) {
         bytes.len() >= 12_345_678 && bytes == content[..bytes.len()] || bytes.len() < content.len()
     );
     assert!(bytes[..12_345_678] == content[..12_345_678]);
+}
+
+fn a_cold_file_that_becomes_shorter(kind: Kind) {
+    let scratch = Scratch::new();
+    let content = pattern(12_000_000);
+    for rest in [0, 1, 4_096, 300_000, 1_048_576, 2_100_000, 7_000_001] {
+        let path = scratch.file("file", &content);
+        make_cold(&path);
+        let (mut here, there) = connection();
+        let receiver = receives(kind, there);
+        let sender = start(kind, {
+            let path = path.clone();
+            move || fs::send_path(b"", path, &mut here)
+        });
+        std::fs::File::options().write(true).open(path).unwrap().set_len(rest).unwrap();
+        let sent = sender.join().unwrap();
+        let bytes = receiver.join().unwrap();
+        assert_eq!(sent, bytes.len() as u64);
+        // What was sent before it was cut off is the old content, as far as it was in the socket as pages: those are emptied.
+        assert!(sent >= rest && bytes[..rest as usize] == content[..rest as usize]);
+    }
+}
+
+fn a_cold_part_behind_a_warm_one(kind: Kind) {
+    let scratch = Scratch::new();
+    let content = pattern(6_000_000);
+    let path = scratch.file("file", &content);
+    for warm in [1, 65_536, 700_000, 1_048_576, 3_000_000] {
+        make_cold(&path);
+        std::fs::File::open(&path).unwrap().read_exact(&mut vec![0; warm]).unwrap();
+        send_and_compare(kind, b"header", path.clone(), &content);
+    }
+}
+
+fn a_token_ends_it_wherever_it_is(kind: Kind) {
+    let scratch = Scratch::new();
+    let content = pattern(6_000_000);
+    let path = scratch.file("file", &content);
+    for step in 0..30 {
+        make_cold(&path);
+        let (here, there) = connection();
+        let receiver = receives(kind, there);
+        let token = Token::new();
+        let sender = start(kind, {
+            let (token, mut here, path) = (token.clone(), here, path.clone());
+            move || token.carry(|| fs::send_path(b"", path, &mut here).unwrap()).ok()
+        });
+        std::thread::sleep(Duration::from_micros(step * 100));
+        token.cancel();
+        let sent = sender.join();
+        let bytes = receiver.join().unwrap();
+        assert!(sent.is_none_or(|sent| sent == 6_000_000 && bytes.len() == 6_000_000));
+        assert!(bytes == content[..bytes.len()]);
+        assert_eq!(descriptors(&path), 0);
+    }
+}
+
+fn a_cold_file_waits_for_its_reader_no_longer_than_allowed(kind: Kind) {
+    let scratch = Scratch::new();
+    let path = scratch.file("file", &pattern(20_000_000));
+    make_cold(&path);
+    let (mut here, there) = connection();
+    // Longer than any disk takes.
+    here.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
+    let sender = start(kind, move || fs::send_path(b"header", path, &mut here));
+    assert_eq!(sender.join().unwrap_err().kind(), ErrorKind::WouldBlock);
+    drop(there);
 }
 
 fn a_pipe_or_memory_is_written_to(kind: Kind) {

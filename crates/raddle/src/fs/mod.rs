@@ -15,11 +15,13 @@
 #![deny(unsafe_code)]
 
 mod calls;
+mod demand;
 mod fifo;
 mod file;
 mod open;
 mod options;
 mod send;
+mod sending;
 mod walk;
 
 pub use calls::*;

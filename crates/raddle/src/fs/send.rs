@@ -1,37 +1,20 @@
-//! A file's bytes to a socket, behind a header: one call, and one park.
-//!
-//! ```text
-//!   the thread, at once:   open (cached names) ─▶ length ─▶ header ─▶ sendfile, as long as it is cached and there is room
-//!   what is left, in the event queue, while the thread sleeps:
-//!                          open ─▶ length ─▶ header ─▶ sendfile ⟲ ─▶ the thread goes on, and closes
-//! ```
-//!
-//! What waits for the disk is done by the queue's helpers; where the socket is full the queue waits until it is not. The thread is woken once, at
-//! the end.
-
-#![allow(unsafe_code, reason = "operations on a header and a path that wait with their thread")]
+//! A file's bytes to whomever, behind a header. To a socket they go in the kernel: `sending.rs`.
+#![deny(unsafe_code)]
 
 use super::File;
 use super::open;
+use super::sending::{Sending, no_file};
 use crate::host;
 use crate::io::Completion;
 use crate::io::ends::{Direct, Source, Target};
-use crate::label::Label;
-use crate::operation;
-use crate::request::{Machine, Next};
-use raddle_event::{Interest, Op, is_cached};
-use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::fs::OFlags;
 use rustix::io::Errno;
-use rustix::net::{SendFlags, SocketType, sockopt};
-use std::ffi::CStr;
+use rustix::net::{SocketType, sockopt};
 use std::io::{self, Read};
 use std::ops::Range;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-
-/// So much goes in one call: enough that the call itself does not count.
-const CHUNK: u64 = 256 * 1024;
 
 /// Sends `header` and then the file at `path`, as long as it is when it is opened. How many bytes that were, the header's included.
 ///
@@ -79,12 +62,7 @@ fn send_path_to<T: Target + ?Sized>(header: &[u8], path: &Path, target: &mut T) 
     host::check_live()?;
     let path = open::path_to_c(path)?;
     if let Some(direct) = stream_socket(target)? {
-        let mut sending = Sending::new(header, direct.fd());
-        sending.path = Some(&path);
-        match open::open_cached(&path, FLAGS)? {
-            Some(fd) => sending.opened(fd),
-            None => sending.flags = FLAGS,
-        }
+        let sending = Sending::of_path(header, &path, FLAGS, direct.fd())?;
         return sending.run(direct);
     }
     let opened = open::open(&path, FLAGS, 0)?;
@@ -155,18 +133,14 @@ pub fn send_file<T: Target + ?Sized>(
     let Some(direct) = stream_socket(target)? else {
         return write_file(header, file, range, target);
     };
-    let mut sending = Sending::new(header, direct.fd());
-    sending.file = Some(Sent::Callers(file.as_raw_fd()));
-    sending.offset = range.start;
-    sending.left = Some(range.end.saturating_sub(range.start));
-    sending.run(direct)
+    Sending::of_file(header, file.as_fd(), range, direct.fd()).run(direct)
 }
 
 fn regular_len((kind, len): (u32, u64)) -> io::Result<u64> {
     match kind {
         libc::S_IFREG => Ok(len),
         libc::S_IFDIR => Err(Errno::ISDIR.into()),
-        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")),
+        _ => Err(no_file()),
     }
 }
 
@@ -209,226 +183,3 @@ impl Read for Part<'_> {
 }
 
 impl Source for Part<'_> {}
-
-/// The file that is sent.
-#[derive(Debug)]
-enum Sent {
-    Own(OwnedFd),
-    Callers(RawFd),
-}
-
-impl Sent {
-    fn number(&self) -> RawFd {
-        match self {
-            Sent::Own(fd) => fd.as_raw_fd(),
-            Sent::Callers(number) => *number,
-        }
-    }
-}
-
-/// What is in flight.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
-    Open,
-    Header,
-    /// Until the socket has room.
-    Room,
-    Body,
-}
-
-/// A file on its way to a socket.
-struct Sending<'a> {
-    socket: RawFd,
-    header: &'a [u8],
-    path: Option<&'a CStr>,
-    flags: OFlags,
-    /// None: to be opened.
-    file: Option<Sent>,
-    offset: u64,
-    /// Of the file. None: not known yet.
-    left: Option<u64>,
-    sent: u64,
-    step: Step,
-    /// The socket has said that it has no room.
-    is_full: bool,
-    is_no_file: bool,
-}
-
-impl<'a> Sending<'a> {
-    fn new(header: &'a [u8], socket: BorrowedFd<'_>) -> Sending<'a> {
-        Sending {
-            socket: socket.as_raw_fd(),
-            header,
-            path: None,
-            flags: OFlags::empty(),
-            file: None,
-            offset: 0,
-            left: None,
-            sent: 0,
-            step: Step::Open,
-            is_full: false,
-            is_no_file: false,
-        }
-    }
-
-    fn opened(&mut self, fd: OwnedFd) {
-        self.file = Some(Sent::Own(fd));
-    }
-
-    /// Sends all of it. `direct` is the socket.
-    #[track_caller]
-    fn run(mut self, direct: Direct<'_>) -> io::Result<u64> {
-        if self.file.is_some() {
-            self.send_here(direct.fd())?;
-        }
-        let waits_for = Label::SEND_FILE.on(self.socket);
-        // SAFETY: the header, the path and the socket are borrowed, and the file is open, until this returns.
-        let result = unsafe { operation::run(&mut self, waits_for, direct.patience_ns()) };
-        match result {
-            Err(_) if self.is_no_file => regular_len((0, 0)),
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                // As std's sockets say it.
-                Err(Errno::AGAIN.into())
-            }
-            result => result.map(|sent| sent as u64),
-        }
-    }
-
-    /// Does on the calling thread what needs no waiting, as far as that goes. It may be preempted between two calls.
-    fn send_here(&mut self, socket: BorrowedFd<'_>) -> io::Result<()> {
-        if let Err(error) = self.measure() {
-            return if self.is_no_file { regular_len((0, 0)).map(drop) } else { Err(error.into()) };
-        }
-        let flags = fcntl_getfl(socket)?;
-        if !flags.contains(OFlags::NONBLOCK) {
-            fcntl_setfl(socket, flags | OFlags::NONBLOCK)?;
-        }
-        self.send_header()?;
-        let Some(Sent::Own(_) | Sent::Callers(_)) = &self.file else { return Ok(()) };
-        while self.header.is_empty() && !self.is_full {
-            let (Some(left), Some(file)) = (self.left, &self.file) else { break };
-            let chunk = left.min(CHUNK);
-            // SAFETY: the file is open as long as `self` has it.
-            let file = unsafe { BorrowedFd::borrow_raw(file.number()) };
-            if chunk == 0 || !is_cached(file, self.offset, chunk) {
-                break;
-            }
-            let mut offset = self.offset;
-            match rustix::fs::sendfile(socket, file, Some(&mut offset), chunk as usize) {
-                Ok(count) => self.moved(count as u64),
-                Err(Errno::AGAIN) => self.is_full = true,
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(())
-    }
-
-    /// Finds out how much there is to send.
-    fn measure(&mut self) -> rustix::io::Result<()> {
-        if let (None, Some(Sent::Own(fd))) = (self.left, &self.file) {
-            let (kind, len) = open::kind_and_len(fd)?;
-            if kind == libc::S_IFDIR {
-                return Err(Errno::ISDIR);
-            }
-            if kind != libc::S_IFREG {
-                self.is_no_file = true;
-                return Err(Errno::INVAL);
-            }
-            self.left = Some(len);
-        }
-        Ok(())
-    }
-
-    /// Sends as much of the header as there is room for.
-    fn send_header(&mut self) -> rustix::io::Result<()> {
-        // SAFETY: the socket is the caller's, who waits.
-        let socket = unsafe { BorrowedFd::borrow_raw(self.socket) };
-        while !self.header.is_empty() && !self.is_full {
-            let flags = self.header_flags() | SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-            match rustix::net::send(socket, self.header, flags) {
-                Ok(count) => self.header_moved(count),
-                Err(Errno::AGAIN) => self.is_full = true,
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    /// The header shares its packet with the file's beginning.
-    fn header_flags(&self) -> SendFlags {
-        if self.left == Some(0) { SendFlags::empty() } else { SendFlags::MORE }
-    }
-
-    fn header_moved(&mut self, count: usize) {
-        self.header = &self.header[count..];
-        self.sent += count as u64;
-    }
-
-    /// So many of the file's bytes are sent.
-    fn moved(&mut self, count: u64) {
-        // None: the file has become shorter.
-        self.left = if count == 0 { Some(0) } else { self.left.map(|left| left - count) };
-        self.offset += count;
-        self.sent += count;
-    }
-
-    /// The last step has ended so. Whether all is over.
-    fn account(&mut self, last: i64) -> Option<Next> {
-        match (self.step, u64::try_from(last)) {
-            (_, Err(_)) if last == -i64::from(libc::ECANCELED) => {}
-            (_, Err(_)) => return Some(Next::End(last)),
-            // SAFETY: the operation has made it, and nobody else knows of it.
-            (Step::Open, Ok(fd)) => self.opened(unsafe { OwnedFd::from_raw_fd(fd as RawFd) }),
-            (Step::Header, Ok(count)) => self.header_moved(count as usize),
-            (Step::Room, Ok(_)) => {}
-            (Step::Body, Ok(count)) => self.moved(count),
-        }
-        None
-    }
-
-    fn submit(&mut self, step: Step, op: Op) -> Next {
-        self.step = step;
-        Next::Submit(op)
-    }
-}
-
-impl Machine for Sending<'_> {
-    fn next(&mut self, last: Option<i64>) -> Next {
-        let failed = |error: Errno| Next::End(-i64::from(error.raw_os_error()));
-        if let Some(end) = last.and_then(|last| self.account(last)) {
-            return end;
-        }
-        let Some(file) = self.file.as_ref().map(Sent::number) else {
-            let Some(path) = self.path else { return failed(Errno::BADF) };
-            return self.submit(Step::Open, open::op(path, self.flags, 0));
-        };
-        if let Err(error) = self.measure() {
-            return failed(error);
-        }
-        if let Err(error) = self.send_header() {
-            return failed(error);
-        }
-        if !self.header.is_empty() {
-            self.is_full = false;
-            let op = Op::Send {
-                socket: self.socket,
-                buffer: self.header.as_ptr(),
-                len: self.header.len(),
-                flags: self.header_flags().bits() as i32,
-            };
-            return self.submit(Step::Header, op);
-        }
-        let left = self.left.unwrap_or(0);
-        if left == 0 {
-            return Next::End(self.sent as i64);
-        }
-        if std::mem::take(&mut self.is_full) {
-            let op = Op::Poll { file: self.socket, interest: Interest::WRITE };
-            return self.submit(Step::Room, op);
-        }
-        let op = Op::SendFile { to: self.socket, file, offset: self.offset, len: left.min(CHUNK) };
-        self.submit(Step::Body, op)
-    }
-}
