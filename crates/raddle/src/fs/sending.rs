@@ -318,8 +318,8 @@ impl<'a> Sending<'a> {
         match (self.step, u64::try_from(last)) {
             (_, Err(_)) if last == -i64::from(libc::ECANCELED) => {}
             (_, Err(_)) => return Some(Next::End(last)),
-            // SAFETY: the operation has made it, and nobody else knows of it.
             (Step::Open, Ok(fd)) => {
+                // SAFETY: the operation has made it, and nobody else knows of it.
                 self.file = Some(Sent::Own(unsafe { OwnedFd::from_raw_fd(fd as RawFd) }));
             }
             (Step::Header, Ok(count)) => self.header_moved(count as usize),
