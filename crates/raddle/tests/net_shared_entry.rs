@@ -7,6 +7,7 @@ use net_kit::{Suite, Threads};
 use raddle::net::UnixStream;
 use raddle::{cancel, runtime, thread};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::process::ExitCode;
@@ -147,14 +148,15 @@ fn a_token_ends_one_that_waits() {
         let writer = {
             let token = token.clone();
             thread::spawn(move || {
-                let mut count = 0;
+                let count = Cell::new(0);
                 let end = token.carry(|| -> () {
                     loop {
-                        count += shared(|| here.write(&chunk)).unwrap().unwrap();
+                        let written = shared(|| here.write(&chunk)).unwrap().unwrap();
+                        count.set(count.get() + written);
                     }
                 });
                 assert!(end.is_err());
-                count
+                count.get()
             })
         };
         thread::sleep(Duration::from_millis(50));
