@@ -1,5 +1,6 @@
 //! The command line: verbs, their options, and what `--help` says of them.
 
+use crate::serve::user;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -58,7 +59,7 @@ pub(crate) enum Verb {
 #[command(verbatim_doc_comment)]
 pub(crate) struct ServeOptions {
     /// The folder
-    #[arg(value_name = "DIR", required_unless_present_any = ["config", "print_config"])]
+    #[arg(value_name = "DIR", required_unless_present_any = ["config", "print_config", "hash_password"])]
     pub(crate) folder: Option<PathBuf>,
 
     /// Read a configuration; options go before what it says
@@ -72,6 +73,10 @@ pub(crate) struct ServeOptions {
     /// Print all defaults of the configuration, with their meaning
     #[arg(long)]
     pub(crate) print_config: bool,
+
+    /// Ask for a password, and print USER:HASH for `users` of the configuration, or a password file
+    #[arg(long, value_name = "USER", value_parser = user, exclusive = true)]
+    pub(crate) hash_password: Option<String>,
 
     /// Where to listen.
     #[arg(short, long, help = "Where to listen: HOST:PORT or [IPv6]:PORT [default: 127.0.0.1:8080; TLS: 8443]", value_name = "ADDR", value_parser = address)]

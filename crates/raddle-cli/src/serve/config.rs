@@ -40,6 +40,7 @@ pub(super) struct Config {
     pub(super) error_pages: BTreeMap<Code, String>,
     pub(super) headers: Vec<Fields>,
     pub(super) redirects: Vec<Redirect>,
+    pub(super) auth: Vec<Auth>,
 }
 
 /// HOST:PORT.
@@ -127,6 +128,22 @@ pub(super) struct Redirect {
     pub(super) status: RedirectStatus,
 }
 
+/// Who may see a folder.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Auth {
+    pub(super) path: Spanned<String>,
+    #[serde(default = "realm")]
+    pub(super) realm: String,
+    #[serde(default)]
+    pub(super) users: Vec<Spanned<String>>,
+    pub(super) file: Option<Spanned<PathBuf>>,
+}
+
+fn realm() -> String {
+    "restricted".to_owned()
+}
+
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(try_from = "u16")]
 pub(super) struct RedirectStatus(pub(super) Status);
@@ -185,6 +202,7 @@ impl Default for Config {
             error_pages: BTreeMap::new(),
             headers: Vec::new(),
             redirects: Vec::new(),
+            auth: Vec::new(),
         }
     }
 }
@@ -319,6 +337,9 @@ impl Source {
         })?;
         let beside = path.parent().unwrap_or(Path::new(""));
         config.folder = config.folder.map(|folder| beside.join(folder));
+        for file in config.auth.iter_mut().filter_map(|auth| auth.file.as_mut()) {
+            *file.get_mut() = beside.join(file.get_ref());
+        }
         for pair in &mut config.tls.certificates {
             for path in [pair.cert.get_mut(), pair.key.get_mut()] {
                 *path = beside.join(&*path);
@@ -373,6 +394,7 @@ mod tests {
         assert!(config.folder.is_some() && config.fallback.is_some() && config.cores.is_some());
         assert!(config.headers.len() == 1 && config.redirects.len() == 1);
         assert_eq!(config.error_pages.len(), 1);
+        assert!(config.auth.len() == 1 && config.auth[0].file.is_some());
         assert!(config.listen.is_some() && config.tls.is_there());
         assert!(config.tls.redirect_from.is_some() && config.tls.redirect_port.is_some());
         let names = config.tls.certificates[0].names.as_ref();

@@ -39,6 +39,7 @@
 //! | `send` | responses to bytes |
 //! | `link` | the protocol and what it runs over, put together |
 //! | `service` | routes to handlers, plugins |
+//! | `guard` | passwords by folder |
 //! | `crowd` | who is connected, for an end in good order |
 //! | `times` | how long a client may take |
 
@@ -47,6 +48,7 @@ mod builder;
 mod connection;
 mod content;
 mod crowd;
+mod guard;
 mod link;
 mod plugin;
 mod running;
@@ -56,6 +58,7 @@ mod times;
 
 pub use crate::transport::{Begun, Transport};
 pub use builder::Server;
+pub use guard::Guard;
 pub use plugin::{Plugin, Served};
 pub use running::Running;
 pub use times::Times;
