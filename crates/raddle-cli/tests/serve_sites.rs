@@ -134,7 +134,7 @@ fn mistakes_about_users_are_named() {
         (valid.clone(), "3: auth: missing field `path`"),
     ] {
         let line = mistake(&format!("[[auth]]\n{text}\n"));
-        assert!(line.contains(expected), "{text}: {line}");
+        assert!(line.starts_with(expected), "{text}: {line}");
     }
 }
 
@@ -238,5 +238,93 @@ fn a_terminal_does_not_show_the_password() {
         assert!(echoes(&theirs) && !shown.contains("s3"), "{shown}");
         let is_hashed = text(&output.stdout).starts_with("ann:$2b$10$");
         assert_eq!(is_hashed, expected == Some(0));
+    }
+}
+
+const ORIGIN: &str = "Origin: https://a.example\r\n";
+const PREFLIGHT: &str = "Origin: https://a.example\r\nAccess-Control-Request-Method: PUT\r\n";
+
+#[test]
+fn pages_of_other_sites_read_what_they_may() {
+    let hash = hash_password("secret", 4).expect("a short password");
+    let (path, _folder) = configured(
+        "origins",
+        &format!(
+            "[[cors]]\npath = \"/\"\norigins = [\"*\"]\n\
+             [[cors]]\npath = \"/private/\"\norigins = [\"https://a.example\"]\nmethods = [\"PUT\"]\n\
+             headers = [\"X-A\", \"X-B\"]\nexpose = [\"ETag\"]\ncredentials = true\nmax_age_s = 60\n\
+             [[auth]]\npath = \"/private/\"\nusers = [\"ann:{hash}\"]\n"
+        ),
+    );
+    let server = served(&path);
+    let has = |answer: &str, fields: &[&str]| {
+        fields.iter().all(|field| answer.contains(&format!("\r\n{field}\r\n")))
+    };
+    let open = get(&server, "/api/a.txt", ORIGIN);
+    assert!(
+        has(&open, &["Access-Control-Allow-Origin: *"]) && open.ends_with("\r\n\r\na"),
+        "{open}"
+    );
+    let plain = get(&server, "/api/a.txt", "");
+    assert!(!plain.contains("Access-Control") && !plain.contains("Vary: Origin"), "{plain}");
+    // No password is asked for, as browsers have none there.
+    let preflight = ask(&server, "OPTIONS", "/private/", PREFLIGHT);
+    assert!(preflight.starts_with("HTTP/1.1 204 "), "{preflight}");
+    let fields = [
+        "Access-Control-Allow-Origin: https://a.example",
+        "Access-Control-Allow-Methods: PUT",
+        "Access-Control-Allow-Headers: X-A, X-B",
+        "Access-Control-Allow-Credentials: true",
+        "Access-Control-Max-Age: 60",
+        "Vary: Origin",
+    ];
+    assert!(has(&preflight, &fields), "{preflight}");
+    assert_eq!(preflight.matches("Vary: Origin").count(), 1);
+    let other = ask(&server, "OPTIONS", "/private/", &PREFLIGHT.replace("a.example", "b.example"));
+    assert!(other.starts_with("HTTP/1.1 204 ") && !other.contains("Access-Control"), "{other}");
+    for (fields, status) in [("", "401"), (ANN, "200")] {
+        let answer = get(&server, "/private/", &format!("{ORIGIN}{fields}"));
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+        let expected = [
+            "Access-Control-Allow-Origin: https://a.example",
+            "Access-Control-Expose-Headers: ETag",
+        ];
+        assert!(has(&answer, &expected) && has(&answer, &["Vary: Origin"]), "{answer}");
+        let answer = get(&server, "/private/", fields);
+        assert!(has(&answer, &["Vary: Origin"]) && !answer.contains("Access-Control"), "{answer}");
+    }
+    // What only looks like one is no preflight.
+    let answer = ask(&server, "OPTIONS", "/private/", "Access-Control-Request-Method: PUT\r\n");
+    assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+    assert_eq!(server.stop(), "");
+}
+
+#[test]
+fn mistakes_about_origins_are_named() {
+    for (text, expected) in [
+        ("path = \"/a\"\norigins = [\"*\"]", "4: cors.path: a folder begins"),
+        ("path = \"/a/\"\norigins = []", "5: cors.origins: nobody;"),
+        (
+            "path = \"/a/\"\norigins = [\"https://a/\"]",
+            "5: cors.origins: an origin is scheme://host",
+        ),
+        ("path = \"/a/\"\norigins = [\"*\", \"https://a\"]", "5: cors.origins: an origin is"),
+        (
+            "path = \"/a/\"\norigins = [\"*\"]\nmethods = [\"GE T\"]",
+            "6: cors.methods: a method is a token",
+        ),
+        (
+            "path = \"/a/\"\norigins = [\"*\"]\nheaders = [\"a b\"]",
+            "6: cors.headers: a field's name",
+        ),
+        ("path = \"/a/\"\norigins = [\"*\"]\nexpose = [\"\"]", "6: cors.expose: a field's name"),
+        (
+            "path = \"/a/\"\norigins = [\"*\"]\ncredentials = true",
+            "6: cors.credentials: with origins = [\"*\"]",
+        ),
+        ("path = \"/a/\"", "3: cors: missing field `origins`"),
+    ] {
+        let line = mistake(&format!("[[cors]]\n{text}\n"));
+        assert!(line.starts_with(expected), "{text}: {line}");
     }
 }

@@ -41,6 +41,7 @@ pub(super) struct Config {
     pub(super) headers: Vec<Fields>,
     pub(super) redirects: Vec<Redirect>,
     pub(super) auth: Vec<Auth>,
+    pub(super) cors: Vec<Cors>,
 }
 
 /// HOST:PORT.
@@ -140,6 +141,19 @@ pub(super) struct Auth {
     pub(super) file: Option<Spanned<PathBuf>>,
 }
 
+/// Which other sites' pages may read a folder.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Cors {
+    pub(super) path: Spanned<String>,
+    pub(super) origins: Spanned<Vec<String>>,
+    pub(super) methods: Option<Spanned<Vec<String>>>,
+    pub(super) headers: Option<Spanned<Vec<String>>>,
+    pub(super) expose: Option<Spanned<Vec<String>>>,
+    pub(super) credentials: Option<Spanned<bool>>,
+    pub(super) max_age_s: Option<u32>,
+}
+
 fn realm() -> String {
     "restricted".to_owned()
 }
@@ -203,6 +217,7 @@ impl Default for Config {
             headers: Vec::new(),
             redirects: Vec::new(),
             auth: Vec::new(),
+            cors: Vec::new(),
         }
     }
 }
@@ -395,6 +410,7 @@ mod tests {
         assert!(config.headers.len() == 1 && config.redirects.len() == 1);
         assert_eq!(config.error_pages.len(), 1);
         assert!(config.auth.len() == 1 && config.auth[0].file.is_some());
+        assert!(config.cors.len() == 1 && config.cors[0].max_age_s.is_some());
         assert!(config.listen.is_some() && config.tls.is_there());
         assert!(config.tls.redirect_from.is_some() && config.tls.redirect_port.is_some());
         let names = config.tls.certificates[0].names.as_ref();

@@ -2,6 +2,7 @@
 
 mod auth;
 mod config;
+mod cors;
 mod password;
 mod site;
 mod tls;
@@ -147,6 +148,8 @@ fn server(source: &Source) -> Result<Server, String> {
     let config = &source.config;
     let (guard, site) = (guard(source)?, Site::of(source)?);
     let server = Server::new().times(config.times()).limits(config.limits());
+    // Preflight requests have no passwords.
+    let server = server.plugin(cors::rules(source)?);
     Ok(server.otherwise(move |request| match guard.challenge(request) {
         Some(challenge) => site.refuse(request, challenge),
         None => site.answer(request),

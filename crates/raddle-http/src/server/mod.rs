@@ -39,7 +39,7 @@
 //! | `send` | responses to bytes |
 //! | `link` | the protocol and what it runs over, put together |
 //! | `service` | routes to handlers, plugins |
-//! | `guard` | passwords by folder |
+//! | `guard`, `cors` | passwords, and other sites' pages, by folder |
 //! | `crowd` | who is connected, for an end in good order |
 //! | `times` | how long a client may take |
 
@@ -47,6 +47,7 @@ mod accept;
 mod builder;
 mod connection;
 mod content;
+mod cors;
 mod crowd;
 mod guard;
 mod link;
@@ -58,6 +59,7 @@ mod times;
 
 pub use crate::transport::{Begun, Transport};
 pub use builder::Server;
+pub use cors::CorsRules;
 pub use guard::Guard;
 pub use plugin::{Plugin, Served};
 pub use running::Running;
