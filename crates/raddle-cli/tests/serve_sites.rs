@@ -53,8 +53,8 @@ fn get(server: &Server, path: &str, fields: &str) -> String {
 }
 
 /// The one line of a configuration that is refused, behind the file's name.
-fn mistake(text: &str) -> String {
-    let (path, folder) = configured("sites-mistaken", text);
+fn mistake(name: &str, text: &str) -> String {
+    let (path, folder) = configured(name, text);
     folder.file("passwords", "# users\nann:secret\n");
     folder.file("empty", "# nobody\n");
     let line = kit::failure(&mut raddle(&["serve", "-c", &path, "--check"]));
@@ -133,7 +133,7 @@ fn mistakes_about_users_are_named() {
         ("path = \"/a/\"\nuser = []".to_owned(), "5: auth: unknown field `user`"),
         (valid.clone(), "3: auth: missing field `path`"),
     ] {
-        let line = mistake(&format!("[[auth]]\n{text}\n"));
+        let line = mistake("mistaken-auth", &format!("[[auth]]\n{text}\n"));
         assert!(line.starts_with(expected), "{text}: {line}");
     }
 }
@@ -324,7 +324,81 @@ fn mistakes_about_origins_are_named() {
         ),
         ("path = \"/a/\"", "3: cors: missing field `origins`"),
     ] {
-        let line = mistake(&format!("[[cors]]\n{text}\n"));
+        let line = mistake("mistaken-cors", &format!("[[cors]]\n{text}\n"));
+        assert!(line.starts_with(expected), "{text}: {line}");
+    }
+}
+
+#[test]
+fn hosts_have_sites_of_their_own() {
+    let hash = hash_password("secret", 4).expect("a short password");
+    let (path, folder) = configured(
+        "hosts",
+        &format!(
+            "listings = false\n[[redirects]]\nfrom = \"/old\"\nto = \"/first\"\n\
+             [[hosts]]\nnames = [\"b.example\", \"*.b.example\"]\nfolder = \"other\"\nindex = [\"main.html\"]\n\
+             error_pages = {{ 404 = \"404.html\" }}\n\
+             [[hosts.headers]]\npath = \"**\"\nset = {{ X-Site = \"other\" }}\n\
+             [[hosts.redirects]]\nfrom = \"/old\"\nto = \"/second\"\n\
+             [[hosts]]\nnames = [\"c.example\"]\nfolder = \"other\"\nlistings = true\nindex = []\n\
+             [[auth]]\npath = \"/private/\"\nusers = [\"ann:{hash}\"]\n"
+        ),
+    );
+    folder.file("other/private/index.html", "other private");
+    let server = served(&path);
+    let at = |host: &str, path: &str| get(&server, path, &format!("Host: {host}\r\n"));
+    for host in ["b.example", "B.example.:80", "www.b.example"] {
+        let answer = at(host, "/");
+        assert!(
+            answer.ends_with("\r\n\r\nother main") && answer.contains("\r\nX-Site: other\r\n"),
+            "{answer}"
+        );
+        assert!(at(host, "/none").ends_with("\r\n\r\nother 404"));
+        assert!(at(host, "/old").contains("\r\nLocation: /second\r\n"));
+    }
+    for host in ["a", "x.www.b.example", "127.0.0.1", "bb.example"] {
+        let answer = at(host, "/");
+        assert!(answer.ends_with("\r\n\r\nindex") && !answer.contains("X-Site"), "{answer}");
+        assert!(at(host, "/none").ends_with("\r\n\r\n404 Not Found\n"));
+        assert!(at(host, "/old").contains("\r\nLocation: /first\r\n"));
+        assert!(at(host, "/api/").starts_with("HTTP/1.1 404 "), "the first has no listings");
+    }
+    assert!(at("c.example", "/").contains("main.html</a>"));
+    // A target that is a whole address goes before the field.
+    let answer = get(&server, "http://b.example/", "Host: a\r\n");
+    assert!(answer.ends_with("\r\n\r\nother main"), "{answer}");
+    for host in ["a", "b.example", "c.example"] {
+        assert!(at(host, "/private/").starts_with("HTTP/1.1 401 "), "{host}");
+    }
+    assert_eq!(server.stop(), "");
+    let server = Server::of(&mut raddle(&["serve", "-c", &path, "--no-listings"]));
+    let answer = get(&server, "/", "Host: c.example\r\n");
+    assert!(answer.starts_with("HTTP/1.1 404 "), "an option goes before each site: {answer}");
+    server.stop();
+}
+
+#[test]
+fn mistakes_about_hosts_are_named() {
+    for (text, expected) in [
+        ("names = [\"a\"]\nfolder = \"none\"", "5: hosts.folder: /none: there is no such folder"),
+        ("names = []\nfolder = \"other\"", "4: hosts.names: nobody could ask for it"),
+        ("names = [\"a\",\n\"a:80\"]\nfolder = \"other\"", "5: hosts.names: a host is a name"),
+        (
+            "names = [\"a\"]\nfolder = \"other\"\n[[hosts]]\nnames = [\"A\"]\nfolder = \"other\"",
+            "7: hosts.names: a host that was there before",
+        ),
+        (
+            "names = [\"a\"]\nfolder = \"other\"\n[[hosts.headers]]\npath = \"*\"\nset = { ETag = \"1\" }",
+            "8: hosts.headers.set.ETag: it can't be set",
+        ),
+        (
+            "names = [\"a\"]\nfolder = \"other\"\n[[hosts.redirects]]\nfrom = \"a\"\nto = \"/\"",
+            "7: hosts.redirects.from: a: a pattern begins with a slash",
+        ),
+        ("folder = \"other\"", "3: hosts: missing field `names`"),
+        ("names = [\"a\"]\nfolder = \"other\"\ndrain_s = 1", "6: hosts: unknown field `drain_s`"),
+    ] {
+        let line = mistake("mistaken-hosts", &format!("[[hosts]]\n{text}\n"));
         assert!(line.starts_with(expected), "{text}: {line}");
     }
 }

@@ -42,6 +42,7 @@ pub(super) struct Config {
     pub(super) redirects: Vec<Redirect>,
     pub(super) auth: Vec<Auth>,
     pub(super) cors: Vec<Cors>,
+    pub(super) hosts: Vec<Host>,
 }
 
 /// HOST:PORT.
@@ -154,6 +155,26 @@ pub(super) struct Cors {
     pub(super) max_age_s: Option<u32>,
 }
 
+/// A site of its own for those who ask for it by name. What is not said is as for the first.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Host {
+    pub(super) names: Spanned<Vec<Spanned<String>>>,
+    pub(super) folder: Spanned<PathBuf>,
+    pub(super) index: Option<Vec<String>>,
+    pub(super) listings: Option<bool>,
+    pub(super) hidden: Option<bool>,
+    pub(super) compressed: Option<bool>,
+    pub(super) clean_urls: Option<bool>,
+    pub(super) fallback: Option<String>,
+    #[serde(default)]
+    pub(super) error_pages: BTreeMap<Code, String>,
+    #[serde(default)]
+    pub(super) headers: Vec<Fields>,
+    #[serde(default)]
+    pub(super) redirects: Vec<Redirect>,
+}
+
 fn realm() -> String {
     "restricted".to_owned()
 }
@@ -218,6 +239,7 @@ impl Default for Config {
             redirects: Vec::new(),
             auth: Vec::new(),
             cors: Vec::new(),
+            hosts: Vec::new(),
         }
     }
 }
@@ -311,6 +333,13 @@ impl Config {
             self.tls.certificates.clear();
             self.tls.self_signed = true;
         }
+        for host in &mut self.hosts {
+            if !options.index.is_empty() {
+                host.index = None;
+            }
+            host.listings = host.listings.filter(|_| !options.no_listings);
+            host.hidden = host.hidden.filter(|_| !options.hidden);
+        }
         self.listings &= !options.no_listings;
         self.hidden |= options.hidden;
         self.connections = options.connections.or(self.connections);
@@ -352,6 +381,9 @@ impl Source {
         })?;
         let beside = path.parent().unwrap_or(Path::new(""));
         config.folder = config.folder.map(|folder| beside.join(folder));
+        for host in &mut config.hosts {
+            *host.folder.get_mut() = beside.join(host.folder.get_ref());
+        }
         for file in config.auth.iter_mut().filter_map(|auth| auth.file.as_mut()) {
             *file.get_mut() = beside.join(file.get_ref());
         }
@@ -411,6 +443,9 @@ mod tests {
         assert_eq!(config.error_pages.len(), 1);
         assert!(config.auth.len() == 1 && config.auth[0].file.is_some());
         assert!(config.cors.len() == 1 && config.cors[0].max_age_s.is_some());
+        let [host] = &config.hosts[..] else { panic!("one is there") };
+        assert!(host.names.get_ref().len() == 2 && host.error_pages.len() == 1);
+        assert!(host.headers.len() == 1 && host.redirects.len() == 1);
         assert!(config.listen.is_some() && config.tls.is_there());
         assert!(config.tls.redirect_from.is_some() && config.tls.redirect_port.is_some());
         let names = config.tls.certificates[0].names.as_ref();

@@ -10,7 +10,7 @@ mod tls;
 use self::auth::guard;
 use self::config::{Config, DEFAULTS, Log, Source};
 pub(crate) use self::password::user;
-use self::site::Site;
+use self::site::Sites;
 use self::tls::{Secured, secured};
 use crate::args::ServeOptions;
 use crate::drain::{Control, Drained};
@@ -146,13 +146,13 @@ fn end(servers: Vec<Served>, control: &mut Control, limit: Duration) -> Result<E
 /// The server that a configuration describes, before it listens.
 fn server(source: &Source) -> Result<Server, String> {
     let config = &source.config;
-    let (guard, site) = (guard(source)?, Site::of(source)?);
+    let (guard, sites) = (guard(source)?, Sites::of(source)?);
     let server = Server::new().times(config.times()).limits(config.limits());
     // Preflight requests have no passwords.
     let server = server.plugin(cors::rules(source)?);
     Ok(server.otherwise(move |request| match guard.challenge(request) {
-        Some(challenge) => site.refuse(request, challenge),
-        None => site.answer(request),
+        Some(challenge) => sites.find(request).refuse(request, challenge),
+        None => sites.find(request).answer(request),
     }))
 }
 
