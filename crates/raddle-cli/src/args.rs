@@ -74,7 +74,7 @@ pub(crate) struct ServeOptions {
     #[arg(long)]
     pub(crate) print_config: bool,
 
-    /// Ask for a password, and print USER:HASH for `users` of the configuration, or a password file
+    /// Ask for a password, and print USER:HASH for the configuration
     #[arg(long, value_name = "USER", value_parser = user, exclusive = true)]
     pub(crate) hash_password: Option<String>,
 
