@@ -1,6 +1,5 @@
 //! The command line: verbs, their options, and what `--help` says of them.
 
-use crate::serve::user;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -219,6 +218,21 @@ pub(crate) fn address(text: &str) -> Result<String, String> {
     match port.parse::<u16>() {
         Ok(_) => Ok(text.to_owned()),
         Err(_) => Err(format!("{port:?} is no port from 0 to 65535; {form}")),
+    }
+}
+
+/// A user's name, as it may stand before its hash.
+fn user(text: &str) -> Result<String, String> {
+    let is_bad = text.is_empty()
+        || text.starts_with('#')
+        || text.trim() != text
+        || text.contains(|c: char| c == ':' || c.is_control());
+    match is_bad {
+        false => Ok(text.to_owned()),
+        true => {
+            Err("a user's name is not empty, and has no colon, no # before it and no space around"
+                .to_owned())
+        }
     }
 }
 

@@ -9,7 +9,6 @@ mod tls;
 
 use self::auth::guard;
 use self::config::{Config, DEFAULTS, Log, Source};
-pub(crate) use self::password::user;
 use self::site::Sites;
 use self::tls::{Secured, secured};
 use crate::args::ServeOptions;

@@ -41,21 +41,6 @@ pub(super) fn run(user: &str) -> Result<ExitCode, String> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A user's name, as it may stand in `users`.
-pub(crate) fn user(text: &str) -> Result<String, String> {
-    let is_bad = text.is_empty()
-        || text.starts_with('#')
-        || text.trim() != text
-        || text.contains(|c: char| c == ':' || c.is_control());
-    match is_bad {
-        false => Ok(text.to_owned()),
-        true => {
-            Err("a user's name is not empty, and has no colon, no # before it and no space around"
-                .to_owned())
-        }
-    }
-}
-
 fn unreadable(error: io::Error) -> String {
     format!("serve: the password can't be read: {error}")
 }
