@@ -174,6 +174,7 @@ mod tests {
     use crate::semantics::hash_password;
     use base64::Engine;
     use base64::engine::general_purpose::STANDARD;
+    use std::io;
 
     fn users(user: &str, password: &str) -> Users {
         Users::parse(&format!("{user}:{}", hash_password(password, 4).unwrap())).unwrap()
@@ -217,6 +218,27 @@ mod tests {
         for path in ["/", "/px", "/x/p", "/x?/p/", "/p/../x"] {
             assert!(challenge(&guard, path, "").is_none(), "{path}");
         }
+    }
+
+    #[test]
+    fn as_a_plugin_it_answers_before_handlers() {
+        let server = crate::server::Server::new()
+            .plugin(Guard::new().folder("/p/", "r", users("a", "b")).unwrap())
+            .otherwise(|_| Response::text("seen"));
+        let answer = |field: &str| {
+            let (mut client, mut theirs) = raddle::net::UnixStream::pair().unwrap();
+            let request = format!("GET /p/ HTTP/1.0\r\n{field}\r\n");
+            io::Write::write_all(&mut client, request.as_bytes()).unwrap();
+            server.serve_one(&mut theirs).unwrap();
+            drop(theirs);
+            let mut text = String::new();
+            io::Read::read_to_string(&mut client, &mut text).unwrap();
+            text
+        };
+        let refused = answer("");
+        assert!(refused.starts_with("HTTP/1.1 401 Unauthorized\r\n"), "{refused}");
+        assert!(refused.contains("\r\nWWW-Authenticate: Basic realm=\"r\", charset=\"UTF-8\"\r\n"));
+        assert!(answer("Authorization: Basic YTpi\r\n").ends_with("\r\n\r\nseen"));
     }
 
     #[test]
