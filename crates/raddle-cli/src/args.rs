@@ -58,7 +58,7 @@ pub(crate) enum Verb {
 #[command(verbatim_doc_comment)]
 pub(crate) struct ServeOptions {
     /// The folder
-    #[arg(value_name = "DIR", required_unless_present_any = ["config", "print_config"])]
+    #[arg(value_name = "DIR", required_unless_present_any = ["config", "print_config", "hash_password"])]
     pub(crate) folder: Option<PathBuf>,
 
     /// Read a configuration; options go before what it says
@@ -72,6 +72,10 @@ pub(crate) struct ServeOptions {
     /// Print all defaults of the configuration, with their meaning
     #[arg(long)]
     pub(crate) print_config: bool,
+
+    /// Ask for a password, and print USER:HASH for the configuration
+    #[arg(long, value_name = "USER", value_parser = user, exclusive = true)]
+    pub(crate) hash_password: Option<String>,
 
     /// Where to listen.
     #[arg(short, long, help = "Where to listen: HOST:PORT or [IPv6]:PORT [default: 127.0.0.1:8080; TLS: 8443]", value_name = "ADDR", value_parser = address)]
@@ -214,6 +218,21 @@ pub(crate) fn address(text: &str) -> Result<String, String> {
     match port.parse::<u16>() {
         Ok(_) => Ok(text.to_owned()),
         Err(_) => Err(format!("{port:?} is no port from 0 to 65535; {form}")),
+    }
+}
+
+/// A user's name, as it may stand before its hash.
+fn user(text: &str) -> Result<String, String> {
+    let is_bad = text.is_empty()
+        || text.starts_with('#')
+        || text.trim() != text
+        || text.contains(|c: char| c == ':' || c.is_control());
+    match is_bad {
+        false => Ok(text.to_owned()),
+        true => {
+            Err("a user's name is not empty, and has no colon, no # before it and no space around"
+                .to_owned())
+        }
     }
 }
 

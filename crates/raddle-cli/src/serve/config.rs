@@ -40,6 +40,9 @@ pub(super) struct Config {
     pub(super) error_pages: BTreeMap<Code, String>,
     pub(super) headers: Vec<Fields>,
     pub(super) redirects: Vec<Redirect>,
+    pub(super) auth: Vec<Auth>,
+    pub(super) cors: Vec<Cors>,
+    pub(super) hosts: Vec<Host>,
 }
 
 /// HOST:PORT.
@@ -127,6 +130,55 @@ pub(super) struct Redirect {
     pub(super) status: RedirectStatus,
 }
 
+/// Who may see a folder.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Auth {
+    pub(super) path: Spanned<String>,
+    #[serde(default = "realm")]
+    pub(super) realm: String,
+    #[serde(default)]
+    pub(super) users: Vec<Spanned<String>>,
+    pub(super) file: Option<Spanned<PathBuf>>,
+}
+
+/// Which other sites' pages may read a folder.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Cors {
+    pub(super) path: Spanned<String>,
+    pub(super) origins: Spanned<Vec<String>>,
+    pub(super) methods: Option<Spanned<Vec<String>>>,
+    pub(super) headers: Option<Spanned<Vec<String>>>,
+    pub(super) expose: Option<Spanned<Vec<String>>>,
+    pub(super) credentials: Option<Spanned<bool>>,
+    pub(super) max_age_s: Option<u32>,
+}
+
+/// A site of its own for those who ask for it by name. What is not said is as for the first.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Host {
+    pub(super) names: Spanned<Vec<Spanned<String>>>,
+    pub(super) folder: Spanned<PathBuf>,
+    pub(super) index: Option<Vec<String>>,
+    pub(super) listings: Option<bool>,
+    pub(super) hidden: Option<bool>,
+    pub(super) compressed: Option<bool>,
+    pub(super) clean_urls: Option<bool>,
+    pub(super) fallback: Option<String>,
+    #[serde(default)]
+    pub(super) error_pages: BTreeMap<Code, String>,
+    #[serde(default)]
+    pub(super) headers: Vec<Fields>,
+    #[serde(default)]
+    pub(super) redirects: Vec<Redirect>,
+}
+
+fn realm() -> String {
+    "restricted".to_owned()
+}
+
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(try_from = "u16")]
 pub(super) struct RedirectStatus(pub(super) Status);
@@ -185,6 +237,9 @@ impl Default for Config {
             error_pages: BTreeMap::new(),
             headers: Vec::new(),
             redirects: Vec::new(),
+            auth: Vec::new(),
+            cors: Vec::new(),
+            hosts: Vec::new(),
         }
     }
 }
@@ -278,6 +333,13 @@ impl Config {
             self.tls.certificates.clear();
             self.tls.self_signed = true;
         }
+        for host in &mut self.hosts {
+            if !options.index.is_empty() {
+                host.index = None;
+            }
+            host.listings = host.listings.filter(|_| !options.no_listings);
+            host.hidden = host.hidden.filter(|_| !options.hidden);
+        }
         self.listings &= !options.no_listings;
         self.hidden |= options.hidden;
         self.connections = options.connections.or(self.connections);
@@ -319,6 +381,12 @@ impl Source {
         })?;
         let beside = path.parent().unwrap_or(Path::new(""));
         config.folder = config.folder.map(|folder| beside.join(folder));
+        for host in &mut config.hosts {
+            *host.folder.get_mut() = beside.join(host.folder.get_ref());
+        }
+        for file in config.auth.iter_mut().filter_map(|auth| auth.file.as_mut()) {
+            *file.get_mut() = beside.join(file.get_ref());
+        }
         for pair in &mut config.tls.certificates {
             for path in [pair.cert.get_mut(), pair.key.get_mut()] {
                 *path = beside.join(&*path);
@@ -373,6 +441,11 @@ mod tests {
         assert!(config.folder.is_some() && config.fallback.is_some() && config.cores.is_some());
         assert!(config.headers.len() == 1 && config.redirects.len() == 1);
         assert_eq!(config.error_pages.len(), 1);
+        assert!(config.auth.len() == 1 && config.auth[0].file.is_some());
+        assert!(config.cors.len() == 1 && config.cors[0].max_age_s.is_some());
+        let [host] = &config.hosts[..] else { panic!("one is there") };
+        assert!(host.names.get_ref().len() == 2 && host.error_pages.len() == 1);
+        assert!(host.headers.len() == 1 && host.redirects.len() == 1);
         assert!(config.listen.is_some() && config.tls.is_there());
         assert!(config.tls.redirect_from.is_some() && config.tls.redirect_port.is_some());
         let names = config.tls.certificates[0].names.as_ref();

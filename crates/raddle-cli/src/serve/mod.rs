@@ -1,17 +1,21 @@
 //! `raddle serve`: a folder by HTTP.
 
+mod auth;
 mod config;
+mod cors;
+mod password;
+mod site;
 mod tls;
 
+use self::auth::guard;
 use self::config::{Config, DEFAULTS, Log, Source};
+use self::site::Sites;
 use self::tls::{Secured, secured};
 use crate::args::ServeOptions;
 use crate::drain::{Control, Drained};
 use crate::{limits, listen, say, text};
 use raddle::thread::{Builder, JoinHandle};
-use raddle_http::Response;
 use raddle_http::access::{AccessLog, Format};
-use raddle_http::files::Files;
 use raddle_http::server::{Running, Server};
 use std::io::{self, Write};
 use std::net::TcpListener;
@@ -25,6 +29,9 @@ pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, String> {
         // Whoever has closed it does not want it.
         _ = io::stdout().write_all(DEFAULTS.as_bytes());
         return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(user) = &options.hash_password {
+        return password::run(user);
     }
     let source = Source::read(options)?;
     let (server, secured) = (server(&source)?, secured(&source)?);
@@ -138,58 +145,14 @@ fn end(servers: Vec<Served>, control: &mut Control, limit: Duration) -> Result<E
 /// The server that a configuration describes, before it listens.
 fn server(source: &Source) -> Result<Server, String> {
     let config = &source.config;
-    let files = files(source)?;
-    let mut server = Server::new().times(config.times()).limits(config.limits());
-    for redirect in &config.redirects {
-        let (status, to) = (redirect.status.0, redirect.to.get_ref().clone());
-        if !to.bytes().all(|byte| byte.is_ascii_graphic()) {
-            let what = "redirects.to: an address has letters, digits and signs of ASCII only; encode others with %";
-            return Err(source.mistake(redirect.to.span(), what));
-        }
-        let handler = move |_: &mut raddle_http::Request<'_>| Response::redirect(status, &to);
-        server = server.route(redirect.from.get_ref(), handler).map_err(|error| {
-            source.mistake(redirect.from.span(), &format!("redirects.from: {error}"))
-        })?;
-    }
-    Ok(server.otherwise(move |request| files.serve(request)))
-}
-
-fn files(source: &Source) -> Result<Files, String> {
-    let config = &source.config;
-    let Some(folder) = &config.folder else {
-        return Err("no folder; give DIR, or `folder` in the configuration".to_owned());
-    };
-    let shown = folder.display();
-    let files = Files::new(folder).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => format!("{shown}: there is no such folder"),
-        io::ErrorKind::NotADirectory => format!("{shown} is no folder; give the one that it is in"),
-        _ => format!("{shown}: the folder can't be opened: {error}"),
-    })?;
-    let mut files = files
-        .indexes(config.index.iter().map(String::as_str))
-        .listings(config.listings)
-        .hidden(config.hidden)
-        .compressed(config.compressed)
-        .clean_urls(config.clean_urls)
-        .freshness(Duration::from_millis(config.freshness_ms.into()));
-    if let Some(fallback) = &config.fallback {
-        files = files.fallback(fallback);
-    }
-    for (code, page) in &config.error_pages {
-        files = files.error_page(code.0, page);
-    }
-    for fields in &config.headers {
-        for (name, value) in &fields.set {
-            files = files.header(&fields.path, name, value.get_ref()).map_err(|_| {
-                let what = format!(
-                    "headers.set.{name}: it can't be set: a name is a token, a value has no control characters, and what \
-                     describes the content comes from the file"
-                );
-                source.mistake(value.span(), &what)
-            })?;
-        }
-    }
-    Ok(files)
+    let (guard, sites) = (guard(source)?, Sites::of(source)?);
+    let server = Server::new().times(config.times()).limits(config.limits());
+    // Preflight requests have no passwords.
+    let server = server.plugin(cors::rules(source)?);
+    Ok(server.otherwise(move |request| match guard.challenge(request) {
+        Some(challenge) => sites.find(request).refuse(request, challenge),
+        None => sites.find(request).answer(request),
+    }))
 }
 
 fn format(log: Log) -> Option<Format> {

@@ -180,7 +180,7 @@ fn instead(site: &Site, request: &mut Request<'_>, status: Status) -> Option<Res
 }
 
 /// A status, with the page that the site has for it.
-fn failed(site: &Site, request: &mut Request<'_>, status: Status) -> Response {
+pub(super) fn failed(site: &Site, request: &mut Request<'_>, status: Status) -> Response {
     let response = request.reply(status);
     let path = site.error_pages.iter().find(|(of, _)| *of == status).map(|(_, path)| path);
     match path.map(|path| find(site, path.as_bytes())) {

@@ -198,6 +198,21 @@ impl Files {
         answer::answer(&self.0, request, path)
     }
 
+    /// A response of that status with the [page](Files::error_page) that the site has for it, or else a line of text: for whoever refuses a
+    /// request before its file is looked for.
+    ///
+    /// ```
+    /// use raddle_http::{Params, Request, Status, files::Files, protocol::RequestHead};
+    /// let files = Files::new(std::env::temp_dir())?;
+    /// let (head, mut content) = (RequestHead::new(), std::io::empty());
+    /// let response = files.failed(&mut Request::new(&head, Params::default(), &mut content), Status::UNAUTHORIZED);
+    /// assert_eq!(response.status().code(), 401);
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn failed(&self, request: &mut Request<'_>, status: Status) -> Response {
+        answer::failed(&self.0, request, status)
+    }
+
     /// Answers a request by another path than its own, encoded as there: for a folder that is served below a prefix.
     ///
     /// ```

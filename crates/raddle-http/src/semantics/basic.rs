@@ -102,7 +102,7 @@ pub struct Users {
 /// ```
 /// use raddle_http::semantics::Users;
 /// let error = Users::parse("# users\nann:secret\n").unwrap_err();
-/// assert_eq!(error.to_string(), "line 2: no bcrypt hash; make one with `htpasswd -B`");
+/// assert_eq!(error.to_string(), "line 2: no bcrypt hash; make one with `raddle serve --hash-password` or `htpasswd -B`");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidUsers {
@@ -118,6 +118,15 @@ impl InvalidUsers {
     /// ```
     pub fn line(&self) -> usize {
         self.line
+    }
+
+    /// What is wrong with it, without the line's number.
+    ///
+    /// ```
+    /// assert_eq!(raddle_http::semantics::Users::parse("ann").unwrap_err().what(), "not user:hash");
+    /// ```
+    pub fn what(&self) -> &'static str {
+        self.what
     }
 }
 
@@ -154,7 +163,9 @@ impl Users {
             let invalid = |what| InvalidUsers { line: at + 1, what };
             let (user, hash) = line.split_once(':').ok_or(invalid("not user:hash"))?;
             if hash.parse::<bcrypt::HashParts>().is_err() {
-                return Err(invalid("no bcrypt hash; make one with `htpasswd -B`"));
+                return Err(invalid(
+                    "no bcrypt hash; make one with `raddle serve --hash-password` or `htpasswd -B`",
+                ));
             }
             if hashes.insert(user.to_owned(), hash.to_owned()).is_some() {
                 return Err(invalid("a user who was there before"));
@@ -162,6 +173,15 @@ impl Users {
             decoy.replace_range(4..6, &hash[4..6]);
         }
         Ok(Users { hashes, decoy })
+    }
+
+    /// Whether there is nobody.
+    ///
+    /// ```
+    /// assert!(raddle_http::semantics::Users::parse("# none\n").unwrap().is_empty());
+    /// ```
+    pub fn is_empty(&self) -> bool {
+        self.hashes.is_empty()
     }
 
     /// Whether the user is one of these, and the password his. Takes as long for a user who is not.

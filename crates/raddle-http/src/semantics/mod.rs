@@ -9,12 +9,15 @@
 //! | all of that for GET and HEAD | [`serve`] |
 //! | who may see it? | [`Credentials`], [`Users`], [`Cors`] |
 //! | what do caches do with it? | [`FieldRules`] |
+//! | what holds for a folder, for a host? | [`Folders`], [`Hosts`] |
 
 mod accept;
 mod basic;
 mod conditional;
 mod cors;
 mod etag;
+mod folders;
+mod hosts;
 mod mime;
 mod multipart;
 mod path;
@@ -27,6 +30,8 @@ pub use basic::{Credentials, InvalidUsers, Users, challenge, hash_password};
 pub use conditional::{Verdict, preconditions, range_applies, trim_not_modified};
 pub use cors::{Cors, CorsVerdict, InvalidCors};
 pub use etag::{EntityTag, Validators};
+pub use folders::{Folders, InvalidFolder};
+pub use hosts::{Hosts, InvalidHost};
 pub use mime::content_type;
 pub use multipart::{Multipart, Part};
 pub use path::{CleanPath, PathFault, canonical};

@@ -39,6 +39,7 @@
 //! | `send` | responses to bytes |
 //! | `link` | the protocol and what it runs over, put together |
 //! | `service` | routes to handlers, plugins |
+//! | `guard`, `cors` | passwords, and other sites' pages, by folder |
 //! | `crowd` | who is connected, for an end in good order |
 //! | `times` | how long a client may take |
 
@@ -46,7 +47,9 @@ mod accept;
 mod builder;
 mod connection;
 mod content;
+mod cors;
 mod crowd;
+mod guard;
 mod link;
 mod plugin;
 mod running;
@@ -56,6 +59,8 @@ mod times;
 
 pub use crate::transport::{Begun, Transport};
 pub use builder::Server;
+pub use cors::CorsRules;
+pub use guard::Guard;
 pub use plugin::{Plugin, Served};
 pub use running::Running;
 pub use times::Times;

@@ -1,0 +1,189 @@
+//! Folders as `raddle serve` serves them: which site a host has, its files, and addresses that lead elsewhere.
+
+use super::config::{Code, Fields, Host, Redirect, Source};
+use raddle_http::files::Files;
+use raddle_http::semantics::{Hosts, canonical};
+use raddle_http::{Header, Request, Response, Router, Status};
+use std::collections::BTreeMap;
+use std::io;
+use std::ops::Range;
+use std::path::Path;
+use std::time::Duration;
+
+/// All that are served: by the host that is asked for, or else the first.
+pub(super) struct Sites {
+    sites: Vec<Site>,
+    by_host: Hosts<usize>,
+}
+
+impl Sites {
+    /// Those that a configuration describes.
+    pub(super) fn of(source: &Source) -> Result<Sites, String> {
+        let (mut sites, mut by_host) =
+            (vec![Site::of(source, &Wanted::first(source)?)?], Hosts::new());
+        for host in &source.config.hosts {
+            if host.names.get_ref().is_empty() {
+                return Err(source.mistake(
+                    host.names.span(),
+                    "hosts.names: nobody could ask for it; give a name",
+                ));
+            }
+            for name in host.names.get_ref() {
+                by_host.insert(name.get_ref(), sites.len()).map_err(|error| {
+                    source.mistake(name.span(), &format!("hosts.names: {error}"))
+                })?;
+            }
+            sites.push(Site::of(source, &Wanted::of(source, host))?);
+        }
+        Ok(Sites { sites, by_host })
+    }
+
+    pub(super) fn find(&self, request: &Request<'_>) -> &Site {
+        let found = request.head().host().and_then(|host| self.by_host.find(host));
+        &self.sites[found.copied().unwrap_or(0)]
+    }
+}
+
+/// What is said of a site, and under which key.
+struct Wanted<'a> {
+    /// Before the names of keys.
+    key: &'static str,
+    folder: &'a Path,
+    /// Where that stands, if it is this file's.
+    at: Option<Range<usize>>,
+    index: &'a [String],
+    listings: bool,
+    hidden: bool,
+    compressed: bool,
+    clean_urls: bool,
+    fallback: Option<&'a str>,
+    error_pages: &'a BTreeMap<Code, String>,
+    headers: &'a [Fields],
+    redirects: &'a [Redirect],
+}
+
+impl Wanted<'_> {
+    fn first(source: &Source) -> Result<Wanted<'_>, String> {
+        let config = &source.config;
+        let folder = config.folder.as_deref();
+        Ok(Wanted {
+            key: "",
+            folder: folder.ok_or("no folder; give DIR, or `folder` in the configuration")?,
+            at: None,
+            index: &config.index,
+            listings: config.listings,
+            hidden: config.hidden,
+            compressed: config.compressed,
+            clean_urls: config.clean_urls,
+            fallback: config.fallback.as_deref(),
+            error_pages: &config.error_pages,
+            headers: &config.headers,
+            redirects: &config.redirects,
+        })
+    }
+
+    fn of<'a>(source: &'a Source, host: &'a Host) -> Wanted<'a> {
+        let config = &source.config;
+        Wanted {
+            key: "hosts.",
+            folder: host.folder.get_ref(),
+            at: Some(host.folder.span()),
+            index: host.index.as_deref().unwrap_or(&config.index),
+            listings: host.listings.unwrap_or(config.listings),
+            hidden: host.hidden.unwrap_or(config.hidden),
+            compressed: host.compressed.unwrap_or(config.compressed),
+            clean_urls: host.clean_urls.unwrap_or(config.clean_urls),
+            fallback: host.fallback.as_deref(),
+            error_pages: &host.error_pages,
+            headers: &host.headers,
+            redirects: &host.redirects,
+        }
+    }
+}
+
+/// A folder, and addresses that lead elsewhere.
+pub(super) struct Site {
+    redirects: Router<(Status, String)>,
+    files: Files,
+}
+
+impl Site {
+    fn of(source: &Source, wanted: &Wanted<'_>) -> Result<Site, String> {
+        Ok(Site { redirects: redirects(source, wanted)?, files: files(source, wanted)? })
+    }
+
+    pub(super) fn answer(&self, request: &mut Request<'_>) -> Response {
+        let path = canonical(request.path()).ok();
+        match path.as_deref().and_then(|path| self.redirects.find(path)) {
+            Some(found) => Response::redirect(found.value.0, &found.value.1),
+            None => self.files.serve(request),
+        }
+    }
+
+    /// 401, with the site's page for it.
+    pub(super) fn refuse(&self, request: &mut Request<'_>, challenge: &str) -> Response {
+        let response = self.files.failed(request, Status::UNAUTHORIZED);
+        response.header(Header::WwwAuthenticate, challenge)
+    }
+}
+
+fn redirects(source: &Source, wanted: &Wanted<'_>) -> Result<Router<(Status, String)>, String> {
+    let mut redirects = Router::new();
+    for redirect in wanted.redirects {
+        let key = wanted.key;
+        let (status, to) = (redirect.status.0, redirect.to.get_ref().clone());
+        if !to.bytes().all(|byte| byte.is_ascii_graphic()) {
+            let what = format!(
+                "{key}redirects.to: an address has letters, digits and signs of ASCII only; encode others with %"
+            );
+            return Err(source.mistake(redirect.to.span(), &what));
+        }
+        redirects.insert(redirect.from.get_ref(), (status, to)).map_err(|error| {
+            source.mistake(redirect.from.span(), &format!("{key}redirects.from: {error}"))
+        })?;
+    }
+    Ok(redirects)
+}
+
+fn files(source: &Source, wanted: &Wanted<'_>) -> Result<Files, String> {
+    let shown = wanted.folder.display();
+    let files = Files::new(wanted.folder).map_err(|error| {
+        let what = match error.kind() {
+            io::ErrorKind::NotFound => format!("{shown}: there is no such folder"),
+            io::ErrorKind::NotADirectory => {
+                format!("{shown} is no folder; give the one that it is in")
+            }
+            _ => format!("{shown}: the folder can't be opened: {error}"),
+        };
+        match &wanted.at {
+            Some(at) => source.mistake(at.clone(), &format!("{}folder: {what}", wanted.key)),
+            None => what,
+        }
+    })?;
+    let mut files = files
+        .indexes(wanted.index.iter().map(String::as_str))
+        .listings(wanted.listings)
+        .hidden(wanted.hidden)
+        .compressed(wanted.compressed)
+        .clean_urls(wanted.clean_urls)
+        .freshness(Duration::from_millis(source.config.freshness_ms.into()));
+    if let Some(fallback) = wanted.fallback {
+        files = files.fallback(fallback);
+    }
+    for (code, page) in wanted.error_pages {
+        files = files.error_page(code.0, page);
+    }
+    for fields in wanted.headers {
+        for (name, value) in &fields.set {
+            files = files.header(&fields.path, name, value.get_ref()).map_err(|_| {
+                let what = format!(
+                    "{}headers.set.{name}: it can't be set: a name is a token, a value has no control characters, and what \
+                     describes the content comes from the file",
+                    wanted.key,
+                );
+                source.mistake(value.span(), &what)
+            })?;
+        }
+    }
+    Ok(files)
+}
