@@ -24,7 +24,7 @@ use crate::host_contract::Host;
 use crate::machine::{Block, Blocks, Core, Parting, Place, Queue, ThreadRef, Worker};
 use crate::newborns;
 use crate::record::{Ended, RecordRef};
-use crate::sched::{events, timers, wake};
+use crate::sched::{ahead, events, timers, wake};
 use crate::sleeper::{Reason, Sleep};
 use crate::stolen::Mark;
 use crate::sys::clock;
@@ -337,26 +337,8 @@ fn pop(core: &'static Core, queue: &mut Queue, now: u64) -> Option<ThreadRef> {
     }
     let popped = queue.ready.pop(&Blocks, now)?;
     core.waiting.publish(&queue.ready.threads);
-    ask_for_those_that_follow(queue);
+    ahead::ask_for_those_that_follow(queue);
     Some(popped.key)
-}
-
-/// Where many wait, the next ones are in no near cache any more: asks for what a switch to the first of them touches, and for what leads there
-/// of the second, which the first one's pop touches as well.
-#[inline]
-fn ask_for_those_that_follow(queue: &Queue) {
-    const MANY: usize = 8;
-    /// What a dispatch touches of a thread's block.
-    const LINES: usize = 4;
-    let threads = &queue.ready.threads;
-    if threads.len() < MANY {
-        return;
-    }
-    let Some((first, second)) = threads.peek_two(&Blocks) else { return };
-    first.prefetch();
-    if let Some(second) = second {
-        second.body().prefetch_control(LINES);
-    }
 }
 
 /// The other cores, in the order in which `core` asks them for work.

@@ -5,6 +5,7 @@
 //! | `wake` | the one door to waking: ends sleeps, queues threads, wakes cores |
 //! | `timers` | deadlines of sleeping threads, a wheel for each core |
 //! | `events` | the cores' event queues: operations in, threads out |
+//! | `ahead` | asks memory for threads that are about to run |
 //! | `dispatch` | picks the next thread, switches to it, and parts with the last one |
 //! | `enter` | the way into the runtime and out of it; the handler that preempts |
 //! | `handover` | a core goes from one worker to another |
@@ -22,6 +23,7 @@
 //! takes no lock of libc's; locks of its own are [`Spin`](crate::spin::Spin)s, taken in the order: event queue, timers, queue, spares
 //! (those of recruits and of mail alone), and a nursery's word last of all. A worker that fills the stock, or ends, is an exception: nobody counts on it meanwhile.
 
+mod ahead;
 mod census;
 pub(crate) mod dispatch;
 pub(crate) mod enter;

@@ -1,0 +1,21 @@
+//! What a core asks memory for before it is needed: threads that are about to run. `events` and `timers` do so for those that they wake.
+
+use crate::machine::{Blocks, Queue};
+
+/// Where many wait, the next ones are in no near cache any more: asks for what a switch to the first of them touches, and for what leads there
+/// of the second, which the first one's pop touches as well.
+#[inline]
+pub(super) fn ask_for_those_that_follow(queue: &Queue) {
+    const MANY: usize = 8;
+    /// What a dispatch touches of a thread's block.
+    const LINES: usize = 4;
+    let threads = &queue.ready.threads;
+    if threads.len() < MANY {
+        return;
+    }
+    let Some((first, second)) = threads.peek_two(&Blocks) else { return };
+    first.prefetch();
+    if let Some(second) = second {
+        second.body().prefetch_control(LINES);
+    }
+}
