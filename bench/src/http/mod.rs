@@ -6,6 +6,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | `cases` | what the client asks for, and what is said of it |
+//! | `folder` | the site, and what else lies in files meanwhile |
 //! | `peer` | the servers, and how each is started |
 //! | `nginx` | nginx's configuration |
 //! | `wrk` | the client: its scripts, and what it says |
@@ -13,6 +14,7 @@
 //! | `records` | makes records of all rounds |
 
 mod cases;
+mod folder;
 mod nginx;
 mod peer;
 mod records;
@@ -20,7 +22,8 @@ mod round;
 mod wrk;
 
 use self::cases::{ALL, Case, FIGURES, Scale};
-use self::peer::{Folder, Peer};
+use self::folder::Folder;
+use self::peer::Peer;
 use self::round::{Contender, Place};
 use self::wrk::Wrk;
 use crate::built;

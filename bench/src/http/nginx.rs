@@ -1,6 +1,6 @@
 //! nginx, tuned for what is measured, with a configuration of its own.
 
-use super::peer::SITE;
+use super::folder::SITE;
 
 /// What its configuration is called, in the folder that is its prefix.
 pub(super) const CONFIGURATION: &str = "nginx.conf";

@@ -1,16 +1,16 @@
 //! The servers, and how each is started.
 
-use super::cases::{ALL, Asked, FILES};
-use super::{nginx, wrk};
+use super::cases::Asked;
+use super::folder::Folder;
+use super::nginx;
 use crate::built;
 use crate::child::Going;
 use raddle_bench::process;
 use raddle_bench::subject::{PORT, Said};
-use std::env;
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -108,9 +108,9 @@ impl Found {
 /// It does not say when it serves: it does when it accepts.
 fn start_nginx(mut command: Command, folder: &Folder) -> Result<Serving, String> {
     let port = free_port()?;
-    fs::write(folder.0.join(nginx::CONFIGURATION), nginx::configuration(port))
+    fs::write(folder.path().join(nginx::CONFIGURATION), nginx::configuration(port))
         .map_err(|error| format!("its configuration can't be written: {error}"))?;
-    command.arg("-p").arg(&folder.0).args(["-c", nginx::CONFIGURATION]);
+    command.arg("-p").arg(folder.path()).args(["-c", nginx::CONFIGURATION]);
     let serves = || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok();
     let going = Going::start_until(&mut command, LIMIT, serves)?;
     Ok(Serving { going, port })
@@ -135,47 +135,6 @@ pub(super) fn find(peers: &[Peer], are_asked_for: bool) -> io::Result<(Vec<Found
         }
     }
     Ok((found, left_out))
-}
-
-/// Where the site is, below the folder.
-pub(super) const SITE: &str = "site";
-
-/// A temporary folder: the site, nginx's prefix, wrk's scripts. It is removed with this.
-pub(super) struct Folder(PathBuf);
-
-impl Folder {
-    pub(super) fn make() -> io::Result<Folder> {
-        let path = env::temp_dir().join(format!("raddle-bench-http-{}", std::process::id()));
-        fs::create_dir(&path)?;
-        let folder = Folder(path);
-        fs::create_dir(folder.site())?;
-        for file in FILES {
-            if let Asked::File(path, bytes) = file {
-                let path = folder.site().join(path.trim_start_matches('/'));
-                fs::write(path, "x".repeat(bytes))?;
-            }
-        }
-        for case in &ALL {
-            fs::write(folder.script(case.name), wrk::script(case.asked))?;
-        }
-        Ok(folder)
-    }
-
-    fn site(&self) -> PathBuf {
-        self.0.join(SITE)
-    }
-
-    /// wrk's, for that case.
-    pub(super) fn script(&self, case: &str) -> PathBuf {
-        self.0.join(Path::new(case).with_extension("lua"))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // Nobody could do anything about it.
-        _ = fs::remove_dir_all(&self.0);
-    }
 }
 
 /// One that is nowhere, for tests of what is said about it.

@@ -1,7 +1,8 @@
 //! One server and the client, once; and what a server has shown in all its rounds.
 
 use super::cases::{Case, SHORT_S, Scale};
-use super::peer::{Folder, Found, Peer, Serving};
+use super::folder::Folder;
+use super::peer::{Found, Peer, Serving};
 use super::wrk::{self, Summary, Wrk};
 use crate::neighbours::{Neighbours, TOLERATED};
 use raddle_bench::memory;
