@@ -99,7 +99,7 @@ impl Summary {
         ];
         match errors.into_iter().find(|(count, _)| *count > 0) {
             Some((count, what)) => Err(format!("{count} {what}, of {}", self.requests)),
-            None if self.requests == 0 => Err("nothing was answered".to_owned()),
+            None if self.requests == 0 => Err("no answer was complete in that time".to_owned()),
             None => Ok(self),
         }
     }
@@ -153,7 +153,10 @@ Transfer/sec:     15.01MB
         assert_eq!(with("\"read\":0", "\"read\":3"), "3 reads failed, of 224763");
         assert_eq!(with("\"write\":0", "\"write\":3"), "3 writes failed, of 224763");
         assert!(with("\"timeout\":0", "\"timeout\":2").starts_with("2 answers took more"));
-        assert_eq!(with("\"requests\":224763", "\"requests\":0"), "nothing was answered");
+        assert_eq!(
+            with("\"requests\":224763", "\"requests\":0"),
+            "no answer was complete in that time"
+        );
     }
 
     #[test]
