@@ -1,4 +1,4 @@
-// What `raddle-bench threads` and `raddle-bench echo` measure of Go: goroutines, with GOMAXPROCS as the case has cores.
+// What `raddle-bench threads`, `echo` and `http` measure of Go: goroutines, with GOMAXPROCS as the case has cores.
 //
 // It is started as PROGRAM CASE key=value... and prints one line of JSON, like the programs in src/bin; what each case does is
 // said there, in src/blocking.
@@ -27,6 +27,7 @@ type said struct {
 
 var cases = map[string]func(arguments) said{
 	"echo":             echo,
+	"http":             web,
 	"spawn_join":       spawnJoin,
 	"spawn_many":       spawnMany,
 	"yield":            yields,

@@ -34,6 +34,13 @@ pub(crate) fn beside(name: &str, package: &str) -> Result<PathBuf, String> {
     ))
 }
 
+/// A program that others have installed, or that it is not there.
+pub(crate) fn on_path(name: &str) -> Result<PathBuf, String> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let found = env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file());
+    found.ok_or_else(|| format!("`{name}` is not on the path"))
+}
+
 /// `cargo run` builds the driver only. Run by cargo, it therefore asks for the rest, which is at once done if it is there.
 pub(crate) fn build(package: &str) -> io::Result<()> {
     let folder = folder()?;

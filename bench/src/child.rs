@@ -66,6 +66,34 @@ impl Going {
         }
     }
 
+    /// Starts one that says nothing, and waits until `is_ready`; or says what went wrong.
+    pub(crate) fn start_until(
+        command: &mut Command,
+        limit: Duration,
+        is_ready: impl Fn() -> bool,
+    ) -> Result<Going, String> {
+        /// Between two looks.
+        const PAUSE: Duration = Duration::from_millis(5);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().map_err(|error| format!("does not start: {error}"))?;
+        let mut running = Running(child);
+        let line = first_line(&mut running.0);
+        let errors = all(&mut running.0);
+        let start = Instant::now();
+        while start.elapsed() < limit {
+            match line.recv_timeout(PAUSE) {
+                Err(_) if is_ready() => return Ok(Going { running, line: String::new() }),
+                Err(_) => {}
+                // Its output has ended, and so has it.
+                Ok(_) => {
+                    let why = failure(&mut running.0, &errors);
+                    return Err(why.unwrap_or_else(|error| error.to_string()));
+                }
+            }
+        }
+        Err(format!("is not ready after {} s", limit.as_secs()))
+    }
+
     /// Its process.
     pub(crate) fn id(&self) -> u32 {
         self.running.0.id()
@@ -183,6 +211,19 @@ mod tests {
         assert!(remark("exit 3", 20_000).contains("exit status: 3"));
         assert!(remark("echo hello", 20_000).ends_with("no result: hello"));
         assert_eq!(remark("exec sleep 60", 300), "no result within 0 s");
+    }
+
+    #[test]
+    fn a_silent_program_is_waited_for_as_long_as_it_runs() {
+        let start = |script, is_ready: bool, ms| {
+            let mut command = Command::new("sh");
+            command.args(["-c", script]);
+            let going = Going::start_until(&mut command, Duration::from_millis(ms), || is_ready);
+            going.map(|going| going.line)
+        };
+        assert_eq!(start("exec sleep 60", true, 20_000), Ok(String::new()));
+        assert_eq!(start("exec sleep 60", false, 50), Err("is not ready after 0 s".to_owned()));
+        assert_eq!(start("echo why >&2; exit 1", false, 20_000), Err("failed: why".to_owned()));
     }
 
     #[test]

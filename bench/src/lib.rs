@@ -1,4 +1,4 @@
-//! What the programs that `raddle-bench threads`, `workqueue` and `sendfile` measure have in common. Each peer is a program of its own (`src/bin`), so that
+//! What the programs that `raddle-bench threads`, `workqueue`, `sendfile` and `http` measure have in common. Each peer is a program of its own (`src/bin`), so that
 //! what one links or sets up is in no other's way; raddle's symbols above all are linked into raddle's program only.
 //!
 //! | module | what it holds |
@@ -12,6 +12,7 @@
 //! | `shares` | what each of many endless loops got done |
 //! | `sleepers` | what sleeping threads take |
 //! | `process` | what the kernel says of this process, and asks of it |
+//! | `watched` | what is seen of another process: its CPU time, its system calls |
 //! | `memory` | what live threads and bodies take |
 //! | `blocking` | all cases once, for every runtime whose calls block as `std`'s do |
 //!
@@ -28,4 +29,5 @@ pub mod race;
 pub mod shares;
 pub mod sleepers;
 pub mod subject;
+pub mod watched;
 pub mod work;

@@ -9,10 +9,11 @@
 //! | `events` | a pass of the event queue against the number of its idle descriptors, on each backend |
 //! | `echo` | echo servers, raddle's and others, driven by one client |
 //! | `threads` | threads against kernel threads, tokio's tasks, may's coroutines and goroutines |
+//! | `http` | web servers, raddle's and others, driven by `wrk` |
 //! | `sendfile` | files over loopback, against a loop of blocking `sendfile` |
 //! | `workqueue` | work items against rayon's pool and tokio's blocking one |
 //!
-//! `built` and `child` build, find and run the programs that are measured.
+//! `built` and `child` build, find and run the programs that are measured; `neighbours` tells what others have taken of the processors meanwhile.
 //!
 //! A further benchmark is a further module with a `run` like [`switch::run`], and a further [`Command`].
 #![deny(unsafe_code)]
@@ -22,6 +23,8 @@ mod child;
 mod echo;
 mod events;
 mod floors;
+mod http;
+mod neighbours;
 mod pairs;
 mod report;
 mod sendfile;
@@ -79,6 +82,10 @@ enum Command {
     #[command(after_long_help = echo::CASES)]
     Echo(echo::Options),
 
+    /// Web servers: raddle's, nginx, hyper, may_minihttp, Go's
+    #[command(after_long_help = http::CASES)]
+    Http(http::Options),
+
     /// Files over loopback: raddle's send_path, and a loop of blocking sendfile on kernel threads
     #[command(after_long_help = sendfile::CASES)]
     Sendfile(sendfile::Options),
@@ -130,6 +137,12 @@ fn main() -> ExitCode {
         }
         Command::Sendfile(options) => {
             sendfile::run(&options).and_then(|report| print(&report, options.json))
+        }
+        Command::Http(options) if options.json => {
+            http::run(&options, |case| print(case, true)).map(drop)
+        }
+        Command::Http(options) => {
+            http::run(&options, |_| Ok(())).and_then(|report| print(&report, false))
         }
         Command::Echo(options) if options.json => {
             echo::run(&options, |case| print(case, true)).map(drop)
@@ -207,6 +220,16 @@ mod tests {
         ];
         let arguments = [&["raddle-bench", "echo"][..], &only, &peers].concat();
         assert!(CommandLine::try_parse_from(arguments).is_ok());
+    }
+
+    #[test]
+    fn http_knows_cases_and_peers_as_the_json_calls_them() {
+        for case in ["file1k", "file100k", "file10m", "handler", "pipelined", "churn"] {
+            let only = format!("{case}_1,{case}_64,{case}_1000");
+            let peers = "raddle,nginx,hyper,may_minihttp,go";
+            let arguments = ["raddle-bench", "http", "--only", &only, "--peers", peers];
+            assert!(CommandLine::try_parse_from(arguments).is_ok(), "{only}");
+        }
     }
 
     #[test]

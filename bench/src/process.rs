@@ -2,7 +2,7 @@
 
 #![allow(
     unsafe_code,
-    reason = "system calls: affinity, nice value, limits, CPU time, alarm, pipe, read, sendfile, exit"
+    reason = "system calls: affinity, nice value, limits, CPU time, alarm, prctl, pipe, read, sendfile, exit"
 )]
 
 use std::fs::File;
@@ -130,6 +130,19 @@ pub fn pin(command: &mut Command, processor: usize) {
     };
     // SAFETY: between fork and exec the closure makes one system call, and allocates only if that fails.
     unsafe { command.pre_exec(pin) };
+}
+
+/// Has a program that is about to be started killed when the kernel thread that starts it ends, in whatever way: for those that would go on.
+pub fn end_with_parent(command: &mut Command) {
+    let ask = || {
+        // SAFETY: numbers; it concerns the calling process only.
+        match unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    };
+    // SAFETY: between fork and exec the closure makes one system call, and allocates only if that fails.
+    unsafe { command.pre_exec(ask) };
 }
 
 /// Sends so much of a file, from its position on: a loop of `sendfile(2)`, which blocks. How much it was.

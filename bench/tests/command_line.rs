@@ -134,6 +134,51 @@ fn echo_says_of_each_server_what_a_message_costs() {
 }
 
 #[test]
+fn http_says_of_each_server_what_a_request_costs() {
+    let arguments = ["--quick", "--json", "--only", "handler_1,churn_1"];
+    let mut command = Command::new(env!("CARGO_BIN_EXE_raddle-bench"));
+    command.arg("http").args(arguments).args(["--peers", "raddle,hyper,may_minihttp"]);
+    let output = command.env_remove("CARGO").output().expect("cargo has built the program");
+    if !output.status.success() {
+        // Both are said in one line; what else may fail is a remark.
+        let errors = String::from_utf8_lossy(&output.stderr);
+        let lacks = ["`wrk` is not on the path", "server and client need a processor each"];
+        assert!(lacks.iter().any(|lack| errors.contains(lack)), "{errors}");
+        return;
+    }
+    let lines = json_lines(&output);
+    let all = ["http_rate", "http_p50", "http_p99", "http_cpu", "http_syscalls", "http_rss"];
+    for peer in ["raddle", "hyper", "may_minihttp"] {
+        let own = lines.iter().filter(|line| line["peer"] == peer);
+        let seen: Vec<_> =
+            own.map(|line| (line["bench"].as_str(), line["case"].as_str())).collect();
+        let expected =
+            ["handler_1", "churn_1"].iter().flat_map(|case| all.map(|bench| (bench, *case)));
+        let expected: Vec<_> = expected.map(|(bench, case)| (Some(bench), Some(case))).collect();
+        assert_eq!(seen, expected, "{peer}");
+    }
+    for line in &lines {
+        let is_told = line["value"].as_f64().is_some_and(|value| value > 0.0);
+        let may_lack = line["bench"] == "http_syscalls" || line["peer"] == "may_minihttp";
+        assert!(is_told || may_lack && line["remark"].is_string(), "{line}");
+    }
+}
+
+#[test]
+fn without_its_client_http_measures_nothing_and_says_so() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_raddle-bench"));
+    let command = command.args(["http", "--quick"]).env_remove("CARGO").env("PATH", "");
+    let output = command.output().expect("cargo has built the program");
+    assert_eq!(output.status.code(), Some(1));
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let is_said = ["`wrk` is not on the path", "need a processor each"];
+    assert!(
+        errors.lines().count() == 1 && is_said.iter().any(|said| errors.contains(said)),
+        "{errors}"
+    );
+}
+
+#[test]
 fn what_a_peer_does_not_have_is_said_in_one_line() {
     let arguments = ["--quick", "--json", "--only", "yield_pair", "--rounds", "1"];
     let mut command = threads(env!("CARGO_BIN_EXE_raddle-bench"), &arguments);
@@ -176,6 +221,8 @@ fn what_makes_no_sense_is_refused_with_status_2() {
         &["threads", "--rounds", "0"],
         &["echo", "--only", "pingpong_63"],
         &["echo", "--peers", "std"],
+        &["http", "--only", "handler_63"],
+        &["http", "--peers", "std"],
         &["swich"],
         &[],
     ] {

@@ -6,13 +6,11 @@
 //! | module | what it does |
 //! |---|---|
 //! | `cases` | what the client does, and what is said of it |
-//! | `neighbours` | what others have taken of the processors meanwhile |
 //! | `peer` | the servers, and how each is started |
 //! | `round` | one server and the client, once |
 //! | `records` | makes records of all rounds |
 
 mod cases;
-mod neighbours;
 mod peer;
 mod records;
 mod round;

@@ -1,9 +1,9 @@
 //! One server and the client, once; and what a server has shown in all its rounds.
 
 use super::cases::{Case, Scale};
-use super::neighbours::{Neighbours, TOLERATED};
 use super::peer::{Found, Peer};
 use crate::child::{self, Going};
+use crate::neighbours::{Neighbours, TOLERATED};
 use raddle_bench::memory;
 use raddle_bench::process::pin;
 use raddle_bench::subject::{PORT, Said};

@@ -7,12 +7,12 @@
 
 use super::calls::{check, completed, failed};
 use super::talk::{push, ring};
-use super::watched::now_ns;
 use super::window::Window;
 use io_uring::squeue::Flags;
 use io_uring::{IoUring, opcode, types};
 use raddle_bench::process;
 use raddle_bench::subject::{Arguments, Said};
+use raddle_bench::watched::now_ns;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::thread;
 use std::time::Duration;

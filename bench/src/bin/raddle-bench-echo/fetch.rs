@@ -5,9 +5,9 @@
 #![allow(unsafe_code, reason = "recv that throws away, poll")]
 
 use super::calls::{check, failed};
-use super::watched::{Watched, now_ns, own_cpu_ns};
 use raddle_bench::files::{self, FILE_BYTES, FILES};
 use raddle_bench::subject::{Arguments, Said};
+use raddle_bench::watched::{Watched, now_ns, own_cpu_ns};
 use std::io::{self, Write};
 use std::net::TcpStream;
 use std::os::fd::AsRawFd;

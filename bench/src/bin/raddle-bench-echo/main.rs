@@ -10,7 +10,6 @@
 //! | `idle` | the client: connections that have said something, and are silent |
 //! | `fetch` | the client of `sendfile`: it fetches files, and throws them away |
 //! | `window` | when the client measures, and what it says of it |
-//! | `watched` | the server seen from outside: its CPU time, its system calls |
 //! | `histogram` | latencies |
 //! | `buffers` | memory that a ring chooses from |
 //! | `calls` | what can go wrong with a system call, in words |
@@ -25,7 +24,6 @@ mod histogram;
 mod idle;
 mod talk;
 mod uring;
-mod watched;
 mod window;
 
 use raddle_bench::subject::{self, Arguments, Said};

@@ -7,12 +7,12 @@
 
 use super::buffers::{Buffers, GROUP};
 use super::calls::{completed, failed};
-use super::watched::now_ns;
 use super::window::Window;
 use io_uring::squeue::{Entry, Flags};
 use io_uring::{IoUring, cqueue, opcode, types};
 use raddle_bench::process;
 use raddle_bench::subject::{Arguments, Said};
+use raddle_bench::watched::now_ns;
 use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::TcpStream;

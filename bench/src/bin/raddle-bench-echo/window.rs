@@ -1,8 +1,8 @@
 //! When the client measures, and what it says of it: nothing while the server warms up, then everything for a while.
 
 use super::histogram::Histogram;
-use super::watched::{Watched, now_ns, own_cpu_ns};
 use raddle_bench::subject::{Arguments, Said};
+use raddle_bench::watched::{Watched, now_ns, own_cpu_ns};
 
 /// What the clocks and counters said at a moment.
 struct Moment {

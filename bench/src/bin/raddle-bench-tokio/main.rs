@@ -1,4 +1,4 @@
-//! What `raddle-bench threads` and `raddle-bench echo` measure of tokio: tasks on the runtime that `#[tokio::main]` would make, with as many workers as
+//! What `raddle-bench threads`, `echo` and `http` measure of tokio: tasks on the runtime that `#[tokio::main]` would make, with as many workers as
 //! the case has cores. On one core the driver tries `current_thread` too, and takes the better.
 //!
 //! | module | what it measures |
@@ -6,12 +6,14 @@
 //! | `costs` | making tasks, yielding, messages, a mutex |
 //! | `blocking` | its pool of threads that may block |
 //! | `echo` | an echo server |
+//! | `http` | a web server, of hyper's |
 //! | `neighbours` | what tasks that compute or block do to others, and many that sleep |
 #![deny(unsafe_code)]
 
 mod blocking;
 mod costs;
 mod echo;
+mod http;
 mod neighbours;
 
 use raddle_bench::items;
@@ -28,6 +30,7 @@ fn run(arguments: &Arguments) -> Result<Said, String> {
     let runtime: &Runtime = Box::leak(Box::new(runtime(arguments)?));
     match arguments.case() {
         "echo" => echo::serve(runtime, arguments),
+        "http" => http::serve(runtime, arguments),
         "spawn_join" => costs::spawn_join(runtime, arguments),
         "spawn_many" => costs::spawn_many(runtime, arguments),
         "yield" => costs::yields(runtime, arguments),

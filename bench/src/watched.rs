@@ -2,20 +2,23 @@
 
 #![allow(unsafe_code, reason = "clocks of other processes, perf events")]
 
-use super::calls::check;
 use std::fs;
 use std::io::{self, Read};
 use std::os::fd::{FromRawFd, OwnedFd};
 
 /// The server's process.
-pub(crate) struct Watched {
+pub struct Watched {
     clock: libc::clockid_t,
     calls: Option<SystemCalls>,
 }
 
 impl Watched {
     /// Watches that process, and counts its system calls as well if `counts`: which makes each of them slower.
-    pub(crate) fn new(process: usize, counts: bool) -> Result<Watched, String> {
+    ///
+    /// # Errors
+    ///
+    /// If it is not there, or the kernel lets nobody count.
+    pub fn new(process: usize, counts: bool) -> Result<Watched, String> {
         let mut clock = 0;
         // SAFETY: the library writes one number.
         match unsafe { libc::clock_getcpuclockid(process as libc::pid_t, &raw mut clock) } {
@@ -30,30 +33,49 @@ impl Watched {
     }
 
     /// CPU time of all its threads, of those that have ended too.
-    pub(crate) fn cpu_ns(&self) -> Result<u64, String> {
+    ///
+    /// # Errors
+    ///
+    /// If it has ended.
+    pub fn cpu_ns(&self) -> Result<u64, String> {
         clock_ns(self.clock)
     }
 
     /// System calls since this began.
-    pub(crate) fn calls(&self) -> Result<Option<u64>, String> {
+    ///
+    /// # Errors
+    ///
+    /// If a counter can't be read.
+    pub fn calls(&self) -> Result<Option<u64>, String> {
         self.calls.as_ref().map(SystemCalls::so_far).transpose()
     }
 }
 
 /// CPU time of this process.
-pub(crate) fn own_cpu_ns() -> Result<u64, String> {
+///
+/// # Errors
+///
+/// From `clock_gettime(2)`.
+pub fn own_cpu_ns() -> Result<u64, String> {
     clock_ns(libc::CLOCK_PROCESS_CPUTIME_ID)
 }
 
 /// Time that passes.
-pub(crate) fn now_ns() -> Result<u64, String> {
+///
+/// # Errors
+///
+/// From `clock_gettime(2)`.
+pub fn now_ns() -> Result<u64, String> {
     clock_ns(libc::CLOCK_MONOTONIC)
 }
 
 fn clock_ns(clock: libc::clockid_t) -> Result<u64, String> {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the kernel writes one time.
-    check("clock_gettime", unsafe { libc::clock_gettime(clock, &raw mut time) })?;
+    match unsafe { libc::clock_gettime(clock, &raw mut time) } {
+        0 => {}
+        _ => return Err(format!("clock_gettime: {}", io::Error::last_os_error())),
+    }
     Ok(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
 }
 
@@ -137,7 +159,7 @@ mod tests {
     fn a_process_that_computes_uses_time() {
         let own = Watched::new(std::process::id() as usize, false).expect("it is there");
         let before = own.cpu_ns().expect("it has a clock");
-        raddle_bench::work::spin(20_000_000);
+        crate::work::spin(20_000_000);
         assert!(own.cpu_ns().expect("it has a clock") > before);
         assert!(own_cpu_ns().expect("it has a clock") > before);
         assert_eq!(own.calls(), Ok(None));

@@ -4,13 +4,13 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 /// More than that and the round is measured again.
-pub(super) const TOLERATED: f64 = 0.03;
+pub(crate) const TOLERATED: f64 = 0.03;
 
 /// `USER_HZ`, the unit of `/proc`: fixed for all of today's architectures.
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// The processors at the beginning of a round.
-pub(super) struct Neighbours {
+pub(crate) struct Neighbours {
     processors: [usize; 2],
     server: u32,
     since: Instant,
@@ -22,14 +22,14 @@ pub(super) struct Neighbours {
 
 impl Neighbours {
     /// Begins to watch. `None` where the kernel does not tell: then nothing can be said.
-    pub(super) fn before(processors: [usize; 2], server: u32) -> Option<Neighbours> {
+    pub(crate) fn before(processors: [usize; 2], server: u32) -> Option<Neighbours> {
         let used = used(&fs::read_to_string("/proc/stat").ok()?, processors)?;
         let ours = of_process(server)? + of_ended_children();
         Some(Neighbours { processors, server, since: Instant::now(), used, ours })
     }
 
     /// The share of the two processors that others have taken since, between 0 and 1. The client has ended, the server has not.
-    pub(super) fn share(&self) -> Option<f64> {
+    pub(crate) fn share(&self) -> Option<f64> {
         let now = Neighbours::before(self.processors, self.server)?;
         let had = self.since.elapsed().as_secs_f64() * TICKS_PER_SECOND * 2.0;
         let others = (now.used - self.used) - (now.ours - self.ours);
