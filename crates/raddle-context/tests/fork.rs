@@ -46,7 +46,7 @@ fn main() -> ExitCode {
         native::compiler().is_none().then_some("there is no C++ compiler (c++, or $CXX)");
     children::main(vec![
         Case::new("bodies_fork", bodies_fork).unless(ASAN),
-        Case::new("a_kernel_thread_forks", a_kernel_thread_forks),
+        Case::new("a_kernel_thread_forks", a_kernel_thread_forks).unless(ASAN),
         Case::new("a_kernel_thread_with_bodies_forks", a_kernel_thread_with_bodies_forks),
         Case::new("a_childs_body_forks", a_childs_body_forks),
         Case::new("while_bodies_end_elsewhere", while_bodies_end_elsewhere).unless(ASAN),
