@@ -4,6 +4,12 @@ use crate::pairs::Estimate;
 use serde::{Serialize, Serializer};
 use std::io::{self, IsTerminal, Write};
 
+/// What is to be said before anything else of how it was measured.
+pub(crate) fn first_notes() -> Vec<String> {
+    let warning = "Built without optimization: the numbers mean nothing. Use --release.";
+    if cfg!(debug_assertions) { vec![warning.to_owned()] } else { Vec::new() }
+}
+
 /// What a value is counted in.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Unit {

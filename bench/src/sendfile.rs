@@ -6,7 +6,7 @@
 use crate::built;
 use crate::child::{self, Going};
 use crate::pairs::Estimate;
-use crate::report::{Record, Report, Unit, progress};
+use crate::report::{self, Record, Report, Unit, progress};
 use raddle_bench::files;
 use raddle_bench::process::{self, pin};
 use raddle_bench::subject::{PORT, Said};
@@ -143,12 +143,7 @@ pub(crate) fn run(options: &Options) -> io::Result<Report> {
 }
 
 fn notes(rounds: usize, place: &Place) -> Vec<String> {
-    let mut notes = Vec::new();
-    if cfg!(debug_assertions) {
-        notes.push(
-            "Built without optimization: the numbers mean nothing. Use --release.".to_owned(),
-        );
-    }
+    let mut notes = report::first_notes();
     notes.push(format!(
         "Servers on processor {}, the client on {}. Medians of {rounds} rounds, the servers' in turns, each started anew; below six samples, the \
          interval is their range.",

@@ -18,7 +18,7 @@ mod round;
 use self::cases::{Case, Scale};
 use self::peer::Peer;
 use crate::built;
-use crate::report::{Record, Report, progress};
+use crate::report::{self, Record, Report, progress};
 use clap::ValueEnum;
 use raddle_bench::process;
 use round::Contender;
@@ -134,12 +134,7 @@ pub(crate) fn run(
 }
 
 fn method(scale: &Scale, for_server: usize, for_client: usize) -> Vec<String> {
-    let mut notes = Vec::new();
-    if cfg!(debug_assertions) {
-        notes.push(
-            "Built without optimization: the numbers mean nothing. Use --release.".to_owned(),
-        );
-    }
+    let mut notes = report::first_notes();
     notes.push(format!(
         "Server on processor {for_server}, client on {for_client}. Medians of {} rounds of {} ms, the servers' in turns, each started anew; \
          below six samples, the interval is their range. --help says what the cases are, and when a run counts.",

@@ -27,7 +27,7 @@ use self::peer::Peer;
 use self::round::{Contender, Place};
 use self::wrk::Wrk;
 use crate::built;
-use crate::report::{Record, Report, progress};
+use crate::report::{self, Record, Report, progress};
 use clap::ValueEnum;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use raddle_bench::process;
@@ -156,12 +156,7 @@ pub(crate) fn run(
 }
 
 fn method(scale: &Scale, for_server: usize, for_client: usize) -> Vec<String> {
-    let mut notes = Vec::new();
-    if cfg!(debug_assertions) {
-        notes.push(
-            "Built without optimization: the numbers mean nothing. Use --release.".to_owned(),
-        );
-    }
+    let mut notes = report::first_notes();
     notes.push(format!(
         "Server on processor {for_server}, wrk on {for_client}. Medians of {} rounds of {} s, the servers' in turns, each started anew; \
          below six samples, the interval is their range. --help says what the cases are.",

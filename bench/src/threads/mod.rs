@@ -19,7 +19,7 @@ use self::cases::{Case, Scale};
 use self::peer::Peer;
 use crate::floors;
 use crate::pairs::{Estimate, Plan, Subject};
-use crate::report::{Record, Report, Unit, progress};
+use crate::report::{self, Record, Report, Unit, progress};
 use crate::switch;
 use clap::ValueEnum;
 use std::fs;
@@ -202,12 +202,7 @@ fn floors_of_waking() -> io::Result<Vec<Record>> {
 }
 
 fn method(scale: &Scale) -> Vec<String> {
-    let mut notes = Vec::new();
-    if cfg!(debug_assertions) {
-        notes.push(
-            "Built without optimization: the numbers mean nothing. Use --release.".to_owned(),
-        );
-    }
+    let mut notes = report::first_notes();
     notes.push(format!(
         "Medians of {} rounds of short cases, fewer of long ones, a process for each, the peers' in turns; below six samples, the \
          interval is their range. --help says what the cases are.",
