@@ -339,11 +339,13 @@ fn monitor(world: &'static World, tick: Option<Duration>) {
             if worker.seated.load(Relaxed) && tick.is_some() {
                 send(libc::SIGURG, worker.kernel_id);
             }
-            if seen[slot].1.elapsed() > PATIENCE && !worker.stalled.swap(true, Relaxed) {
+            if seen[slot].1.elapsed() > PATIENCE && !worker.stalled.load(Relaxed) {
+                // Counted first: a worker that sees that it stalled counts itself out at once. Only the monitor sets the flag.
                 let stalled = world.stalled.fetch_add(1, Relaxed) + 1;
                 world.most_stalled.fetch_max(stalled, Relaxed);
                 world.spares.fetch_add(1, Relaxed);
                 world.seats.fetch_add(1, Release);
+                worker.stalled.store(true, Release);
             }
         }
     }
@@ -529,7 +531,7 @@ fn work(world: &'static World, slot: usize) {
             }
         }
         worker.seated.store(false, Relaxed);
-        if worker.stalled.swap(false, Relaxed) {
+        if worker.stalled.swap(false, Acquire) {
             world.stalled.fetch_sub(1, Relaxed);
         }
     }
