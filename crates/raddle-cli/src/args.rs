@@ -53,8 +53,9 @@ pub(crate) enum Verb {
 /// names that clients ask for, and a redirect from plain HTTP are the configuration's.
 ///
 /// SIGTERM and SIGINT end it: nothing is accepted any more, and what has been asked for is sent, for
-/// as long as `--drain` says. A second one ends it at once.
-#[derive(Args)]
+/// as long as `--drain` says. A second one ends it at once. SIGHUP has it read the configuration again:
+/// no connection is closed for it, and if something is wrong with it that is said, and nothing changes.
+#[derive(Args, Clone)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct ServeOptions {
     /// The folder

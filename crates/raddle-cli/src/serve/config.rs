@@ -286,6 +286,15 @@ impl Config {
         }
     }
 
+    /// Whether both have the same certificates: names of a self-signed one come from the address.
+    pub(super) fn has_same_tls(&self, other: &Config) -> bool {
+        let of = |config: &Config| {
+            let Tls { self_signed, version_min, .. } = config.tls;
+            (self_signed, version_min, config.tls.certificates.clone())
+        };
+        of(self) == of(other) && self.listen() == other.listen()
+    }
+
     pub(super) fn times(&self) -> Times {
         let seconds = |count: u32| Duration::from_secs(count.into());
         Times {

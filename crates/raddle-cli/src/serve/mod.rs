@@ -3,24 +3,27 @@
 mod auth;
 mod config;
 mod cors;
+mod live;
 mod password;
+mod served;
 mod site;
 mod tls;
+mod wanted;
 
-use self::auth::guard;
-use self::config::{Config, DEFAULTS, Log, Source};
-use self::site::Sites;
-use self::tls::{Secured, secured};
+use self::config::DEFAULTS;
+use self::live::Live;
+use self::served::Served;
+use self::wanted::Wanted;
 use crate::args::ServeOptions;
 use crate::drain::{Control, Drained};
 use crate::{limits, listen, say, text};
-use raddle::thread::{Builder, JoinHandle};
-use raddle_http::access::{AccessLog, Format};
-use raddle_http::server::{Running, Server};
+use raddle::thread::Builder;
+use raddle_http::server::Running;
+use std::cell::RefCell;
 use std::io::{self, Write};
 use std::net::TcpListener;
-use std::num::NonZeroU16;
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// Serves until a signal comes; or does what else it is asked for.
@@ -33,50 +36,35 @@ pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, String> {
     if let Some(user) = &options.hash_password {
         return password::run(user);
     }
-    let source = Source::read(options)?;
-    let (server, secured) = (server(&source)?, secured(&source)?);
+    let wanted = Wanted::read(options, None)?;
     if options.check {
         say::line("the configuration is valid");
         return Ok(ExitCode::SUCCESS);
     }
-    serve(&source.config, server, secured)
+    serve(options, wanted)
 }
 
-fn serve(config: &Config, server: Server, secured: Option<Secured>) -> Result<ExitCode, String> {
+fn serve(options: &ServeOptions, wanted: Wanted) -> Result<ExitCode, String> {
     limits::raise_descriptors();
     // Before any thread is made: they all inherit that the signals are blocked.
     let mut control = Control::new().map_err(failed)?;
+    control.also(libc::SIGHUP).map_err(failed)?;
     let mut builder = raddle::runtime::Builder::new();
-    if let Some(cores) = config.cores {
+    if let Some(cores) = wanted.config.cores {
         builder = builder.cores(usize::from(cores));
     }
-    let listener = bind(config.listen())?;
-    let from = config.tls.redirect_from.as_ref().map(|from| bind(&from.get_ref().0)).transpose()?;
+    let listener = bind(wanted.config.listen())?;
+    let from = wanted.config.tls.redirect_from.as_ref();
+    let from = from.map(|from| bind(&from.get_ref().0)).transpose()?;
     builder.start().map_err(failed)?;
-    let mut servers = Vec::new();
-    let (scheme, note, server) = match secured {
-        Some(Secured { tls, note }) => ("https", note, server.tls(tls)),
-        None => ("http", None, server),
-    };
-    servers.push(Served::start(config, server, listener)?);
-    let at = servers[0].running.local_addr();
-    if let Some(from) = from {
-        let to = config.tls.redirect_port.map_or(at.port(), NonZeroU16::get);
-        let server = Server::new().times(config.times()).limits(config.limits());
-        let server = server.otherwise(raddle_http::tls::redirect(to));
-        servers.push(Served::start(config, server, from)?);
-    }
-    let folder = config.folder.as_deref().unwrap_or_else(|| ".".as_ref());
-    say::line(&format!("listening on {at}: {scheme}://{at}/ is {}", folder.display()));
-    for redirecting in &servers[1..] {
-        let from = redirecting.running.local_addr();
-        say::line(&format!("listening on {from}: http://{from}/ leads to https"));
-    }
-    if let Some(note) = note {
-        say::line(&note);
-    }
+    let live = Live::start(options.clone(), wanted, listener, from)?;
+    live.greet();
+    let live = Rc::new(RefCell::new(live));
+    let reloading = live.clone();
+    control.on(libc::SIGHUP, move || reloading.borrow_mut().reload());
     control.until_signal(None::<fn()>).map_err(failed)?;
-    end(servers, &mut control, Duration::from_secs(config.drain_s.into()))
+    let (servers, limit) = live.borrow_mut().begin_end();
+    end(servers, &mut control, limit)
 }
 
 fn bind(address: &str) -> Result<TcpListener, String> {
@@ -84,27 +72,6 @@ fn bind(address: &str) -> Result<TcpListener, String> {
     // A thread that accepts waits.
     listener.set_nonblocking(false).map_err(failed)?;
     Ok(listener)
-}
-
-/// A server that runs, and the thread of its access log.
-struct Served {
-    running: Running,
-    log: Option<JoinHandle<()>>,
-}
-
-impl Served {
-    fn start(config: &Config, mut server: Server, listener: TcpListener) -> Result<Served, String> {
-        let mut log = None;
-        if let Some(format) = format(config.log) {
-            let (plugin, writing) = AccessLog::new(format, io::stderr()).map_err(failed)?;
-            server = server.plugin(plugin);
-            log = Some(writing);
-        }
-        if let Some(most) = config.connections {
-            server = server.connections_max(most as usize);
-        }
-        Ok(Served { running: server.serve(listener.into()).map_err(failed)?, log })
-    }
 }
 
 /// Finishes what has begun, for `limit` at most.
@@ -135,33 +102,8 @@ fn end(servers: Vec<Served>, control: &mut Control, limit: Duration) -> Result<E
         }
         Drained::Again(signal) => return Ok(ExitCode::from(128 + signal as u8)),
     }
-    // Its last lines.
-    for log in servers.into_iter().filter_map(|server| server.log) {
-        log.join().map_err(|_| "serve: the access log's thread has panicked".to_owned())?;
-    }
+    servers.into_iter().try_for_each(Served::finish)?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// The server that a configuration describes, before it listens.
-fn server(source: &Source) -> Result<Server, String> {
-    let config = &source.config;
-    let (guard, sites) = (guard(source)?, Sites::of(source)?);
-    let server = Server::new().times(config.times()).limits(config.limits());
-    // Preflight requests have no passwords.
-    let server = server.plugin(cors::rules(source)?);
-    Ok(server.otherwise(move |request| match guard.challenge(request) {
-        Some(challenge) => sites.find(request).refuse(request, challenge),
-        None => sites.find(request).answer(request),
-    }))
-}
-
-fn format(log: Log) -> Option<Format> {
-    match log {
-        Log::Off => None,
-        Log::Common => Some(Format::Common),
-        Log::Combined => Some(Format::Combined),
-        Log::Json => Some(Format::Json),
-    }
 }
 
 fn failed(error: io::Error) -> String {

@@ -6,6 +6,7 @@ use std::fs;
 use std::net::IpAddr;
 
 /// What is served with.
+#[derive(Clone)]
 pub(super) struct Secured {
     pub(super) tls: Tls,
     /// What is to be said of a self-signed certificate.

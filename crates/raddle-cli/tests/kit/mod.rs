@@ -9,6 +9,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -84,6 +85,8 @@ pub(crate) struct Server {
     child: Child,
     out: BufReader<ChildStdout>,
     errors: Option<JoinHandle<String>>,
+    /// As far as they have come.
+    said: Arc<Mutex<String>>,
     /// Its first line.
     pub(crate) greeting: String,
     /// Where it listens.
@@ -104,10 +107,16 @@ impl Server {
         let mut child = command.spawn().expect("cargo has built the program");
         let mut out = BufReader::new(child.stdout.take().expect("a pipe was asked for"));
         let mut pipe = child.stderr.take().expect("a pipe was asked for");
+        let said = Arc::new(Mutex::new(String::new()));
+        let heard = said.clone();
         let errors = thread::spawn(move || {
-            let mut errors = String::new();
-            pipe.read_to_string(&mut errors).expect("raddle prints text");
-            errors
+            let mut lines = BufReader::new(&mut pipe);
+            let mut line = String::new();
+            while lines.read_line(&mut line).expect("raddle prints text") > 0 {
+                heard.lock().expect("nobody panics with it").push_str(&line);
+                line.clear();
+            }
+            heard.lock().expect("nobody panics with it").clone()
         });
         let mut greeting = String::new();
         out.read_line(&mut greeting).expect("raddle prints text");
@@ -119,7 +128,7 @@ impl Server {
             let errors = errors.join().expect("it reads only");
             panic!("raddle said {greeting:?} and {errors:?}")
         };
-        Server { child, out, errors: Some(errors), greeting, at }
+        Server { child, out, errors: Some(errors), said, greeting, at }
     }
 
     /// The next line that it says.
@@ -127,6 +136,20 @@ impl Server {
         let mut line = String::new();
         self.out.read_line(&mut line).expect("raddle prints text");
         line.trim_end().to_owned()
+    }
+
+    /// Waits until its errors have so many lines, and gives the last one.
+    pub(crate) fn error(&self, count: usize) -> String {
+        let begun = Instant::now();
+        loop {
+            let said = self.said.lock().expect("nobody panics with it").clone();
+            if said.ends_with('\n') && said.lines().count() >= count {
+                assert_eq!(said.lines().count(), count, "{said}");
+                return said.lines().last().expect("there is one").to_owned();
+            }
+            assert!(begun.elapsed() < PATIENCE, "it does not say it: {said}");
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// A new connection, on which nothing takes for ever.

@@ -2,7 +2,7 @@
 
 use super::connection;
 use super::crowd::Crowd;
-use super::service::Service;
+use super::current::{Current, Serving};
 use super::times::is_timeout;
 use crate::tls::TlsStream;
 use raddle::cancel::{Cancelled, Token};
@@ -15,15 +15,16 @@ use std::time::Duration;
 
 /// Takes connections until `accepting` is cancelled, and then those that had connected before.
 ///
-/// With `most` connections it waits until one ends; who comes meanwhile waits in the kernel.
+/// With as many connections as may be it waits until one ends; who comes meanwhile waits in the kernel.
 pub(super) fn accept(
     listener: &TcpListener,
-    service: &Arc<Service>,
+    current: &Arc<Current>,
     crowd: &Arc<Crowd>,
     accepting: &Token,
-    most: usize,
 ) {
     const PAUSE: Duration = Duration::from_millis(50);
+    // And whoever accepts.
+    let most = || current.connections_max().saturating_add(1);
     let next = || {
         crowd.wait_for_room(most);
         listener.accept_patiently()
@@ -31,7 +32,7 @@ pub(super) fn accept(
     loop {
         match accepting.carry(next) {
             Err(Cancelled) => break,
-            Ok(Ok((stream, _))) => begin(service, crowd, stream),
+            Ok(Ok((stream, _))) => begin(current, crowd, stream),
             Ok(Err(error)) if is_passing(&error) => {}
             Ok(Err(error)) => {
                 log::warn!("{listener:?}: {error}; tries again");
@@ -42,10 +43,10 @@ pub(super) fn accept(
         }
     }
     const AT_ONCE: Duration = Duration::from_micros(1);
-    while crowd.count() < most
+    while crowd.count() < most()
         && let Ok(Ok((stream, _))) = time::timeout(AT_ONCE, || listener.accept())
     {
-        begin(service, crowd, stream);
+        begin(current, crowd, stream);
     }
 }
 
@@ -58,14 +59,17 @@ fn is_passing(error: &io::Error) -> bool {
     )
 }
 
-fn begin(service: &Arc<Service>, crowd: &Arc<Crowd>, mut stream: TcpStream) {
-    let (service, place) = (service.clone(), crowd.enter());
+fn begin(current: &Arc<Current>, crowd: &Arc<Crowd>, mut stream: TcpStream) {
+    let (current, place) = (current.clone(), crowd.enter());
     let life = place.seat.life.clone();
     let begun = Builder::new().spawn(move || {
-        let served = life.carry(|| match &service.tls {
-            None => connection::serve(&service, &mut stream, Some(&place)),
+        let service = Serving::of(&current);
+        // As it begins it speaks to the end.
+        let tls = service.tls.clone();
+        let served = life.carry(|| match &tls {
+            None => connection::serve(service, &mut stream, Some(&place)),
             Some(tls) => {
-                connection::serve(&service, &mut TlsStream::new(tls, &mut stream), Some(&place))
+                connection::serve(service, &mut TlsStream::new(tls, &mut stream), Some(&place))
             }
         });
         match served {
@@ -75,7 +79,7 @@ fn begin(service: &Arc<Service>, crowd: &Arc<Crowd>, mut stream: TcpStream) {
         }
         drop(stream);
         // Whoever waits for the end finds nobody using the service any more.
-        drop(service);
+        drop((tls, current));
         drop(place);
     });
     if let Err(error) = begun {

@@ -3,6 +3,7 @@
 use super::accept::accept;
 use super::connection;
 use super::crowd::Crowd;
+use super::current::{Current, Serving};
 use super::plugin::Plugin;
 use super::running::Running;
 use super::service::Service;
@@ -25,8 +26,8 @@ use std::sync::Arc;
 /// A server that does not run yet. The [module](super) has an example.
 #[must_use = "a server serves nothing before it is bound"]
 pub struct Server {
-    service: Service,
-    connections_max: usize,
+    pub(super) service: Service,
+    pub(super) connections_max: usize,
 }
 
 impl Default for Server {
@@ -98,7 +99,8 @@ impl Server {
     /// let server = Server::new().plugin(Log);
     /// ```
     pub fn plugin(mut self, plugin: impl Plugin) -> Server {
-        self.service.plugins.push(Box::new(plugin));
+        let plugins = Arc::get_mut(&mut self.service.plugins);
+        plugins.expect("nobody is served yet").push(Box::new(plugin));
         self
     }
 
@@ -175,17 +177,18 @@ impl Server {
     pub fn serve(self, listener: TcpListener) -> io::Result<Running> {
         // Connections have what their listener has: a response's end does not wait for the client's acknowledgement.
         sockopt::set_tcp_nodelay(&listener, true)?;
+        let current = Arc::new(Current::new(self.service, self.connections_max));
         let running = Running {
             at: listener.local_addr()?,
             accepting: Token::new(),
             crowd: Arc::new(Crowd::default()),
+            current: Arc::downgrade(&current),
         };
         let (accepting, crowd) = (running.accepting.clone(), running.crowd.clone());
-        let service = Arc::new(self.service);
-        let (place, most) = (crowd.enter_acceptor(), self.connections_max.saturating_add(1));
+        let place = crowd.enter_acceptor();
         Builder::new().name("acceptor".into()).spawn(move || {
-            accept(&listener, &service, &crowd, &accepting, most);
-            drop((listener, service));
+            accept(&listener, &current, &crowd, &accepting);
+            drop((listener, current));
             drop(place);
         })?;
         Ok(running)
@@ -211,7 +214,7 @@ impl Server {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn serve_one<S: Transport + ?Sized>(&self, stream: &mut S) -> io::Result<()> {
-        connection::serve(&self.service, stream, None)
+        connection::serve(Serving::Always(&self.service), stream, None)
     }
 }
 

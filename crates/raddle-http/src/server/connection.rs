@@ -2,10 +2,11 @@
 
 use super::content::{Content, Failure};
 use super::crowd::Place;
+use super::current::Serving;
 use super::link::Link;
 use super::plugin::Served;
 use super::send::send;
-use super::service::{Service, plain};
+use super::service::plain;
 use super::times::{is_timeout, within};
 use crate::date::{Date, DateCache};
 use crate::header::Header;
@@ -29,18 +30,20 @@ const LINGER_BYTES: usize = 256 << 10;
 ///
 /// Those of the transport: the client is gone, or was too slow.
 pub(super) fn serve<S: Transport + ?Sized>(
-    service: &Service,
+    service: Serving<'_>,
     stream: &mut S,
     place: Option<&Place>,
 ) -> io::Result<()> {
     let peer = stream.peer();
-    if !service.plugins.iter().all(|plugin| plugin.accepted(peer)) {
+    let plugins = service.plugins();
+    if !plugins.iter().all(|plugin| plugin.accepted(peer)) {
         return Ok(());
     }
     let protocol = Connection::new(&service.limits);
+    let times = service.times;
     let course = Course {
         service,
-        link: Link { protocol, stream, times: service.times },
+        link: Link { protocol, stream, times },
         place,
         peer,
         date: DateCache::default(),
@@ -48,13 +51,13 @@ pub(super) fn serve<S: Transport + ?Sized>(
         waits: Waits::ForBegin,
         is_about_to_ask: false,
     };
-    let result = match within(service.times.head, || course.link.stream.begin()) {
+    let result = match within(times.head, || course.link.stream.begin()) {
         Ok(Begun::AtOnce) => course.run(),
         Ok(Begun::ByHandshake) => Course { is_about_to_ask: true, ..course }.run(),
         Ok(Begun::Refused(why)) => course.refuse_all(why),
         Err(error) => Err(error),
     };
-    service.plugins.iter().for_each(|plugin| plugin.ended(peer));
+    plugins.iter().for_each(|plugin| plugin.ended(peer));
     result
 }
 
@@ -86,7 +89,7 @@ enum Waits {
 }
 
 struct Course<'a, S: ?Sized> {
-    service: &'a Service,
+    service: Serving<'a>,
     link: Link<'a, S>,
     place: Option<&'a Place>,
     peer: Option<SocketAddr>,
@@ -102,6 +105,10 @@ impl<S: Transport + ?Sized> Course<'_, S> {
     fn run(mut self) -> io::Result<()> {
         let mut head = RequestHead::new();
         loop {
+            if self.service.refresh() {
+                self.link.times = self.service.times;
+                self.link.protocol.set_limits(&self.service.limits);
+            }
             match self.link.protocol.read_head(&mut head) {
                 Ok(HeadStep::Ready) => {
                     self.answer(&head)?;

@@ -111,10 +111,17 @@ impl Crowd {
         }
     }
 
-    /// Waits until there are fewer than so many.
-    pub(super) fn wait_for_room(&self, most: usize) {
-        let wait = self.changed.wait_while(self.places(), |places| places.count() >= most);
+    /// Waits until there are fewer than so many, which is asked again whenever something has changed.
+    pub(super) fn wait_for_room(&self, most: impl Fn() -> usize) {
+        let wait = self.changed.wait_while(self.places(), |places| places.count() >= most());
         drop(wait.unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// There may be more than before.
+    pub(super) fn room_has_changed(&self) {
+        // Whoever has looked, and does not wait yet, holds the lock.
+        drop(self.places());
+        self.changed.notify_all();
     }
 
     /// Everybody, acceptors included.

@@ -39,6 +39,7 @@
 //! | `send` | responses to bytes |
 //! | `link` | the protocol and what it runs over, put together |
 //! | `service` | routes to handlers, plugins |
+//! | `current`, `replace` | all of that, exchanged while it runs |
 //! | `guard`, `cors` | passwords, and other sites' pages, by folder |
 //! | `crowd` | who is connected, for an end in good order |
 //! | `times` | how long a client may take |
@@ -49,9 +50,11 @@ mod connection;
 mod content;
 mod cors;
 mod crowd;
+mod current;
 mod guard;
 mod link;
 mod plugin;
+mod replace;
 mod running;
 mod send;
 mod service;

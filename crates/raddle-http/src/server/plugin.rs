@@ -5,6 +5,7 @@ use crate::request::Request;
 use crate::response::Response;
 use crate::status::Status;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// The stages of a connection, as in Monkey: each does nothing by default. They are called on the connection's thread, in the order in
@@ -48,6 +49,29 @@ pub trait Plugin: Send + Sync + 'static {
     /// The connection has ended.
     fn ended(&self, peer: Option<SocketAddr>) {
         let _ = peer;
+    }
+}
+
+/// One plugin for several servers, or for one that [is exchanged](super::Running::replace): it goes on counting.
+impl<P: Plugin + ?Sized> Plugin for Arc<P> {
+    fn accepted(&self, peer: Option<SocketAddr>) -> bool {
+        (**self).accepted(peer)
+    }
+
+    fn arrived(&self, request: &mut Request<'_>) -> Option<Response> {
+        (**self).arrived(request)
+    }
+
+    fn answered(&self, head: &RequestHead, response: &mut Response) {
+        (**self).answered(head, response);
+    }
+
+    fn served(&self, served: &Served<'_>) {
+        (**self).served(served);
+    }
+
+    fn ended(&self, peer: Option<SocketAddr>) {
+        (**self).ended(peer);
     }
 }
 

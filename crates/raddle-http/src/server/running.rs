@@ -1,9 +1,11 @@
 //! A server that runs, in the hands of whoever started it.
 
 use super::crowd::Crowd;
+use super::current::Current;
 use raddle::cancel::Token;
+use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// A server that runs. It goes on when this is dropped.
@@ -18,11 +20,13 @@ use std::time::Duration;
 /// assert!(server.wait_timeout(Duration::from_secs(30)));
 /// # std::io::Result::Ok(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Running {
     pub(super) at: SocketAddr,
     pub(super) accepting: Token,
     pub(super) crowd: Arc<Crowd>,
+    /// Those who serve have it: what they served with is gone when they are.
+    pub(super) current: Weak<Current>,
 }
 
 impl Running {
@@ -111,5 +115,11 @@ impl Running {
     /// ```
     pub fn wait_timeout(&self, limit: Duration) -> bool {
         self.crowd.wait(Some(limit))
+    }
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Running").field("at", &self.at).finish_non_exhaustive()
     }
 }

@@ -16,6 +16,7 @@ use raddle::cancel::Cancelled;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
 
 pub(super) type Handler = Box<dyn Fn(&mut Request<'_>) -> Response + Send + Sync>;
 
@@ -23,7 +24,8 @@ pub(super) type Handler = Box<dyn Fn(&mut Request<'_>) -> Response + Send + Sync
 pub(super) struct Service {
     pub(super) routes: Router<Handler>,
     pub(super) otherwise: Handler,
-    pub(super) plugins: Vec<Box<dyn Plugin>>,
+    /// Whoever was greeted by these is also seen off by them.
+    pub(super) plugins: Arc<Vec<Box<dyn Plugin>>>,
     pub(super) limits: Limits,
     pub(super) times: Times,
     pub(super) tls: Option<Tls>,
@@ -34,7 +36,7 @@ impl Service {
         Service {
             routes: Router::new(),
             otherwise: Box::new(|_| plain(Status::NOT_FOUND)),
-            plugins: Vec::new(),
+            plugins: Arc::default(),
             limits: Limits::default(),
             times: Times::default(),
             tls: None,
@@ -54,7 +56,7 @@ impl Service {
         let answered = catch_unwind(AssertUnwindSafe(|| self.dispatch(head, body, peer, spare)));
         match answered {
             Ok(mut response) => {
-                for plugin in &self.plugins {
+                for plugin in &*self.plugins {
                     plugin.answered(head, &mut response);
                 }
                 (response, false)

@@ -71,6 +71,17 @@ impl Tls {
         self
     }
 
+    /// Looks at the files now: before the second is over, and without a client.
+    ///
+    /// ```
+    /// # use raddle_http::tls::{Certificate, Tls};
+    /// Tls::new(Certificate::self_signed(["localhost"])?).look_again();
+    /// # Ok::<(), raddle_http::tls::Unusable>(())
+    /// ```
+    pub fn look_again(&self) {
+        self.shelf.look_now();
+    }
+
     /// How connections have begun so far.
     ///
     /// ```

@@ -70,6 +70,11 @@ impl Shelf {
         {
             return;
         }
+        self.look_now();
+    }
+
+    /// Reads what has changed.
+    pub(super) fn look_now(&self) {
         // Files and logs may take their time, and this one client's is limited: what is read is to be shown all the same.
         cancel::shield(|| {
             let mut books = match self.books.try_lock() {

@@ -182,6 +182,20 @@ impl Connection {
         Connection { is_secure: true, ..Connection::new(limits) }
     }
 
+    /// Other limits, for the next request and those after it. What has come of its head already is looked at anew.
+    ///
+    /// ```
+    /// # use raddle_http::protocol::{Connection, Fault, Limits, RequestHead};
+    /// let mut connection = Connection::new(&Limits::default());
+    /// connection.receive(b"GET /a/long/target HTTP/1.1\r\nHost: a\r\n\r\n");
+    /// connection.set_limits(&Limits { target_size: 8, ..Limits::default() });
+    /// assert_eq!(connection.read_head(&mut RequestHead::new()), Err(Fault::TargetTooLong));
+    /// ```
+    pub fn set_limits(&mut self, limits: &Limits) {
+        self.limits = *limits;
+        self.scanner = Scanner::default();
+    }
+
     /// Room for bytes from the client; never empty.
     ///
     /// ```

@@ -1,0 +1,45 @@
+//! What a configuration makes: all of it is tried before anything serves.
+
+use super::auth::guard;
+use super::config::{Config, Source};
+use super::cors;
+use super::site::Sites;
+use super::tls::{Secured, secured};
+use crate::args::ServeOptions;
+use raddle_http::server::Server;
+
+/// A configuration, and what it makes: nothing of it serves yet.
+pub(super) struct Wanted {
+    pub(super) config: Config,
+    pub(super) server: Server,
+    pub(super) secured: Option<Secured>,
+}
+
+impl Wanted {
+    /// What options and configuration say. If they say of TLS what they said before, its certificates, counts and tickets' keys stay.
+    pub(super) fn read(
+        options: &ServeOptions,
+        before: Option<(&Config, &Secured)>,
+    ) -> Result<Wanted, String> {
+        let source = Source::read(options)?;
+        let server = server(&source)?;
+        let secured = match before {
+            Some((config, secured)) if config.has_same_tls(&source.config) => Some(secured.clone()),
+            _ => secured(&source)?,
+        };
+        Ok(Wanted { config: source.config, server, secured })
+    }
+}
+
+/// The server that a configuration describes, before it listens.
+fn server(source: &Source) -> Result<Server, String> {
+    let config = &source.config;
+    let (guard, sites) = (guard(source)?, Sites::of(source)?);
+    let server = Server::new().times(config.times()).limits(config.limits());
+    // Preflight requests have no passwords.
+    let server = server.plugin(cors::rules(source)?);
+    Ok(server.otherwise(move |request| match guard.challenge(request) {
+        Some(challenge) => sites.find(request).refuse(request, challenge),
+        None => sites.find(request).answer(request),
+    }))
+}
