@@ -2,6 +2,7 @@
 
 use super::config::Config;
 use super::served::Served;
+use super::systemd::Notify;
 use super::tls::Secured;
 use super::wanted::Wanted;
 use crate::args::ServeOptions;
@@ -19,6 +20,7 @@ pub(super) struct Live {
     secured: Option<Secured>,
     /// The first is the site, another one leads from plain HTTP to it. None any more, when it ends.
     servers: Vec<Served>,
+    notify: Notify,
 }
 
 impl Live {
@@ -27,6 +29,7 @@ impl Live {
         wanted: Wanted,
         listener: TcpListener,
         from: Option<TcpListener>,
+        notify: Notify,
     ) -> Result<Live, String> {
         let Wanted { config, server, secured } = wanted;
         let main = Served::start(&config, speaking(server, secured.as_ref()), listener)?;
@@ -35,7 +38,7 @@ impl Live {
         if let Some(from) = from {
             servers.push(Served::start(&config, redirect(&config, port), from)?);
         }
-        Ok(Live { options, config, secured, servers })
+        Ok(Live { options, config, secured, servers, notify })
     }
 
     /// Says where it listens, and what is there.
@@ -53,6 +56,11 @@ impl Live {
         }
     }
 
+    /// Tells a supervisor that it serves.
+    pub(super) fn tell(&self) {
+        self.notify.ready(&format!("listens on {}", self.servers[0].running.local_addr()));
+    }
+
     /// What is to end, and for how long it may finish what it has begun.
     pub(super) fn begin_end(&mut self) -> (Vec<Served>, Duration) {
         (std::mem::take(&mut self.servers), Duration::from_secs(self.config.drain_s.into()))
@@ -68,10 +76,12 @@ impl Live {
             Some(path) => path.display().to_string(),
             None => "no configuration (there is no -c); the folder and certificates".to_owned(),
         };
+        self.notify.reloading();
         match self.try_reload() {
             Ok(()) => say::line(&format!("SIGHUP: read again: {read}")),
             Err(why) => say::error(&format!("{why}; SIGHUP changes nothing, it serves as before")),
         }
+        self.tell();
     }
 
     fn try_reload(&mut self) -> Result<(), String> {

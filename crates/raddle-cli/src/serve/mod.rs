@@ -7,12 +7,14 @@ mod live;
 mod password;
 mod served;
 mod site;
+mod systemd;
 mod tls;
 mod wanted;
 
 use self::config::DEFAULTS;
 use self::live::Live;
 use self::served::Served;
+use self::systemd::{Handed, Notify};
 use self::wanted::Wanted;
 use crate::args::ServeOptions;
 use crate::drain::{Control, Drained};
@@ -36,16 +38,19 @@ pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, String> {
     if let Some(user) = &options.hash_password {
         return password::run(user);
     }
+    // Before anything is opened.
+    let handed = Handed::take()?;
     let wanted = Wanted::read(options, None)?;
     if options.check {
         say::line("the configuration is valid");
         return Ok(ExitCode::SUCCESS);
     }
-    serve(options, wanted)
+    serve(options, wanted, handed)
 }
 
-fn serve(options: &ServeOptions, wanted: Wanted) -> Result<ExitCode, String> {
+fn serve(options: &ServeOptions, wanted: Wanted, handed: Handed) -> Result<ExitCode, String> {
     limits::raise_descriptors();
+    let notify = Notify::by_environment();
     // Before any thread is made: they all inherit that the signals are blocked.
     let mut control = Control::new().map_err(failed)?;
     control.also(libc::SIGHUP).map_err(failed)?;
@@ -53,18 +58,34 @@ fn serve(options: &ServeOptions, wanted: Wanted) -> Result<ExitCode, String> {
     if let Some(cores) = wanted.config.cores {
         builder = builder.cores(usize::from(cores));
     }
-    let listener = bind(wanted.config.listen())?;
-    let from = wanted.config.tls.redirect_from.as_ref();
-    let from = from.map(|from| bind(&from.get_ref().0)).transpose()?;
+    let (listener, from) = listeners(&wanted, handed)?;
     builder.start().map_err(failed)?;
-    let live = Live::start(options.clone(), wanted, listener, from)?;
+    let live = Live::start(options.clone(), wanted, listener, from, notify.clone())?;
     live.greet();
+    notify.live().map_err(failed)?;
+    live.tell();
     let live = Rc::new(RefCell::new(live));
     let reloading = live.clone();
     control.on(libc::SIGHUP, move || reloading.borrow_mut().reload());
     control.until_signal(None::<fn()>).map_err(failed)?;
     let (servers, limit) = live.borrow_mut().begin_end();
+    notify.stopping(&format!("finishes what has begun, for {} s at most", limit.as_secs()));
     end(servers, &mut control, limit)
+}
+
+/// Where the site listens, and what leads to it: what a supervisor has opened, or else what is bound now.
+fn listeners(
+    wanted: &Wanted,
+    handed: Handed,
+) -> Result<(TcpListener, Option<TcpListener>), String> {
+    if handed.redirect.is_some() && wanted.secured.is_none() {
+        return Err("systemd: a socket is called redirect, and there is no TLS to lead to; see [tls] in the configuration".to_owned());
+    }
+    let main = handed.main.map_or_else(|| bind(wanted.config.listen()), Ok)?;
+    let from = wanted.config.tls.redirect_from.as_ref();
+    let bound = || from.map(|from| bind(&from.get_ref().0)).transpose();
+    let redirect = handed.redirect.map_or_else(bound, |handed| Ok(Some(handed)))?;
+    Ok((main, redirect))
 }
 
 fn bind(address: &str) -> Result<TcpListener, String> {
