@@ -34,6 +34,8 @@ pub(super) struct Config {
     pub(super) connections: Option<u32>,
     pub(super) cores: Option<u16>,
     pub(super) drain_s: u32,
+    pub(super) user: Option<Spanned<String>>,
+    pub(super) group: Option<Spanned<String>>,
     pub(super) times: Seconds,
     pub(super) limits: Sizes,
     pub(super) tls: Tls,
@@ -231,6 +233,8 @@ impl Default for Config {
             connections: None,
             cores: None,
             drain_s: 30,
+            user: None,
+            group: None,
             times: Seconds::default(),
             limits: Sizes::default(),
             tls: Tls::default(),
@@ -293,6 +297,13 @@ impl Config {
             (self_signed, version_min, config.tls.certificates.clone())
         };
         of(self) == of(other) && self.listen() == other.listen()
+    }
+
+    /// Files beside those that are served: they are read at the start, and again when that is asked for.
+    pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
+        let passwords = self.auth.iter().filter_map(|auth| auth.file.as_ref());
+        let pairs = self.tls.certificates.iter().flat_map(|pair| [&pair.cert, &pair.key]);
+        passwords.chain(pairs).map(|file| &**file.get_ref())
     }
 
     pub(super) fn times(&self) -> Times {
@@ -456,6 +467,7 @@ mod tests {
         assert!(host.names.get_ref().len() == 2 && host.error_pages.len() == 1);
         assert!(host.headers.len() == 1 && host.redirects.len() == 1);
         assert!(config.listen.is_some() && config.tls.is_there());
+        assert!(config.user.is_some() && config.group.is_some());
         assert!(config.tls.redirect_from.is_some() && config.tls.redirect_port.is_some());
         let names = config.tls.certificates[0].names.as_ref();
         assert!(names.is_some_and(|names| names.get_ref().len() == 2));

@@ -31,7 +31,7 @@ impl Live {
         from: Option<TcpListener>,
         notify: Notify,
     ) -> Result<Live, String> {
-        let Wanted { config, server, secured } = wanted;
+        let Wanted { config, server, secured, .. } = wanted;
         let main = Served::start(&config, speaking(server, secured.as_ref()), listener)?;
         let port = main.running.local_addr().port();
         let mut servers = vec![main];
@@ -85,8 +85,8 @@ impl Live {
     }
 
     fn try_reload(&mut self) -> Result<(), String> {
-        let before = self.secured.as_ref().map(|secured| (&self.config, secured));
-        let Wanted { mut config, server, secured } = Wanted::read(&self.options, before)?;
+        let before = (&self.config, self.secured.as_ref());
+        let Wanted { mut config, server, secured, .. } = Wanted::read(&self.options, Some(before))?;
         let fixed = self.fixed(&config);
         if self.secured.is_some() != secured.is_some() && config.listen() != self.config.listen() {
             let (now, then) = (self.config.listen(), config.listen());
@@ -96,6 +96,8 @@ impl Live {
         }
         config.listen.clone_from(&self.config.listen);
         config.cores = self.config.cores;
+        config.user.clone_from(&self.config.user);
+        config.group.clone_from(&self.config.group);
         config.tls.redirect_from.clone_from(&self.config.tls.redirect_from);
         if let Some(secured) = &secured {
             secured.tls.look_again();
@@ -119,6 +121,8 @@ impl Live {
         let keys = [
             ("listen", now.listen() != config.listen()),
             ("cores", now.cores != config.cores),
+            ("user", now.user != config.user),
+            ("group", now.group != config.group),
             ("tls.redirect_from", now.tls.redirect_from != config.tls.redirect_from),
         ];
         keys.into_iter().filter_map(|(key, has_changed)| has_changed.then_some(key)).collect()

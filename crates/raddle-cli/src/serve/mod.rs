@@ -1,5 +1,6 @@
 //! `raddle serve`: a folder by HTTP.
 
+mod account;
 mod auth;
 mod config;
 mod cors;
@@ -51,6 +52,8 @@ pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, String> {
 fn serve(options: &ServeOptions, wanted: Wanted, handed: Handed) -> Result<ExitCode, String> {
     limits::raise_descriptors();
     let notify = Notify::by_environment();
+    let (listener, from) = listeners(&wanted, handed)?;
+    give_up_rights(options, &wanted)?;
     // Before any thread is made: they all inherit that the signals are blocked.
     let mut control = Control::new().map_err(failed)?;
     control.also(libc::SIGHUP).map_err(failed)?;
@@ -58,7 +61,6 @@ fn serve(options: &ServeOptions, wanted: Wanted, handed: Handed) -> Result<ExitC
     if let Some(cores) = wanted.config.cores {
         builder = builder.cores(usize::from(cores));
     }
-    let (listener, from) = listeners(&wanted, handed)?;
     builder.start().map_err(failed)?;
     let live = Live::start(options.clone(), wanted, listener, from, notify.clone())?;
     live.greet();
@@ -71,6 +73,22 @@ fn serve(options: &ServeOptions, wanted: Wanted, handed: Handed) -> Result<ExitC
     let (servers, limit) = live.borrow_mut().begin_end();
     notify.stopping(&format!("finishes what has begun, for {} s at most", limit.as_secs()));
     end(servers, &mut control, limit)
+}
+
+/// All that has to be opened by root is open by now. Before any thread is made, and any is accepted.
+fn give_up_rights(options: &ServeOptions, wanted: &Wanted) -> Result<(), String> {
+    match &wanted.account {
+        Some(account) => {
+            account.become_it()?;
+            account.warn_of_unreadable(wanted.config.files().chain(options.config.as_deref()));
+        }
+        None if account::is_root() => say::warning(
+            "it serves as root; with `user` in the configuration it becomes somebody else, once it listens",
+        ),
+        None => {}
+    }
+    account::gain_nothing();
+    Ok(())
 }
 
 /// Where the site listens, and what leads to it: what a supervisor has opened, or else what is bound now.

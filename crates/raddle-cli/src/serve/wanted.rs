@@ -1,5 +1,6 @@
 //! What a configuration makes: all of it is tried before anything serves.
 
+use super::account::Account;
 use super::auth::guard;
 use super::config::{Config, Source};
 use super::cors;
@@ -13,21 +14,25 @@ pub(super) struct Wanted {
     pub(super) config: Config,
     pub(super) server: Server,
     pub(super) secured: Option<Secured>,
+    pub(super) account: Option<Account>,
 }
 
 impl Wanted {
-    /// What options and configuration say. If they say of TLS what they said before, its certificates, counts and tickets' keys stay.
+    /// What options and configuration say. If they say of TLS what they said `before`, in the configuration that holds, its
+    /// certificates, counts and tickets' keys stay.
     pub(super) fn read(
         options: &ServeOptions,
-        before: Option<(&Config, &Secured)>,
+        before: Option<(&Config, Option<&Secured>)>,
     ) -> Result<Wanted, String> {
         let source = Source::read(options)?;
+        // Who has become somebody else stays that.
+        let account = if before.is_some() { None } else { Account::of(&source)? };
         let server = server(&source)?;
         let secured = match before {
-            Some((config, secured)) if config.has_same_tls(&source.config) => Some(secured.clone()),
+            Some((config, secured)) if config.has_same_tls(&source.config) => secured.cloned(),
             _ => secured(&source)?,
         };
-        Ok(Wanted { config: source.config, server, secured })
+        Ok(Wanted { config: source.config, server, secured, account })
     }
 }
 
