@@ -1,5 +1,6 @@
 //! The configuration of `raddle serve`: a file in TOML, and what is wrong with it in one line.
 
+use super::sandbox::{Needs, Sandbox};
 use crate::args::{LogForm, ServeOptions, address};
 use raddle_http::Status;
 use raddle_http::protocol::Limits;
@@ -36,6 +37,7 @@ pub(super) struct Config {
     pub(super) drain_s: u32,
     pub(super) user: Option<Spanned<String>>,
     pub(super) group: Option<Spanned<String>>,
+    pub(super) sandbox: Sandbox,
     pub(super) times: Seconds,
     pub(super) limits: Sizes,
     pub(super) tls: Tls,
@@ -235,6 +237,7 @@ impl Default for Config {
             drain_s: 30,
             user: None,
             group: None,
+            sandbox: Sandbox::default(),
             times: Seconds::default(),
             limits: Sizes::default(),
             tls: Tls::default(),
@@ -304,6 +307,16 @@ impl Config {
         let passwords = self.auth.iter().filter_map(|auth| auth.file.as_ref());
         let pairs = self.tls.certificates.iter().flat_map(|pair| [&pair.cert, &pair.key]);
         passwords.chain(pairs).map(|file| &**file.get_ref())
+    }
+
+    /// What is opened while it runs. `source` is this configuration's file.
+    pub(super) fn needs(&self, source: Option<&Path>) -> Needs {
+        let hosts = self.hosts.iter().map(|host| host.folder.get_ref());
+        Needs {
+            served: self.folder.iter().chain(hosts).cloned().collect(),
+            read: self.files().chain(source).map(Path::to_owned).collect(),
+            ..Needs::default()
+        }
     }
 
     pub(super) fn times(&self) -> Times {

@@ -1,10 +1,11 @@
 //! A server that runs, and what becomes of it when it is told to read its configuration again.
 
 use super::config::Config;
+use super::sandbox::Allowed;
 use super::served::Served;
 use super::systemd::Notify;
 use super::tls::Secured;
-use super::wanted::Wanted;
+use super::wanted::{Before, Wanted};
 use crate::args::ServeOptions;
 use crate::say;
 use raddle_http::server::Server;
@@ -18,6 +19,7 @@ pub(super) struct Live {
     /// As it holds: where it listens is as it was at the start.
     config: Config,
     secured: Option<Secured>,
+    allowed: Allowed,
     /// The first is the site, another one leads from plain HTTP to it. None any more, when it ends.
     servers: Vec<Served>,
     notify: Notify,
@@ -30,6 +32,7 @@ impl Live {
         listener: TcpListener,
         from: Option<TcpListener>,
         notify: Notify,
+        allowed: Allowed,
     ) -> Result<Live, String> {
         let Wanted { config, server, secured, .. } = wanted;
         let main = Served::start(&config, speaking(server, secured.as_ref()), listener)?;
@@ -38,7 +41,7 @@ impl Live {
         if let Some(from) = from {
             servers.push(Served::start(&config, redirect(&config, port), from)?);
         }
-        Ok(Live { options, config, secured, servers, notify })
+        Ok(Live { options, config, secured, allowed, servers, notify })
     }
 
     /// Says where it listens, and what is there.
@@ -51,9 +54,8 @@ impl Live {
             let from = redirecting.running.local_addr();
             say::line(&format!("listening on {from}: http://{from}/ leads to https"));
         }
-        if let Some(note) = self.secured.as_ref().and_then(|secured| secured.note.as_ref()) {
-            say::line(note);
-        }
+        let of_certificate = self.secured.as_ref().and_then(|secured| secured.note.as_ref());
+        of_certificate.into_iter().chain(&self.allowed.note).for_each(|note| say::line(note));
     }
 
     /// Tells a supervisor that it serves.
@@ -85,7 +87,8 @@ impl Live {
     }
 
     fn try_reload(&mut self) -> Result<(), String> {
-        let before = (&self.config, self.secured.as_ref());
+        let (config, secured) = (&self.config, self.secured.as_ref());
+        let before = Before { config, secured, allowed: &self.allowed };
         let Wanted { mut config, server, secured, .. } = Wanted::read(&self.options, Some(before))?;
         let fixed = self.fixed(&config);
         if self.secured.is_some() != secured.is_some() && config.listen() != self.config.listen() {
@@ -98,6 +101,7 @@ impl Live {
         config.cores = self.config.cores;
         config.user.clone_from(&self.config.user);
         config.group.clone_from(&self.config.group);
+        config.sandbox = self.config.sandbox;
         config.tls.redirect_from.clone_from(&self.config.tls.redirect_from);
         if let Some(secured) = &secured {
             secured.tls.look_again();
@@ -123,6 +127,7 @@ impl Live {
             ("cores", now.cores != config.cores),
             ("user", now.user != config.user),
             ("group", now.group != config.group),
+            ("sandbox", now.sandbox != config.sandbox),
             ("tls.redirect_from", now.tls.redirect_from != config.tls.redirect_from),
         ];
         keys.into_iter().filter_map(|(key, has_changed)| has_changed.then_some(key)).collect()

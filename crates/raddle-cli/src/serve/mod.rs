@@ -6,6 +6,7 @@ mod config;
 mod cors;
 mod live;
 mod password;
+mod sandbox;
 mod served;
 mod site;
 mod systemd;
@@ -14,6 +15,7 @@ mod wanted;
 
 use self::config::DEFAULTS;
 use self::live::Live;
+use self::sandbox::{Allowed, Needs, Prepared};
 use self::served::Served;
 use self::systemd::{Handed, Notify};
 use self::wanted::Wanted;
@@ -53,7 +55,7 @@ fn serve(options: &ServeOptions, wanted: Wanted, handed: Handed) -> Result<ExitC
     limits::raise_descriptors();
     let notify = Notify::by_environment();
     let (listener, from) = listeners(&wanted, handed)?;
-    give_up_rights(options, &wanted)?;
+    let allowed = give_up_rights(options, &wanted, &notify)?;
     // Before any thread is made: they all inherit that the signals are blocked.
     let mut control = Control::new().map_err(failed)?;
     control.also(libc::SIGHUP).map_err(failed)?;
@@ -62,7 +64,7 @@ fn serve(options: &ServeOptions, wanted: Wanted, handed: Handed) -> Result<ExitC
         builder = builder.cores(usize::from(cores));
     }
     builder.start().map_err(failed)?;
-    let live = Live::start(options.clone(), wanted, listener, from, notify.clone())?;
+    let live = Live::start(options.clone(), wanted, listener, from, notify.clone(), allowed)?;
     live.greet();
     notify.live().map_err(failed)?;
     live.tell();
@@ -76,19 +78,26 @@ fn serve(options: &ServeOptions, wanted: Wanted, handed: Handed) -> Result<ExitC
 }
 
 /// All that has to be opened by root is open by now. Before any thread is made, and any is accepted.
-fn give_up_rights(options: &ServeOptions, wanted: &Wanted) -> Result<(), String> {
-    match &wanted.account {
-        Some(account) => {
-            account.become_it()?;
-            account.warn_of_unreadable(wanted.config.files().chain(options.config.as_deref()));
-        }
-        None if account::is_root() => say::warning(
-            "it serves as root; with `user` in the configuration it becomes somebody else, once it listens",
-        ),
-        None => {}
+fn give_up_rights(
+    options: &ServeOptions,
+    wanted: &Wanted,
+    notify: &Notify,
+) -> Result<Allowed, String> {
+    let file = options.config.as_deref();
+    let needs = Needs { is_heard_at_abstract: notify.is_abstract(), ..wanted.config.needs(file) };
+    let sandbox = Prepared::of(wanted.config.sandbox, &needs)?;
+    if let Some(account) = &wanted.account {
+        account.become_it()?;
+        account.warn_of_unreadable(wanted.config.files().chain(file));
     }
     account::gain_nothing();
-    Ok(())
+    let allowed = sandbox.map_or(Ok(Allowed::default()), Prepared::enforce)?;
+    if account::is_root() {
+        say::warning(
+            "it serves as root; with `user` in the configuration it becomes somebody else, once it listens",
+        );
+    }
+    Ok(allowed)
 }
 
 /// Where the site listens, and what leads to it: what a supervisor has opened, or else what is bound now.

@@ -4,6 +4,7 @@ use super::account::Account;
 use super::auth::guard;
 use super::config::{Config, Source};
 use super::cors;
+use super::sandbox::Allowed;
 use super::site::Sites;
 use super::tls::{Secured, secured};
 use crate::args::ServeOptions;
@@ -17,19 +18,29 @@ pub(super) struct Wanted {
     pub(super) account: Option<Account>,
 }
 
+/// What another one is to take the place of.
+pub(super) struct Before<'a> {
+    /// As it holds.
+    pub(super) config: &'a Config,
+    pub(super) secured: Option<&'a Secured>,
+    pub(super) allowed: &'a Allowed,
+}
+
 impl Wanted {
-    /// What options and configuration say. If they say of TLS what they said `before`, in the configuration that holds, its
-    /// certificates, counts and tickets' keys stay.
+    /// What options and configuration say. If they say of TLS what they said before, its certificates, counts and tickets' keys stay.
     pub(super) fn read(
         options: &ServeOptions,
-        before: Option<(&Config, Option<&Secured>)>,
+        before: Option<Before<'_>>,
     ) -> Result<Wanted, String> {
         let source = Source::read(options)?;
+        if let Some(before) = &before {
+            before.allowed.permit(&source.config.needs(options.config.as_deref()))?;
+        }
         // Who has become somebody else stays that.
         let account = if before.is_some() { None } else { Account::of(&source)? };
         let server = server(&source)?;
         let secured = match before {
-            Some((config, secured)) if config.has_same_tls(&source.config) => secured.cloned(),
+            Some(before) if before.config.has_same_tls(&source.config) => before.secured.cloned(),
             _ => secured(&source)?,
         };
         Ok(Wanted { config: source.config, server, secured, account })

@@ -147,7 +147,7 @@ impl Server {
     pub(crate) fn error(&self, count: usize) -> String {
         let begun = Instant::now();
         loop {
-            let said = self.said.lock().expect("nobody panics with it").clone();
+            let said = self.errors();
             if said.ends_with('\n') && said.lines().count() >= count {
                 assert_eq!(said.lines().count(), count, "{said}");
                 return said.lines().last().expect("there is one").to_owned();
@@ -155,6 +155,11 @@ impl Server {
             assert!(begun.elapsed() < PATIENCE, "it does not say it: {said}");
             thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    /// Its errors so far.
+    pub(crate) fn errors(&self) -> String {
+        self.said.lock().expect("nobody panics with it").clone()
     }
 
     /// A new connection, on which nothing takes for ever.

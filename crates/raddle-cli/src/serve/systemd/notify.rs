@@ -29,6 +29,11 @@ impl Notify {
         }
     }
 
+    /// Whether it hears at an address that is no file.
+    pub(in crate::serve) fn is_abstract(&self) -> bool {
+        self.0.as_deref().is_some_and(|(_, to)| to.as_pathname().is_none())
+    }
+
     pub(in crate::serve) fn ready(&self, status: &str) {
         self.send(&format!("READY=1\nSTATUS={status}"));
     }
