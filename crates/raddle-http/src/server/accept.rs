@@ -1,7 +1,9 @@
-//! Taking connections: each gets a thread.
+//! Taking connections: each gets a thread, or is refused.
 
-use super::connection;
-use super::crowd::Crowd;
+use super::clients::Client;
+use super::connection::{self, Refusal};
+use super::crowd::{Crowd, Place};
+use super::dispatch::{Dispatch, OverCapacity};
 use super::service::Service;
 use super::times::is_timeout;
 use crate::tls::TlsStream;
@@ -9,43 +11,201 @@ use raddle::cancel::{Cancelled, Token};
 use raddle::net::{TcpListener, TcpStream};
 use raddle::thread::{self, Builder};
 use raddle::time;
-use std::io;
+use rustix::io::Errno;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Takes connections until `accepting` is cancelled, and then those that had connected before.
-///
-/// With `most` connections it waits until one ends; who comes meanwhile waits in the kernel.
-pub(super) fn accept(
-    listener: &TcpListener,
-    service: &Arc<Service>,
-    crowd: &Arc<Crowd>,
-    accepting: &Token,
-    most: usize,
-) {
-    const PAUSE: Duration = Duration::from_millis(50);
-    let next = || {
-        crowd.wait_for_room(most);
-        listener.accept_patiently()
-    };
-    loop {
-        match accepting.carry(next) {
-            Err(Cancelled) => break,
-            Ok(Ok((stream, _))) => begin(service, crowd, stream),
-            Ok(Err(error)) if is_passing(&error) => {}
-            Ok(Err(error)) => {
-                log::warn!("{listener:?}: {error}; tries again");
-                if accepting.carry(|| thread::sleep(PAUSE)).is_err() {
-                    break;
+/// So many refused connections are told why at a time; others are closed at once.
+const TOLD_MAX: usize = 128;
+
+/// Who is refused for want of descriptors is told so in this way.
+const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n";
+
+/// What those who take connections have in common.
+#[derive(Clone)]
+pub(super) struct Entrance {
+    pub(super) service: Arc<Service>,
+    pub(super) crowd: Arc<Crowd>,
+    pub(super) accepting: Token,
+    pub(super) dispatch: Dispatch,
+    pub(super) over_capacity: OverCapacity,
+    pub(super) most: usize,
+}
+
+/// One who takes connections.
+pub(super) struct Acceptor {
+    pub(super) entrance: Entrance,
+    pub(super) listener: TcpListener,
+    /// The core that it stands for.
+    pub(super) core: usize,
+}
+
+impl Acceptor {
+    /// Takes connections until nothing is to be accepted any more, and then those that had connected before.
+    ///
+    /// A listener that is closed takes its queue along, and others that share its port get nothing of that: so each acceptor empties its own.
+    pub(super) fn run(self) {
+        const PAUSE: Duration = Duration::from_millis(50);
+        let mut reserve = Reserve::new(self.entrance.over_capacity);
+        loop {
+            match self.entrance.accepting.carry(|| self.next()) {
+                Err(Cancelled) => break,
+                Ok(Ok((stream, peer))) => self.admit(stream, peer),
+                Ok(Err(error)) if is_passing(&error) => {}
+                Ok(Err(error)) if lacks_descriptors(&error) => {
+                    if self.entrance.accepting.carry(|| self.refuse_next(&mut reserve)).is_err() {
+                        break;
+                    }
+                }
+                Ok(Err(error)) => {
+                    log::warn!("{:?}: {error}; tries again", self.listener);
+                    if self.entrance.accepting.carry(|| thread::sleep(PAUSE)).is_err() {
+                        break;
+                    }
                 }
             }
         }
+        const AT_ONCE: Duration = Duration::from_micros(1);
+        while self.may_take()
+            && let Ok(Ok((stream, peer))) = time::timeout(AT_ONCE, || self.listener.accept())
+        {
+            self.admit(stream, peer);
+        }
     }
-    const AT_ONCE: Duration = Duration::from_micros(1);
-    while crowd.count() < most
-        && let Ok(Ok((stream, _))) = time::timeout(AT_ONCE, || listener.accept())
-    {
-        begin(service, crowd, stream);
+
+    /// The next connection. A server that resists takes none as long as there is no room for it.
+    fn next(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        match self.entrance.over_capacity {
+            OverCapacity::Resist => {
+                self.entrance.crowd.wait_for_room(self.entrance.most);
+                self.listener.accept_patiently()
+            }
+            OverCapacity::Drop | OverCapacity::Busy => self.listener.accept(),
+        }
+    }
+
+    /// Whether one that waits may be taken out of the queue.
+    fn may_take(&self) -> bool {
+        self.entrance.over_capacity != OverCapacity::Resist
+            || self.entrance.crowd.connections() < self.entrance.most
+    }
+
+    /// One has come.
+    fn admit(&self, stream: TcpStream, peer: SocketAddr) {
+        let entrance = &self.entrance;
+        let client = match &entrance.service.clients {
+            None => None,
+            Some(clients) => match clients.enter(peer.ip()) {
+                Some(client) => Some(client),
+                None => return self.refuse(stream, Refusal::Client),
+            },
+        };
+        let core = self.place();
+        loop {
+            if let Some(place) = entrance.crowd.enter(core, entrance.most) {
+                return self.begin(stream, place, client, None);
+            }
+            if entrance.over_capacity != OverCapacity::Resist {
+                return self.refuse(stream, Refusal::Full);
+            }
+            // Another acceptor was faster. This one waits for the next room, and serves at the end whom it has taken.
+            let wait = || entrance.crowd.wait_for_room(entrance.most);
+            if entrance.accepting.carry(wait).is_err()
+                && let Some(place) = entrance.crowd.enter(core, usize::MAX)
+            {
+                return self.begin(stream, place, client, None);
+            }
+        }
+    }
+
+    /// The core that the next connection goes to.
+    fn place(&self) -> usize {
+        let loads = self.entrance.crowd.loads();
+        match self.entrance.dispatch {
+            Dispatch::ReusePort => self.core,
+            Dispatch::Fair => loads.fewest(thread::core().unwrap_or(self.core)),
+            Dispatch::Balanced => loads.passed_on(self.core),
+        }
+    }
+
+    /// Tells a client that it is refused, if that is wanted and not too many are told just now; else its connection is closed.
+    fn refuse(&self, stream: TcpStream, refusal: Refusal) {
+        if self.entrance.over_capacity == OverCapacity::Busy
+            && let Some(place) = self.entrance.crowd.enter_refused(self.core, TOLD_MAX)
+        {
+            self.begin(stream, place, None, Some(refusal));
+        }
+    }
+
+    /// There are no descriptors: the next connection gets the one in reserve, for as long as it takes to be refused. If
+    /// there are others by then, it is a connection like any other.
+    ///
+    /// Without a descriptor accept(2) does not even look whether anybody is there; with one it waits.
+    fn refuse_next(&self, reserve: &mut Reserve) {
+        if !reserve.give_up() {
+            // Somebody else was faster than this one's last try to have it back.
+            if let Ok((stream, peer)) = self.listener.accept_patiently() {
+                reserve.take_back();
+                self.admit(stream, peer);
+            }
+            return;
+        }
+        let accepted = self.listener.accept();
+        let has_others = reserve.take_back();
+        match accepted {
+            Ok((stream, peer)) if has_others => self.admit(stream, peer),
+            Ok((stream, _)) => {
+                self.refuse_at_once(stream);
+                reserve.take_back();
+            }
+            Err(_) => {}
+        }
+    }
+
+    fn refuse_at_once(&self, mut stream: TcpStream) {
+        let is_told =
+            self.entrance.over_capacity == OverCapacity::Busy && self.entrance.service.tls.is_none();
+        if is_told && stream.set_nonblocking(true).is_ok() {
+            _ = stream.write(BUSY);
+            // What has come and was not read would have the answer thrown away at the other side.
+            _ = stream.read(&mut [0; 4 << 10]);
+        }
+    }
+
+    fn begin(
+        &self,
+        mut stream: TcpStream,
+        place: Place,
+        client: Option<Client>,
+        refusal: Option<Refusal>,
+    ) {
+        let service = self.entrance.service.clone();
+        let life = place.seat.life.clone();
+        let begun = Builder::new().on_core(place.core()).spawn(move || {
+            let guest = connection::Guest { place: Some(&place), client, refusal };
+            let served = life.carry(|| match &service.tls {
+                None => connection::serve(&service, &mut stream, &guest),
+                Some(tls) => {
+                    connection::serve(&service, &mut TlsStream::new(tls, &mut stream), &guest)
+                }
+            });
+            match served {
+                Ok(Err(error)) if is_timeout(&error) => log::debug!("{stream:?}: too slow"),
+                Ok(Err(error)) => log::debug!("{stream:?}: {error}"),
+                Ok(Ok(())) | Err(Cancelled) => {}
+            }
+            drop(stream);
+            drop(guest);
+            // Whoever waits for the end finds nobody using the service any more.
+            drop(service);
+            drop(place);
+        });
+        if let Err(error) = begun {
+            log::warn!("no thread for a connection: {error}");
+        }
     }
 }
 
@@ -58,27 +218,34 @@ fn is_passing(error: &io::Error) -> bool {
     )
 }
 
-fn begin(service: &Arc<Service>, crowd: &Arc<Crowd>, mut stream: TcpStream) {
-    let (service, place) = (service.clone(), crowd.enter());
-    let life = place.seat.life.clone();
-    let begun = Builder::new().spawn(move || {
-        let served = life.carry(|| match &service.tls {
-            None => connection::serve(&service, &mut stream, Some(&place)),
-            Some(tls) => {
-                connection::serve(&service, &mut TlsStream::new(tls, &mut stream), Some(&place))
-            }
-        });
-        match served {
-            Ok(Err(error)) if is_timeout(&error) => log::debug!("{stream:?}: too slow"),
-            Ok(Err(error)) => log::debug!("{stream:?}: {error}"),
-            Ok(Ok(())) | Err(Cancelled) => {}
+fn lacks_descriptors(error: &io::Error) -> bool {
+    let errno = Errno::from_io_error(error);
+    matches!(errno, Some(Errno::MFILE | Errno::NFILE))
+}
+
+/// A descriptor that a server keeps, if it does not resist, so that it can take a connection when it has no others: or else that could not even be
+/// closed, and its client would wait.
+struct Reserve(Option<File>);
+
+impl Reserve {
+    fn new(over_capacity: OverCapacity) -> Reserve {
+        let mut reserve = Reserve(None);
+        if over_capacity != OverCapacity::Resist {
+            reserve.take_back();
         }
-        drop(stream);
-        // Whoever waits for the end finds nobody using the service any more.
-        drop(service);
-        drop(place);
-    });
-    if let Err(error) = begun {
-        log::warn!("no thread for a connection: {error}");
+        reserve
+    }
+
+    /// Whether there was one.
+    fn give_up(&mut self) -> bool {
+        self.0.take().is_some()
+    }
+
+    /// Whether there is one again.
+    fn take_back(&mut self) -> bool {
+        if self.0.is_none() {
+            self.0 = File::open("/dev/null").ok();
+        }
+        self.0.is_some()
     }
 }

@@ -1,5 +1,6 @@
 //! A server that runs, in the hands of whoever started it.
 
+use super::clients::Clients;
 use super::crowd::Crowd;
 use raddle::cancel::Token;
 use std::net::SocketAddr;
@@ -23,6 +24,7 @@ pub struct Running {
     pub(super) at: SocketAddr,
     pub(super) accepting: Token,
     pub(super) crowd: Arc<Crowd>,
+    pub(super) clients: Option<Arc<Clients>>,
 }
 
 impl Running {
@@ -46,6 +48,30 @@ impl Running {
     /// ```
     pub fn connections(&self) -> usize {
         self.crowd.connections()
+    }
+
+    /// How many connections each core has: where a connection's thread began, or was when its last request came.
+    ///
+    /// ```
+    /// # use raddle_http::server::Server;
+    /// let server = Server::new().bind("127.0.0.1:0")?;
+    /// assert_eq!(server.connections_by_core(), vec![0; raddle::thread::available_parallelism()?.get()]);
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn connections_by_core(&self) -> Vec<usize> {
+        let loads = self.crowd.loads();
+        (0..loads.cores()).map(|core| loads.of(core)).collect()
+    }
+
+    /// How many clients were forgotten, as [`ClientLimits`](super::ClientLimits) has it, that had not their whole burst again.
+    ///
+    /// ```
+    /// # use raddle_http::server::Server;
+    /// assert_eq!(Server::new().bind("127.0.0.1:0")?.clients_forgotten(), 0);
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn clients_forgotten(&self) -> u64 {
+        self.clients.as_ref().map_or(0, |clients| clients.forgotten())
     }
 
     /// Whether it has ended: nobody accepts, and nobody is connected.

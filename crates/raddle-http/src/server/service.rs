@@ -1,5 +1,6 @@
 //! What a server does with a request: plugins, routes, handlers, and what is said where there is none.
 
+use super::clients::{Client, Clients};
 use super::plugin::Plugin;
 use super::times::Times;
 use crate::header::Header;
@@ -16,6 +17,8 @@ use raddle::cancel::Cancelled;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+use std::time::Duration;
 
 pub(super) type Handler = Box<dyn Fn(&mut Request<'_>) -> Response + Send + Sync>;
 
@@ -27,7 +30,11 @@ pub(super) struct Service {
     pub(super) limits: Limits,
     pub(super) times: Times,
     pub(super) tls: Option<Tls>,
+    pub(super) clients: Option<Arc<Clients>>,
 }
+
+/// Who asks: an address, if there is one, and the limits that hold for it, if there are any.
+pub(super) type Asker<'a> = (Option<SocketAddr>, Option<&'a Client>);
 
 impl Service {
     pub(super) fn new() -> Service {
@@ -38,6 +45,7 @@ impl Service {
             limits: Limits::default(),
             times: Times::default(),
             tls: None,
+            clients: None,
         }
     }
 
@@ -48,10 +56,10 @@ impl Service {
         &self,
         head: &RequestHead,
         body: &mut dyn Read,
-        peer: Option<SocketAddr>,
+        asker: Asker<'_>,
         spare: Headers,
     ) -> (Response, bool) {
-        let answered = catch_unwind(AssertUnwindSafe(|| self.dispatch(head, body, peer, spare)));
+        let answered = catch_unwind(AssertUnwindSafe(|| self.dispatch(head, body, asker, spare)));
         match answered {
             Ok(mut response) => {
                 for plugin in &self.plugins {
@@ -72,9 +80,13 @@ impl Service {
         &self,
         head: &RequestHead,
         body: &mut dyn Read,
-        peer: Option<SocketAddr>,
+        (peer, client): Asker<'_>,
         spare: Headers,
     ) -> Response {
+        // Before anything that costs: a password is asked for by those who may ask.
+        if let Some(Err(wait)) = client.map(Client::ask) {
+            return too_many(wait);
+        }
         match head.form() {
             // Of the server as a whole there are no options: RFC 9110 section 9.3.7.
             TargetForm::Asterisk => return Response::new(Status::NO_CONTENT),
@@ -92,6 +104,13 @@ impl Service {
         let instead = self.plugins.iter().find_map(|plugin| plugin.arrived(&mut request));
         instead.unwrap_or_else(|| handler(&mut request))
     }
+}
+
+/// The client has asked for too much, and is to wait.
+fn too_many(wait: Duration) -> Response {
+    // In whole seconds: RFC 9110 section 10.2.3.
+    let seconds = wait.as_nanos().div_ceil(1_000_000_000).max(1);
+    plain(Status::TOO_MANY_REQUESTS).header(Header::RetryAfter, seconds.to_string())
 }
 
 /// A status that says itself in a line of text.
