@@ -1,6 +1,7 @@
 //! The configuration of `raddle serve`: a file in TOML, and what is wrong with it in one line.
 
-use crate::args::{LogForm, ServeOptions, address};
+use super::dispatch::{self, Clients, Excess};
+use crate::args::{DispatchMode, LogForm, ServeOptions, address};
 use raddle_http::Status;
 use raddle_http::protocol::Limits;
 use raddle_http::server::Times;
@@ -32,10 +33,14 @@ pub(super) struct Config {
     pub(super) freshness_ms: u32,
     pub(super) log: Log,
     pub(super) connections: Option<u32>,
+    pub(super) over_capacity: Excess,
+    pub(super) dispatch: DispatchMode,
+    pub(super) allow_shared_sockets: bool,
     pub(super) cores: Option<u16>,
     pub(super) drain_s: u32,
     pub(super) times: Seconds,
     pub(super) limits: Sizes,
+    pub(super) client_limits: Clients,
     pub(super) tls: Tls,
     pub(super) error_pages: BTreeMap<Code, String>,
     pub(super) headers: Vec<Fields>,
@@ -229,10 +234,14 @@ impl Default for Config {
             freshness_ms: 1000,
             log: Log::Off,
             connections: None,
+            over_capacity: Excess::default(),
+            dispatch: DispatchMode::default(),
+            allow_shared_sockets: false,
             cores: None,
             drain_s: 30,
             times: Seconds::default(),
             limits: Sizes::default(),
+            client_limits: Clients::default(),
             tls: Tls::default(),
             error_pages: BTreeMap::new(),
             headers: Vec::new(),
@@ -342,7 +351,7 @@ impl Config {
         }
         self.listings &= !options.no_listings;
         self.hidden |= options.hidden;
-        self.connections = options.connections.or(self.connections);
+        dispatch::overridden(&mut self, options);
         self.cores = options.cores.or(self.cores);
         self.drain_s = options.drain.unwrap_or(self.drain_s);
         self
@@ -446,6 +455,7 @@ mod tests {
         let [host] = &config.hosts[..] else { panic!("one is there") };
         assert!(host.names.get_ref().len() == 2 && host.error_pages.len() == 1);
         assert!(host.headers.len() == 1 && host.redirects.len() == 1);
+        assert!(config.client_limits.has_all() && config.connections.is_some());
         assert!(config.listen.is_some() && config.tls.is_there());
         assert!(config.tls.redirect_from.is_some() && config.tls.redirect_port.is_some());
         let names = config.tls.certificates[0].names.as_ref();

@@ -3,20 +3,22 @@
 mod auth;
 mod config;
 mod cors;
+mod dispatch;
 mod password;
 mod site;
 mod tls;
 
 use self::auth::guard;
 use self::config::{Config, DEFAULTS, Log, Source};
+use self::dispatch::{bind, client_limits, equipped};
 use self::site::Sites;
 use self::tls::{Secured, secured};
 use crate::args::ServeOptions;
 use crate::drain::{Control, Drained};
-use crate::{limits, listen, say, text};
+use crate::{limits, say, text};
 use raddle::thread::{Builder, JoinHandle};
 use raddle_http::access::{AccessLog, Format};
-use raddle_http::server::{Running, Server};
+use raddle_http::server::{ClientLimits, Running, Server};
 use std::io::{self, Write};
 use std::net::TcpListener;
 use std::num::NonZeroU16;
@@ -34,15 +36,20 @@ pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, String> {
         return password::run(user);
     }
     let source = Source::read(options)?;
-    let (server, secured) = (server(&source)?, secured(&source)?);
+    let (server, secured, limits) = (server(&source)?, secured(&source)?, client_limits(&source)?);
     if options.check {
         say::line("the configuration is valid");
         return Ok(ExitCode::SUCCESS);
     }
-    serve(&source.config, server, secured)
+    serve(&source.config, server, secured, limits)
 }
 
-fn serve(config: &Config, server: Server, secured: Option<Secured>) -> Result<ExitCode, String> {
+fn serve(
+    config: &Config,
+    server: Server,
+    secured: Option<Secured>,
+    limits: Option<ClientLimits>,
+) -> Result<ExitCode, String> {
     limits::raise_descriptors();
     // Before any thread is made: they all inherit that the signals are blocked.
     let mut control = Control::new().map_err(failed)?;
@@ -50,21 +57,24 @@ fn serve(config: &Config, server: Server, secured: Option<Secured>) -> Result<Ex
     if let Some(cores) = config.cores {
         builder = builder.cores(usize::from(cores));
     }
-    let listener = bind(config.listen())?;
-    let from = config.tls.redirect_from.as_ref().map(|from| bind(&from.get_ref().0)).transpose()?;
+    let cores = raddle::thread::available_parallelism().map_err(failed)?.get();
+    let cores = config.cores.map_or(cores, usize::from);
+    let listeners = bind(config, config.listen(), cores)?;
+    let from = config.tls.redirect_from.as_ref();
+    let from = from.map(|from| bind(config, &from.get_ref().0, cores)).transpose()?;
     builder.start().map_err(failed)?;
     let mut servers = Vec::new();
     let (scheme, note, server) = match secured {
         Some(Secured { tls, note }) => ("https", note, server.tls(tls)),
         None => ("http", None, server),
     };
-    servers.push(Served::start(config, server, listener)?);
+    servers.push(Served::start(config, equipped(config, limits, server), listeners)?);
     let at = servers[0].running.local_addr();
     if let Some(from) = from {
         let to = config.tls.redirect_port.map_or(at.port(), NonZeroU16::get);
         let server = Server::new().times(config.times()).limits(config.limits());
         let server = server.otherwise(raddle_http::tls::redirect(to));
-        servers.push(Served::start(config, server, from)?);
+        servers.push(Served::start(config, equipped(config, limits, server), from)?);
     }
     let folder = config.folder.as_deref().unwrap_or_else(|| ".".as_ref());
     say::line(&format!("listening on {at}: {scheme}://{at}/ is {}", folder.display()));
@@ -79,13 +89,6 @@ fn serve(config: &Config, server: Server, secured: Option<Secured>) -> Result<Ex
     end(servers, &mut control, Duration::from_secs(config.drain_s.into()))
 }
 
-fn bind(address: &str) -> Result<TcpListener, String> {
-    let listener = listen::bind(address, 1)?.remove(0);
-    // A thread that accepts waits.
-    listener.set_nonblocking(false).map_err(failed)?;
-    Ok(listener)
-}
-
 /// A server that runs, and the thread of its access log.
 struct Served {
     running: Running,
@@ -93,17 +96,19 @@ struct Served {
 }
 
 impl Served {
-    fn start(config: &Config, mut server: Server, listener: TcpListener) -> Result<Served, String> {
+    fn start(
+        config: &Config,
+        mut server: Server,
+        listeners: Vec<TcpListener>,
+    ) -> Result<Served, String> {
         let mut log = None;
         if let Some(format) = format(config.log) {
             let (plugin, writing) = AccessLog::new(format, io::stderr()).map_err(failed)?;
             server = server.plugin(plugin);
             log = Some(writing);
         }
-        if let Some(most) = config.connections {
-            server = server.connections_max(most as usize);
-        }
-        Ok(Served { running: server.serve(listener.into()).map_err(failed)?, log })
+        let listeners = listeners.into_iter().map(Into::into).collect();
+        Ok(Served { running: server.serve_all(listeners).map_err(failed)?, log })
     }
 }
 

@@ -1,6 +1,6 @@
 //! Taking connections: each gets a thread, or is refused.
 
-use super::clients::Client;
+use super::clients::Visitor;
 use super::connection::{self, Refusal};
 use super::crowd::{Crowd, Place};
 use super::dispatch::{Dispatch, OverCapacity};
@@ -80,7 +80,7 @@ impl Acceptor {
     fn next(&self) -> io::Result<(TcpStream, SocketAddr)> {
         match self.entrance.over_capacity {
             OverCapacity::Resist => {
-                self.entrance.crowd.wait_for_room(self.entrance.most);
+                self.entrance.crowd.wait_for_room(|| self.entrance.most);
                 self.listener.accept_patiently()
             }
             OverCapacity::Drop | OverCapacity::Busy => self.listener.accept(),
@@ -96,27 +96,27 @@ impl Acceptor {
     /// One has come.
     fn admit(&self, stream: TcpStream, peer: SocketAddr) {
         let entrance = &self.entrance;
-        let client = match &entrance.service.clients {
+        let visitor = match &entrance.service.clients {
             None => None,
             Some(clients) => match clients.enter(peer.ip()) {
-                Some(client) => Some(client),
+                Some(visitor) => Some(visitor),
                 None => return self.refuse(stream, Refusal::Client),
             },
         };
         let core = self.place();
         loop {
             if let Some(place) = entrance.crowd.enter(core, entrance.most) {
-                return self.begin(stream, place, client, None);
+                return self.begin(stream, place, visitor, None);
             }
             if entrance.over_capacity != OverCapacity::Resist {
                 return self.refuse(stream, Refusal::Full);
             }
             // Another acceptor was faster. This one waits for the next room, and serves at the end whom it has taken.
-            let wait = || entrance.crowd.wait_for_room(entrance.most);
+            let wait = || entrance.crowd.wait_for_room(|| entrance.most);
             if entrance.accepting.carry(wait).is_err()
                 && let Some(place) = entrance.crowd.enter(core, usize::MAX)
             {
-                return self.begin(stream, place, client, None);
+                return self.begin(stream, place, visitor, None);
             }
         }
     }
@@ -166,8 +166,8 @@ impl Acceptor {
     }
 
     fn refuse_at_once(&self, mut stream: TcpStream) {
-        let is_told =
-            self.entrance.over_capacity == OverCapacity::Busy && self.entrance.service.tls.is_none();
+        let is_told = self.entrance.over_capacity == OverCapacity::Busy
+            && self.entrance.service.tls.is_none();
         if is_told && stream.set_nonblocking(true).is_ok() {
             _ = stream.write(BUSY);
             // What has come and was not read would have the answer thrown away at the other side.
@@ -179,13 +179,13 @@ impl Acceptor {
         &self,
         mut stream: TcpStream,
         place: Place,
-        client: Option<Client>,
+        visitor: Option<Visitor>,
         refusal: Option<Refusal>,
     ) {
         let service = self.entrance.service.clone();
         let life = place.seat.life.clone();
         let begun = Builder::new().on_core(place.core()).spawn(move || {
-            let guest = connection::Guest { place: Some(&place), client, refusal };
+            let guest = connection::Guest { place: Some(&place), visitor, refusal };
             let served = life.carry(|| match &service.tls {
                 None => connection::serve(&service, &mut stream, &guest),
                 Some(tls) => {

@@ -273,19 +273,16 @@ impl Server {
             most: self.connections_max.max(1),
         };
         // Without the service: what plugins hold goes when the last connection has ended.
-        let running = Running {
-            at,
-            accepting: entrance.accepting.clone(),
-            crowd: entrance.crowd.clone(),
-            clients: entrance.service.clients.clone(),
-        };
+        let (accepting, crowd) = (entrance.accepting.clone(), entrance.crowd.clone());
+        let running = Running { at, accepting, crowd };
         let acceptors = listeners.len().max(self.dispatch.listeners(cores));
         for number in 0..acceptors {
             let listener = listeners[number % listeners.len()].try_clone()?;
             // Connections have what their listener has: a response's end does not wait for the client's acknowledgement.
             sockopt::set_tcp_nodelay(&listener, true)?;
             let core = number % cores;
-            let (builder, place) = (Builder::new().name("acceptor".into()), entrance.crowd.enter_acceptor());
+            let (builder, place) =
+                (Builder::new().name("acceptor".into()), entrance.crowd.enter_acceptor());
             let builder = match self.dispatch {
                 Dispatch::Fair => builder,
                 // So that it is this core to which the kernel's choice brings connections.
@@ -326,9 +323,9 @@ impl Server {
     pub fn serve_one<S: Transport + ?Sized>(&self, stream: &mut S) -> io::Result<()> {
         let address = stream.peer().map(|peer| peer.ip());
         let limited = self.service.clients.as_ref().zip(address);
-        let client = limited.map(|(clients, address)| clients.enter(address));
-        let refusal = matches!(client, Some(None)).then_some(Refusal::Client);
-        let guest = Guest { place: None, client: client.flatten(), refusal };
+        let entered = limited.map(|(clients, address)| clients.enter(address));
+        let refusal = matches!(entered, Some(None)).then_some(Refusal::Client);
+        let guest = Guest { place: None, visitor: entered.flatten(), refusal };
         connection::serve(&self.service, stream, &guest)
     }
 }

@@ -1,6 +1,6 @@
 //! One connection's course, on a thread of its own.
 
-use super::clients::Client;
+use super::clients::Visitor;
 use super::content::{Content, Failure};
 use super::crowd::Place;
 use super::link::Link;
@@ -49,7 +49,7 @@ impl Refusal {
 pub(super) struct Guest<'a> {
     pub(super) place: Option<&'a Place>,
     /// Where clients are limited.
-    pub(super) client: Option<Client>,
+    pub(super) visitor: Option<Visitor>,
     /// It is only to be told that.
     pub(super) refusal: Option<Refusal>,
 }
@@ -73,7 +73,7 @@ pub(super) fn serve<S: Transport + ?Sized>(
         service,
         link: Link { protocol, stream, times: service.times },
         place: guest.place,
-        client: guest.client.as_ref(),
+        visitor: guest.visitor.as_ref(),
         peer,
         date: DateCache::default(),
         spare: Headers::new(),
@@ -124,7 +124,7 @@ struct Course<'a, S: ?Sized> {
     service: &'a Service,
     link: Link<'a, S>,
     place: Option<&'a Place>,
-    client: Option<&'a Client>,
+    visitor: Option<&'a Visitor>,
     peer: Option<SocketAddr>,
     date: DateCache,
     /// The last response's fields, of which the next one's have the memory.
@@ -219,7 +219,10 @@ impl<S: Transport + ?Sized> Course<'_, S> {
         let begun = is_watched.then(|| (SystemTime::now(), Instant::now()));
         let mut content = Content::new(&mut self.link);
         let spare = std::mem::take(&mut self.spare);
-        let (response, has_panicked) = self.service.answer(head, &mut content, (self.peer, self.client), spare);
+        let (response, has_panicked) = match self.visitor.map_or(Ok(()), Visitor::ask) {
+            Ok(()) => self.service.answer(head, &mut content, self.peer, spare),
+            Err(wait) => (self.service.put_off(head, wait), false),
+        };
         let failure = content.failure();
         if has_panicked || self.place.is_some_and(Place::is_draining) {
             self.link.protocol.close_after_this();

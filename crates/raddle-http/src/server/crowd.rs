@@ -156,10 +156,11 @@ impl Crowd {
     }
 
     /// Waits until there are fewer connections than so many.
-    pub(super) fn wait_for_room(&self, most: usize) {
+    pub(super) fn wait_for_room(&self, most: impl Fn() -> usize) {
         // Asked each time that somebody is to be accepted.
-        if most < usize::MAX {
-            let wait = self.changed.wait_while(self.places(), |places| places.connections >= most);
+        if most() < usize::MAX {
+            let is_full = |places: &mut Places| places.connections >= most();
+            let wait = self.changed.wait_while(self.places(), is_full);
             drop(wait.unwrap_or_else(PoisonError::into_inner));
         }
     }

@@ -40,7 +40,10 @@ impl Loads {
     pub(super) fn fewest(&self, here: usize) -> usize {
         let cores = self.cores.len();
         let others = (1..cores).map(|step| (here + step) % cores);
-        others.fold(here % cores, |best, core| if self.of(core) < self.of(best) { core } else { best })
+        others.fold(
+            here % cores,
+            |best, core| if self.of(core) < self.of(best) { core } else { best },
+        )
     }
 
     /// Where a connection goes that `here` has accepted: it stays, unless that core's load stands out.
@@ -86,14 +89,9 @@ mod tests {
 
     #[test]
     fn only_what_stands_out_is_passed_on() {
-        for (counts, to) in [
-            ([0, 0], 0),
-            ([4, 0], 0),
-            ([5, 0], 1),
-            ([104, 80], 0),
-            ([105, 80], 1),
-            ([80, 105], 0),
-        ] {
+        for (counts, to) in
+            [([0, 0], 0), ([4, 0], 0), ([5, 0], 1), ([104, 80], 0), ([105, 80], 1), ([80, 105], 0)]
+        {
             assert_eq!(loads(&counts).passed_on(0), to, "{counts:?}");
         }
     }

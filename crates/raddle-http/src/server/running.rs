@@ -1,6 +1,5 @@
 //! A server that runs, in the hands of whoever started it.
 
-use super::clients::Clients;
 use super::crowd::Crowd;
 use raddle::cancel::Token;
 use std::net::SocketAddr;
@@ -24,7 +23,6 @@ pub struct Running {
     pub(super) at: SocketAddr,
     pub(super) accepting: Token,
     pub(super) crowd: Arc<Crowd>,
-    pub(super) clients: Option<Arc<Clients>>,
 }
 
 impl Running {
@@ -61,17 +59,6 @@ impl Running {
     pub fn connections_by_core(&self) -> Vec<usize> {
         let loads = self.crowd.loads();
         (0..loads.cores()).map(|core| loads.of(core)).collect()
-    }
-
-    /// How many clients were forgotten, as [`ClientLimits`](super::ClientLimits) has it, that had not their whole burst again.
-    ///
-    /// ```
-    /// # use raddle_http::server::Server;
-    /// assert_eq!(Server::new().bind("127.0.0.1:0")?.clients_forgotten(), 0);
-    /// # std::io::Result::Ok(())
-    /// ```
-    pub fn clients_forgotten(&self) -> u64 {
-        self.clients.as_ref().map_or(0, |clients| clients.forgotten())
     }
 
     /// Whether it has ended: nobody accepts, and nobody is connected.

@@ -1,6 +1,6 @@
 //! What a server does with a request: plugins, routes, handlers, and what is said where there is none.
 
-use super::clients::{Client, Clients};
+use super::clients::Clients;
 use super::plugin::Plugin;
 use super::times::Times;
 use crate::header::Header;
@@ -33,9 +33,6 @@ pub(super) struct Service {
     pub(super) clients: Option<Arc<Clients>>,
 }
 
-/// Who asks: an address, if there is one, and the limits that hold for it, if there are any.
-pub(super) type Asker<'a> = (Option<SocketAddr>, Option<&'a Client>);
-
 impl Service {
     pub(super) fn new() -> Service {
         Service {
@@ -56,10 +53,10 @@ impl Service {
         &self,
         head: &RequestHead,
         body: &mut dyn Read,
-        asker: Asker<'_>,
+        peer: Option<SocketAddr>,
         spare: Headers,
     ) -> (Response, bool) {
-        let answered = catch_unwind(AssertUnwindSafe(|| self.dispatch(head, body, asker, spare)));
+        let answered = catch_unwind(AssertUnwindSafe(|| self.dispatch(head, body, peer, spare)));
         match answered {
             Ok(mut response) => {
                 for plugin in &self.plugins {
@@ -76,17 +73,24 @@ impl Service {
         }
     }
 
+    /// The answer to a client that asks too much, before anything that costs: also passwords are asked for by those who may ask.
+    pub(super) fn put_off(&self, head: &RequestHead, wait: Duration) -> Response {
+        // In whole seconds: RFC 9110 section 10.2.3.
+        let seconds = wait.as_nanos().div_ceil(1_000_000_000).max(1);
+        let answer = plain(Status::TOO_MANY_REQUESTS);
+        let mut answer = answer.header(Header::RetryAfter, seconds.to_string());
+        // Other sites' pages may read it, if they may read the rest.
+        self.plugins.iter().for_each(|plugin| plugin.answered(head, &mut answer));
+        answer
+    }
+
     fn dispatch(
         &self,
         head: &RequestHead,
         body: &mut dyn Read,
-        (peer, client): Asker<'_>,
+        peer: Option<SocketAddr>,
         spare: Headers,
     ) -> Response {
-        // Before anything that costs: a password is asked for by those who may ask.
-        if let Some(Err(wait)) = client.map(Client::ask) {
-            return too_many(wait);
-        }
         match head.form() {
             // Of the server as a whole there are no options: RFC 9110 section 9.3.7.
             TargetForm::Asterisk => return Response::new(Status::NO_CONTENT),
@@ -104,13 +108,6 @@ impl Service {
         let instead = self.plugins.iter().find_map(|plugin| plugin.arrived(&mut request));
         instead.unwrap_or_else(|| handler(&mut request))
     }
-}
-
-/// The client has asked for too much, and is to wait.
-fn too_many(wait: Duration) -> Response {
-    // In whole seconds: RFC 9110 section 10.2.3.
-    let seconds = wait.as_nanos().div_ceil(1_000_000_000).max(1);
-    plain(Status::TOO_MANY_REQUESTS).header(Header::RetryAfter, seconds.to_string())
 }
 
 /// A status that says itself in a line of text.

@@ -118,21 +118,16 @@ impl Clients {
     }
 
     /// A connection from there; `None` if its client has as many as it may have.
-    pub(super) fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Client> {
+    pub(super) fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Visitor> {
         let key = Key::of(address);
         let entered = self.table().enter(key, self.limits.connections);
         match entered {
-            Ok(bucket) => Some(Client { clients: self.clone(), key, bucket }),
+            Ok(bucket) => Some(Visitor { clients: self.clone(), key, bucket }),
             Err(TooMany) => {
                 log::debug!("{key} has {} connections, the most", self.limits.connections);
                 None
             }
         }
-    }
-
-    /// How many were forgotten that had not their whole burst.
-    pub(super) fn forgotten(&self) -> u64 {
-        self.forgotten.load(Ordering::Relaxed)
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -162,13 +157,13 @@ impl Clients {
 
 /// A connection's client, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Client {
+pub(super) struct Visitor {
     clients: Arc<Clients>,
     key: Key,
     bucket: Arc<Bucket>,
 }
 
-impl Client {
+impl Visitor {
     /// It asks for something.
     ///
     /// # Errors
@@ -182,7 +177,7 @@ impl Client {
     }
 }
 
-impl Drop for Client {
+impl Drop for Visitor {
     fn drop(&mut self) {
         let now_ns = self.clients.now_ns();
         let forgotten = self.clients.table().leave(self.key, now_ns);
