@@ -8,6 +8,7 @@ use super::service::Service;
 use super::times::is_timeout;
 use crate::tls::TlsStream;
 use raddle::cancel::{Cancelled, Token};
+use raddle::io::{Interest, poll};
 use raddle::net::{TcpListener, TcpStream};
 use raddle::thread::{self, Builder};
 use raddle::time;
@@ -17,6 +18,9 @@ use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// A wait that only takes what is there already.
+const AT_ONCE: Duration = Duration::from_micros(1);
 
 /// So many refused connections are told why at a time; others are closed at once.
 const TOLD_MAX: usize = 128;
@@ -56,8 +60,10 @@ impl Acceptor {
                 Ok(Ok((stream, peer))) => self.admit(stream, peer),
                 Ok(Err(error)) if is_passing(&error) => {}
                 Ok(Err(error)) if lacks_descriptors(&error) => {
-                    if self.entrance.accepting.carry(|| self.refuse_next(&mut reserve)).is_err() {
-                        break;
+                    match self.entrance.accepting.carry(|| self.next_by_reserve(&mut reserve)) {
+                        Err(Cancelled) => break,
+                        Ok(Some((stream, peer))) => self.admit(stream, peer),
+                        Ok(None) => {}
                     }
                 }
                 Ok(Err(error)) => {
@@ -68,7 +74,6 @@ impl Acceptor {
                 }
             }
         }
-        const AT_ONCE: Duration = Duration::from_micros(1);
         while self.may_take()
             && let Ok(Ok((stream, peer))) = time::timeout(AT_ONCE, || self.listener.accept())
         {
@@ -140,29 +145,28 @@ impl Acceptor {
         }
     }
 
-    /// There are no descriptors: the next connection gets the one in reserve, for as long as it takes to be refused. If
-    /// there are others by then, it is a connection like any other.
+    /// There are no descriptors: the next connection gets the one in reserve, for as long as it takes to be refused. It is
+    /// returned if there are others by then: a connection like any other.
     ///
-    /// Without a descriptor accept(2) does not even look whether anybody is there; with one it waits.
-    fn refuse_next(&self, reserve: &mut Reserve) {
-        if !reserve.give_up() {
-            // Somebody else was faster than this one's last try to have it back.
-            if let Ok((stream, peer)) = self.listener.accept_patiently() {
-                reserve.take_back();
-                self.admit(stream, peer);
-            }
-            return;
-        }
-        let accepted = self.listener.accept();
+    /// Without a descriptor accept(2) does not even look whether anybody is there; so that is waited for first, and the reserve is missing for
+    /// a moment only.
+    fn next_by_reserve(&self, reserve: &mut Reserve) -> Option<(TcpStream, SocketAddr)> {
+        let is_there = poll(&[(&self.listener, Interest::READ)], None).is_ok();
+        let accepted = if is_there && reserve.give_up() {
+            // Another one may accept from the same listener.
+            time::timeout(AT_ONCE, || self.listener.accept()).ok()?
+        } else {
+            // Somebody else was faster than the last try to have it back.
+            self.listener.accept_patiently()
+        };
         let has_others = reserve.take_back();
-        match accepted {
-            Ok((stream, peer)) if has_others => self.admit(stream, peer),
-            Ok((stream, _)) => {
-                self.refuse_at_once(stream);
-                reserve.take_back();
-            }
-            Err(_) => {}
+        let (stream, peer) = accepted.ok()?;
+        if has_others {
+            return Some((stream, peer));
         }
+        self.refuse_at_once(stream);
+        reserve.take_back();
+        None
     }
 
     fn refuse_at_once(&self, mut stream: TcpStream) {
