@@ -144,6 +144,7 @@ fn those_who_are_too_many_get_what_is_configured() {
                 assert!(head.contains("Retry-After: 1\r\n"), "{head}");
             }
             assert!(is_closed(&third));
+            drop(third);
             inside.iter().for_each(|stream| assert!(ask(stream).contains(" 200 OK\r\n")));
             server.stop();
         }
@@ -166,6 +167,7 @@ fn a_client_has_what_is_configured() {
         let head = read_answer(&third);
         assert!(head.starts_with("HTTP/1.1 429 ") && head.contains("Connection: close\r\n"));
         assert!(is_closed(&third));
+        drop(third);
         server.stop();
     }
 }

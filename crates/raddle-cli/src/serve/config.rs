@@ -1,6 +1,6 @@
 //! The configuration of `raddle serve`: a file in TOML, and what is wrong with it in one line.
 
-use super::dispatch::{self, Clients, Excess};
+use super::capacity::{Clients, Excess};
 use crate::args::{DispatchMode, LogForm, ServeOptions, address};
 use raddle_http::Status;
 use raddle_http::protocol::Limits;
@@ -351,7 +351,9 @@ impl Config {
         }
         self.listings &= !options.no_listings;
         self.hidden |= options.hidden;
-        dispatch::overridden(&mut self, options);
+        self.connections = options.connections.or(self.connections);
+        self.dispatch = options.dispatch.unwrap_or(self.dispatch);
+        self.allow_shared_sockets |= options.allow_shared_sockets;
         self.cores = options.cores.or(self.cores);
         self.drain_s = options.drain.unwrap_or(self.drain_s);
         self
@@ -455,7 +457,8 @@ mod tests {
         let [host] = &config.hosts[..] else { panic!("one is there") };
         assert!(host.names.get_ref().len() == 2 && host.error_pages.len() == 1);
         assert!(host.headers.len() == 1 && host.redirects.len() == 1);
-        assert!(config.client_limits.has_all() && config.connections.is_some());
+        assert!(config.client_limits.limits().iter().all(|(_, given, _)| given.is_some()));
+        assert!(config.connections.is_some());
         assert!(config.listen.is_some() && config.tls.is_there());
         assert!(config.tls.redirect_from.is_some() && config.tls.redirect_port.is_some());
         let names = config.tls.certificates[0].names.as_ref();

@@ -1,6 +1,7 @@
 //! `raddle serve`: a folder by HTTP.
 
 mod auth;
+mod capacity;
 mod config;
 mod cors;
 mod dispatch;
