@@ -2,6 +2,7 @@
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use serde::Deserialize;
 use std::path::PathBuf;
 
 /// Programs that stand on raddle's threads
@@ -110,9 +111,17 @@ pub(crate) struct ServeOptions {
     #[arg(long)]
     pub(crate) hidden: bool,
 
-    /// Serve so many connections at once; more wait until one ends
+    /// Serve so many connections at once; more wait until one ends, or what the configuration says
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) connections: Option<u32>,
+
+    /// How connections come to cores
+    #[arg(long, value_name = "HOW")]
+    pub(crate) dispatch: Option<DispatchMode>,
+
+    /// Listen on a port that other programs of this user share, too; without it a port that is taken is an error
+    #[arg(long)]
+    pub(crate) allow_shared_sockets: bool,
 
     /// For how many seconds it finishes what it has begun when it is told to end [default: 30]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(0..=86_400))]
@@ -121,6 +130,19 @@ pub(crate) struct ServeOptions {
     /// On how many cores; all that this process may use by default
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) cores: Option<u16>,
+}
+
+/// How connections come to cores.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum DispatchMode {
+    /// Each core accepts, and serves what it gets
+    #[default]
+    Reuseport,
+    /// One thread accepts, and gives each connection to the core with the fewest
+    Fair,
+    /// Each core accepts, and passes connections on when it has clearly more than another
+    Balanced,
 }
 
 /// The form of an access log.

@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code, reason = "sockets with options that std has no words for")]
 
+use crate::holder;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -12,22 +13,43 @@ const BACKLOG: i32 = 4096;
 /// So many sockets that listen on the same port, non-blocking. Connections are spread over them.
 ///
 /// The first is bound before it is said that it shares its port: so a port that another program has is refused, be
-/// it one that shares as well.
+/// it one that shares as well. That is the kernel's own word, at the moment that counts; to connect and see whether somebody answers would ask
+/// a moment earlier, and disturb whoever does.
 pub(crate) fn bind(address: &str, sockets: usize) -> Result<Vec<TcpListener>, String> {
+    bind_first(address, sockets, Sharing::Ours)
+}
+
+/// The same, and programs that let it may have the port as well.
+pub(crate) fn bind_shared(address: &str, sockets: usize) -> Result<Vec<TcpListener>, String> {
+    bind_first(address, sockets, Sharing::WithOthers)
+}
+
+/// With whom a port is shared.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sharing {
+    Ours,
+    WithOthers,
+}
+
+/// The first address of a name that can be had.
+fn bind_first(address: &str, sockets: usize, sharing: Sharing) -> Result<Vec<TcpListener>, String> {
     let found = address.to_socket_addrs().map_err(|error| unknown(address, &error))?;
     let mut why = format!("{address}: the name has no address");
     for at in found {
-        match bind_all(at, sockets) {
+        match bind_all(at, sockets, sharing) {
             Ok(listeners) => return Ok(listeners),
-            Err(error) => why = refused(address, at, &error),
+            Err(error) => why = refused(address, at, &error, sharing),
         }
     }
     Err(why)
 }
 
-fn bind_all(at: SocketAddr, sockets: usize) -> io::Result<Vec<TcpListener>> {
+fn bind_all(at: SocketAddr, sockets: usize, sharing: Sharing) -> io::Result<Vec<TcpListener>> {
     let first = socket(at)?;
     set(&first, libc::SOL_SOCKET, libc::SO_REUSEADDR)?;
+    if sharing == Sharing::WithOthers {
+        set(&first, libc::SOL_SOCKET, libc::SO_REUSEPORT)?;
+    }
     bind_socket(&first, at)?;
     let mut all = vec![TcpListener::from(first)];
     // With port 0 the kernel has chosen one by now.
@@ -119,13 +141,24 @@ fn unknown(address: &str, error: &io::Error) -> String {
 }
 
 /// An address that can't be had: why, and what to do.
-fn refused(given: &str, at: SocketAddr, error: &io::Error) -> String {
+fn refused(given: &str, at: SocketAddr, error: &io::Error, sharing: Sharing) -> String {
     let named = if given == at.to_string() { given.to_owned() } else { format!("{given} ({at})") };
     let port = at.port();
     match error.raw_os_error() {
-        Some(libc::EADDRINUSE) => format!(
-            "{named} is taken by another program; choose another port, or see whose it is: ss -ltnp 'sport = :{port}'"
-        ),
+        Some(libc::EADDRINUSE) => {
+            let alone =
+                if sharing == Sharing::WithOthers { ", which does not share it" } else { "" };
+            match holder::of(at) {
+                Some(who) => {
+                    format!(
+                        "{named} is taken by another program{alone} ({who}); choose another port"
+                    )
+                }
+                None => format!(
+                    "{named} is taken by another program{alone}; choose another port, or see whose it is: ss -ltnp 'sport = :{port}'"
+                ),
+            }
+        }
         Some(libc::EACCES) => format!(
             "{named}: port {port} is for privileged programs; choose one from 1024 on, or give this program \
              cap_net_bind_service"
@@ -153,6 +186,20 @@ mod tests {
         assert!(listeners.iter().all(|one| one.local_addr().is_ok_and(|its| its == at)));
         let why = bind(&at.to_string(), 2).expect_err("it is taken");
         assert!(why.contains("taken by another program"), "{why}");
+    }
+
+    #[test]
+    fn those_who_share_do_so_with_those_who_share() {
+        let first = bind_shared("127.0.0.1:0", 2).expect("some port is free");
+        let at = first[0].local_addr().expect("it is bound").to_string();
+        assert!(bind_shared(&at, 2).is_ok());
+        let why = bind(&at, 1).expect_err("it is taken, though shared");
+        let own = std::process::id().to_string();
+        assert!(why.contains("taken by another program (") && why.contains(&own), "{why}");
+        let alone = bind("127.0.0.1:0", 1).expect("some port is free");
+        let at = alone[0].local_addr().expect("it is bound").to_string();
+        let why = bind_shared(&at, 1).expect_err("that one does not share");
+        assert!(why.contains("which does not share it"), "{why}");
     }
 
     #[test]

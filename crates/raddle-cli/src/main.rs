@@ -6,6 +6,7 @@
 //! | `echo` | `raddle echo`: a TCP echo server |
 //! | `serve` | `raddle serve`: a web server |
 //! | `listen` | binds an address, and says what is wrong with it |
+//! | `holder` | who holds a port |
 //! | `drain` | signals, the lines of a running server, its end |
 //! | `papers` | completions for shells, and manual pages |
 //! | `limits` | how many descriptors this process may have |
@@ -18,6 +19,7 @@
 mod args;
 mod drain;
 mod echo;
+mod holder;
 mod limits;
 mod listen;
 mod papers;

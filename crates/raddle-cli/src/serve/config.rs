@@ -1,7 +1,8 @@
 //! The configuration of `raddle serve`: a file in TOML, and what is wrong with it in one line.
 
+use super::capacity::{Clients, Excess};
 use super::sandbox::{Needs, Sandbox};
-use crate::args::{LogForm, ServeOptions, address};
+use crate::args::{DispatchMode, LogForm, ServeOptions, address};
 use raddle_http::Status;
 use raddle_http::protocol::Limits;
 use raddle_http::server::Times;
@@ -33,6 +34,9 @@ pub(super) struct Config {
     pub(super) freshness_ms: u32,
     pub(super) log: Log,
     pub(super) connections: Option<u32>,
+    pub(super) over_capacity: Excess,
+    pub(super) dispatch: DispatchMode,
+    pub(super) allow_shared_sockets: bool,
     pub(super) cores: Option<u16>,
     pub(super) drain_s: u32,
     pub(super) user: Option<Spanned<String>>,
@@ -40,6 +44,7 @@ pub(super) struct Config {
     pub(super) sandbox: Sandbox,
     pub(super) times: Seconds,
     pub(super) limits: Sizes,
+    pub(super) client_limits: Clients,
     pub(super) tls: Tls,
     pub(super) error_pages: BTreeMap<Code, String>,
     pub(super) headers: Vec<Fields>,
@@ -233,6 +238,9 @@ impl Default for Config {
             freshness_ms: 1000,
             log: Log::Off,
             connections: None,
+            over_capacity: Excess::default(),
+            dispatch: DispatchMode::default(),
+            allow_shared_sockets: false,
             cores: None,
             drain_s: 30,
             user: None,
@@ -240,6 +248,7 @@ impl Default for Config {
             sandbox: Sandbox::default(),
             times: Seconds::default(),
             limits: Sizes::default(),
+            client_limits: Clients::default(),
             tls: Tls::default(),
             error_pages: BTreeMap::new(),
             headers: Vec::new(),
@@ -376,6 +385,8 @@ impl Config {
         self.listings &= !options.no_listings;
         self.hidden |= options.hidden;
         self.connections = options.connections.or(self.connections);
+        self.dispatch = options.dispatch.unwrap_or(self.dispatch);
+        self.allow_shared_sockets |= options.allow_shared_sockets;
         self.cores = options.cores.or(self.cores);
         self.drain_s = options.drain.unwrap_or(self.drain_s);
         self
@@ -479,6 +490,8 @@ mod tests {
         let [host] = &config.hosts[..] else { panic!("one is there") };
         assert!(host.names.get_ref().len() == 2 && host.error_pages.len() == 1);
         assert!(host.headers.len() == 1 && host.redirects.len() == 1);
+        assert!(config.client_limits.limits().iter().all(|(_, given, _)| given.is_some()));
+        assert!(config.connections.is_some());
         assert!(config.listen.is_some() && config.tls.is_there());
         assert!(config.user.is_some() && config.group.is_some());
         assert!(config.tls.redirect_from.is_some() && config.tls.redirect_port.is_some());

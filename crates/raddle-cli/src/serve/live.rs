@@ -1,6 +1,7 @@
 //! A server that runs, and what becomes of it when it is told to read its configuration again.
 
 use super::config::Config;
+use super::dispatch::equipped;
 use super::sandbox::Allowed;
 use super::served::Served;
 use super::systemd::Notify;
@@ -29,17 +30,25 @@ impl Live {
     pub(super) fn start(
         options: ServeOptions,
         wanted: Wanted,
-        listener: TcpListener,
-        from: Option<TcpListener>,
+        listeners: Vec<TcpListener>,
+        from: Option<Vec<TcpListener>>,
         notify: Notify,
         allowed: Allowed,
     ) -> Result<Live, String> {
-        let Wanted { config, server, secured, .. } = wanted;
-        let main = Served::start(&config, speaking(server, secured.as_ref()), listener)?;
+        let Wanted { config, server, secured, limits, .. } = wanted;
+        let main = Served::start(
+            &config,
+            equipped(&config, limits, speaking(server, secured.as_ref())),
+            listeners,
+        )?;
         let port = main.running.local_addr().port();
         let mut servers = vec![main];
         if let Some(from) = from {
-            servers.push(Served::start(&config, redirect(&config, port), from)?);
+            servers.push(Served::start(
+                &config,
+                equipped(&config, limits, redirect(&config, port)),
+                from,
+            )?);
         }
         Ok(Live { options, config, secured, allowed, servers, notify })
     }
@@ -89,7 +98,8 @@ impl Live {
     fn try_reload(&mut self) -> Result<(), String> {
         let (config, secured) = (&self.config, self.secured.as_ref());
         let before = Before { config, secured, allowed: &self.allowed };
-        let Wanted { mut config, server, secured, .. } = Wanted::read(&self.options, Some(before))?;
+        let Wanted { mut config, server, secured, limits, .. } =
+            Wanted::read(&self.options, Some(before))?;
         let fixed = self.fixed(&config);
         if self.secured.is_some() != secured.is_some() && config.listen() != self.config.listen() {
             let (now, then) = (self.config.listen(), config.listen());
@@ -99,6 +109,9 @@ impl Live {
         }
         config.listen.clone_from(&self.config.listen);
         config.cores = self.config.cores;
+        config.dispatch = self.config.dispatch;
+        config.over_capacity = self.config.over_capacity;
+        config.allow_shared_sockets = self.config.allow_shared_sockets;
         config.user.clone_from(&self.config.user);
         config.group.clone_from(&self.config.group);
         config.sandbox = self.config.sandbox;
@@ -110,7 +123,7 @@ impl Live {
         let mut server = Some(speaking(server, secured.as_ref()));
         for served in &mut self.servers {
             let server = server.take().unwrap_or_else(|| redirect(&config, port));
-            served.replace(&self.config, &config, server)?;
+            served.replace(&self.config, &config, equipped(&config, limits, server))?;
         }
         (self.config, self.secured) = (config, secured);
         for key in fixed {
@@ -125,6 +138,9 @@ impl Live {
         let keys = [
             ("listen", now.listen() != config.listen()),
             ("cores", now.cores != config.cores),
+            ("dispatch", now.dispatch != config.dispatch),
+            ("over_capacity", now.over_capacity != config.over_capacity),
+            ("allow_shared_sockets", now.allow_shared_sockets != config.allow_shared_sockets),
             ("user", now.user != config.user),
             ("group", now.group != config.group),
             ("sandbox", now.sandbox != config.sandbox),

@@ -2,8 +2,10 @@
 
 mod account;
 mod auth;
+mod capacity;
 mod config;
 mod cors;
+mod dispatch;
 mod live;
 mod password;
 mod sandbox;
@@ -14,6 +16,7 @@ mod tls;
 mod wanted;
 
 use self::config::DEFAULTS;
+use self::dispatch::bind;
 use self::live::Live;
 use self::sandbox::{Allowed, Needs, Prepared};
 use self::served::Served;
@@ -21,7 +24,7 @@ use self::systemd::{Handed, Notify};
 use self::wanted::Wanted;
 use crate::args::ServeOptions;
 use crate::drain::{Control, Drained};
-use crate::{limits, listen, say, text};
+use crate::{limits, say, text};
 use raddle::thread::Builder;
 use raddle_http::server::Running;
 use std::cell::RefCell;
@@ -104,22 +107,19 @@ fn give_up_rights(
 fn listeners(
     wanted: &Wanted,
     handed: Handed,
-) -> Result<(TcpListener, Option<TcpListener>), String> {
+) -> Result<(Vec<TcpListener>, Option<Vec<TcpListener>>), String> {
     if handed.redirect.is_some() && wanted.secured.is_none() {
         return Err("systemd: a socket is called redirect, and there is no TLS to lead to; see [tls] in the configuration".to_owned());
     }
-    let main = handed.main.map_or_else(|| bind(wanted.config.listen()), Ok)?;
-    let from = wanted.config.tls.redirect_from.as_ref();
-    let bound = || from.map(|from| bind(&from.get_ref().0)).transpose();
-    let redirect = handed.redirect.map_or_else(bound, |handed| Ok(Some(handed)))?;
+    let config = &wanted.config;
+    let cores = raddle::thread::available_parallelism().map_err(failed)?.get();
+    let cores = config.cores.map_or(cores, usize::from);
+    let one = |listener| Ok(vec![listener]);
+    let main = handed.main.map_or_else(|| bind(config, config.listen(), cores), one)?;
+    let from = config.tls.redirect_from.as_ref();
+    let bound = || from.map(|from| bind(config, &from.get_ref().0, cores)).transpose();
+    let redirect = handed.redirect.map_or_else(bound, |handed| one(handed).map(Some))?;
     Ok((main, redirect))
-}
-
-fn bind(address: &str) -> Result<TcpListener, String> {
-    let listener = listen::bind(address, 1)?.remove(0);
-    // A thread that accepts waits.
-    listener.set_nonblocking(false).map_err(failed)?;
-    Ok(listener)
 }
 
 /// Finishes what has begun, for `limit` at most.

@@ -24,11 +24,12 @@ impl Served {
     pub(super) fn start(
         config: &Config,
         server: Server,
-        listener: TcpListener,
+        listeners: Vec<TcpListener>,
     ) -> Result<Served, String> {
         let log = Logging::start(config.log)?;
-        let server = equipped(config, server, log.as_ref());
-        Ok(Served { running: server.serve(listener.into()).map_err(failed)?, log })
+        let server = logging(server, log.as_ref());
+        let listeners = listeners.into_iter().map(Into::into).collect();
+        Ok(Served { running: server.serve_all(listeners).map_err(failed)?, log })
     }
 
     /// From now on that, in place of what `before` had described.
@@ -42,7 +43,7 @@ impl Served {
             // The former one's thread ends when the last response that it is told of is sent.
             self.log = Logging::start(config.log)?;
         }
-        self.running.replace(equipped(config, server, self.log.as_ref()));
+        self.running.replace(logging(server, self.log.as_ref()));
         Ok(())
     }
 
@@ -62,13 +63,9 @@ impl Logging {
     }
 }
 
-/// The server with what each that listens has of its own.
-fn equipped(config: &Config, mut server: Server, log: Option<&Logging>) -> Server {
-    if let Some(log) = log {
-        server = server.plugin(log.plugin.clone());
-    }
-    match config.connections {
-        Some(most) => server.connections_max(most as usize),
+fn logging(server: Server, log: Option<&Logging>) -> Server {
+    match log {
+        Some(log) => server.plugin(log.plugin.clone()),
         None => server,
     }
 }

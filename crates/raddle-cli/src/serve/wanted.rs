@@ -4,11 +4,12 @@ use super::account::Account;
 use super::auth::guard;
 use super::config::{Config, Source};
 use super::cors;
+use super::dispatch::client_limits;
 use super::sandbox::Allowed;
 use super::site::Sites;
 use super::tls::{Secured, secured};
 use crate::args::ServeOptions;
-use raddle_http::server::Server;
+use raddle_http::server::{ClientLimits, Server};
 
 /// A configuration, and what it makes: nothing of it serves yet.
 pub(super) struct Wanted {
@@ -16,6 +17,8 @@ pub(super) struct Wanted {
     pub(super) server: Server,
     pub(super) secured: Option<Secured>,
     pub(super) account: Option<Account>,
+    /// What each client may have.
+    pub(super) limits: Option<ClientLimits>,
 }
 
 /// What another one is to take the place of.
@@ -38,12 +41,12 @@ impl Wanted {
         }
         // Who has become somebody else stays that.
         let account = if before.is_some() { None } else { Account::of(&source)? };
-        let server = server(&source)?;
+        let (server, limits) = (server(&source)?, client_limits(&source)?);
         let secured = match before {
             Some(before) if before.config.has_same_tls(&source.config) => before.secured.cloned(),
             _ => secured(&source)?,
         };
-        Ok(Wanted { config: source.config, server, secured, account })
+        Ok(Wanted { config: source.config, server, secured, account, limits })
     }
 }
 

@@ -1,9 +1,11 @@
 //! A server before it runs: routes, plugins, limits.
 
-use super::accept::accept;
-use super::connection;
+use super::accept::{Acceptor, Entrance};
+use super::clients::{ClientLimits, Clients};
+use super::connection::{self, Guest, Refusal};
 use super::crowd::Crowd;
 use super::current::{Current, Serving};
+use super::dispatch::{Dispatch, OverCapacity};
 use super::plugin::Plugin;
 use super::running::Running;
 use super::service::Service;
@@ -16,7 +18,7 @@ use crate::tls::Tls;
 use crate::transport::Transport;
 use raddle::cancel::Token;
 use raddle::net::{SocketOptions, TcpListener};
-use raddle::thread::Builder;
+use raddle::thread::{self, Builder};
 use rustix::net::sockopt;
 use std::fmt;
 use std::io;
@@ -28,6 +30,9 @@ use std::sync::Arc;
 pub struct Server {
     pub(super) service: Service,
     pub(super) connections_max: usize,
+    over_capacity: OverCapacity,
+    dispatch: Dispatch,
+    shares_sockets: bool,
 }
 
 impl Default for Server {
@@ -43,7 +48,13 @@ impl Server {
     /// let server = raddle_http::server::Server::new();
     /// ```
     pub fn new() -> Server {
-        Server { service: Service::new(), connections_max: usize::MAX }
+        Server {
+            service: Service::new(),
+            connections_max: usize::MAX,
+            over_capacity: OverCapacity::default(),
+            dispatch: Dispatch::default(),
+            shares_sockets: false,
+        }
     }
 
     /// Has requests for paths of that pattern, as a [`Router`](crate::Router) takes it, answered by `handler`, whatever their method.
@@ -138,7 +149,7 @@ impl Server {
         self
     }
 
-    /// So many connections at once; more wait in the kernel until one ends. By default the descriptors are the limit.
+    /// So many connections at once; what becomes of more, [`over_capacity`](Server::over_capacity) says. By default the descriptors are the limit.
     ///
     /// ```
     /// let server = raddle_http::server::Server::new().connections_max(1000);
@@ -148,21 +159,77 @@ impl Server {
         self
     }
 
-    /// Listens, and serves from now on.
+    /// What becomes of connections that are too many. By default they wait.
+    ///
+    /// ```
+    /// use raddle_http::server::{OverCapacity, Server};
+    /// let server = Server::new().connections_max(1000).over_capacity(OverCapacity::Busy);
+    /// ```
+    pub fn over_capacity(mut self, over_capacity: OverCapacity) -> Server {
+        self.over_capacity = over_capacity;
+        self
+    }
+
+    /// How connections come to cores.
+    ///
+    /// ```
+    /// use raddle_http::server::{Dispatch, Server};
+    /// let server = Server::new().dispatch(Dispatch::Balanced);
+    /// ```
+    pub fn dispatch(mut self, dispatch: Dispatch) -> Server {
+        self.dispatch = dispatch;
+        self
+    }
+
+    /// What each client may have, by its address. By default: what it likes.
+    ///
+    /// ```
+    /// use raddle_http::server::{ClientLimits, Server};
+    /// let server = Server::new().client_limits(ClientLimits::new().connections(50));
+    /// ```
+    pub fn client_limits(mut self, limits: ClientLimits) -> Server {
+        self.service.clients = Some(Clients::new(limits));
+        self
+    }
+
+    /// Lets [`bind`](Server::bind) take a port that other sockets of the same user have, if those let it, too (`SO_REUSEPORT`): the kernel spreads
+    /// connections over all of them. Without this a port that somebody has is an error, be it shared or not.
+    ///
+    /// ```
+    /// use raddle_http::server::Server;
+    /// let first = Server::new().allow_shared_sockets(true).bind("127.0.0.1:0")?;
+    /// assert!(Server::new().bind(first.local_addr()).is_err());
+    /// assert!(Server::new().allow_shared_sockets(true).bind(first.local_addr()).is_ok());
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn allow_shared_sockets(mut self, allow: bool) -> Server {
+        self.shares_sockets = allow;
+        self
+    }
+
+    /// Listens, with as many sockets as [`dispatch`](Server::dispatch) asks for, and serves from now on.
     ///
     /// # Errors
     ///
-    /// If it can't listen there.
+    /// If it can't listen there: `AddrInUse` if somebody else does.
     ///
     /// ```
     /// let server = raddle_http::server::Server::new().bind("127.0.0.1:0")?;
     /// # std::io::Result::Ok(())
     /// ```
     pub fn bind(self, addresses: impl ToSocketAddrs) -> io::Result<Running> {
-        self.serve(SocketOptions::new().listen(addresses)?)
+        // Before it is said that the port is shared, so that one that somebody else shares is refused, too.
+        let first = SocketOptions::new().reuse_port(self.shares_sockets).listen(addresses)?;
+        let at = first.local_addr()?;
+        let mut listeners = vec![first];
+        for _ in 1..self.dispatch.listeners(cores()?) {
+            sockopt::set_socket_reuseport(&listeners[0], true)?;
+            listeners.push(SocketOptions::new().reuse_port(true).listen(at)?);
+        }
+        self.serve_all(listeners)
     }
 
-    /// Serves the connections of this listener from now on.
+    /// Serves the connections of this listener from now on. Where each core is to accept, all accept from this one.
     ///
     /// # Errors
     ///
@@ -175,22 +242,64 @@ impl Server {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn serve(self, listener: TcpListener) -> io::Result<Running> {
-        // Connections have what their listener has: a response's end does not wait for the client's acknowledgement.
-        sockopt::set_tcp_nodelay(&listener, true)?;
-        let current = Arc::new(Current::new(self.service, self.connections_max));
-        let running = Running {
-            at: listener.local_addr()?,
-            accepting: Token::new(),
-            crowd: Arc::new(Crowd::default()),
-            current: Arc::downgrade(&current),
+        self.serve_all(vec![listener])
+    }
+
+    /// Serves the connections of these listeners, which share a port, from now on. Where each core is to accept, it has one of them, or, if
+    /// there are fewer, shares one with others.
+    ///
+    /// # Errors
+    ///
+    /// If no thread can be had for it; `InvalidInput` without a listener.
+    ///
+    /// ```
+    /// use raddle::net::SocketOptions;
+    /// let options = SocketOptions::new().reuse_port(true);
+    /// let first = options.listen("127.0.0.1:0")?;
+    /// let second = options.listen(first.local_addr()?)?;
+    /// let server = raddle_http::server::Server::new().serve_all(vec![first, second])?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn serve_all(self, listeners: Vec<TcpListener>) -> io::Result<Running> {
+        let Some(first) = listeners.first() else {
+            let what = "a server needs a listener";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
         };
-        let (accepting, crowd) = (running.accepting.clone(), running.crowd.clone());
-        let place = crowd.enter_acceptor();
-        Builder::new().name("acceptor".into()).spawn(move || {
-            accept(&listener, &current, &crowd, &accepting);
-            drop((listener, current));
-            drop(place);
-        })?;
+        let (at, cores) = (first.local_addr()?, cores()?);
+        let entrance = Entrance {
+            current: Arc::new(Current::new(self.service, self.connections_max)),
+            crowd: Arc::new(Crowd::new(cores)),
+            accepting: Token::new(),
+            dispatch: self.dispatch,
+            over_capacity: self.over_capacity,
+        };
+        // Without the service: what plugins hold goes when the last connection has ended.
+        let (accepting, crowd) = (entrance.accepting.clone(), entrance.crowd.clone());
+        let current = Arc::downgrade(&entrance.current);
+        let running = Running { at, accepting, crowd, current };
+        let acceptors = listeners.len().max(self.dispatch.listeners(cores));
+        for number in 0..acceptors {
+            let listener = listeners[number % listeners.len()].try_clone()?;
+            // Connections have what their listener has: a response's end does not wait for the client's acknowledgement.
+            sockopt::set_tcp_nodelay(&listener, true)?;
+            let core = number % cores;
+            let (builder, place) =
+                (Builder::new().name("acceptor".into()), entrance.crowd.enter_acceptor());
+            let builder = match self.dispatch {
+                Dispatch::Fair => builder,
+                // So that it is this core to which the kernel's choice brings connections.
+                Dispatch::ReusePort | Dispatch::Balanced => builder.bound_to_core(core),
+            };
+            let acceptor = Acceptor { entrance: entrance.clone(), listener, core };
+            let begun = builder.spawn(move || {
+                acceptor.run();
+                drop(place);
+            });
+            if let Err(error) = begun {
+                running.end();
+                return Err(error);
+            }
+        }
         Ok(running)
     }
 
@@ -214,8 +323,18 @@ impl Server {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn serve_one<S: Transport + ?Sized>(&self, stream: &mut S) -> io::Result<()> {
-        connection::serve(Serving::Always(&self.service), stream, None)
+        let address = stream.peer().map(|peer| peer.ip());
+        let limited = self.service.clients.as_ref().zip(address);
+        let entered = limited.map(|(clients, address)| clients.enter(address));
+        let refusal = matches!(entered, Some(None)).then_some(Refusal::Client);
+        let guest = Guest { place: None, visitor: entered.flatten(), refusal };
+        connection::serve(Serving::Always(&self.service), stream, &guest)
     }
+}
+
+/// How many cores connections can go to.
+fn cores() -> io::Result<usize> {
+    Ok(thread::available_parallelism()?.get())
 }
 
 impl fmt::Debug for Server {

@@ -1,5 +1,6 @@
 //! One connection's course, on a thread of its own.
 
+use super::clients::Visitor;
 use super::content::{Content, Failure};
 use super::crowd::Place;
 use super::current::Serving;
@@ -16,6 +17,7 @@ use crate::response::Response;
 use crate::status::Status;
 use crate::transport::{Begun, Transport};
 use raddle::cancel::Cancelled;
+use raddle::thread;
 use raddle::time::Instant;
 use std::io;
 use std::net::SocketAddr;
@@ -23,6 +25,35 @@ use std::time::{Duration, SystemTime};
 
 /// Of what a client sends after all has been said, so much is read.
 const LINGER_BYTES: usize = 256 << 10;
+
+/// Why a connection is not served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// There are too many.
+    Full,
+    /// The client has too many.
+    Client,
+}
+
+impl Refusal {
+    fn response(self) -> Response {
+        let status = match self {
+            Refusal::Full => Status::SERVICE_UNAVAILABLE,
+            Refusal::Client => Status::TOO_MANY_REQUESTS,
+        };
+        plain(status).header(Header::RetryAfter, "1")
+    }
+}
+
+/// What a server knows of whoever is connected.
+#[derive(Debug, Default)]
+pub(super) struct Guest<'a> {
+    pub(super) place: Option<&'a Place>,
+    /// Where clients are limited.
+    pub(super) visitor: Option<Visitor>,
+    /// It is only to be told that.
+    pub(super) refusal: Option<Refusal>,
+}
 
 /// Serves a connection until it ends.
 ///
@@ -32,7 +63,7 @@ const LINGER_BYTES: usize = 256 << 10;
 pub(super) fn serve<S: Transport + ?Sized>(
     service: Serving<'_>,
     stream: &mut S,
-    place: Option<&Place>,
+    guest: &Guest<'_>,
 ) -> io::Result<()> {
     let peer = stream.peer();
     let plugins = service.plugins();
@@ -44,7 +75,8 @@ pub(super) fn serve<S: Transport + ?Sized>(
     let course = Course {
         service,
         link: Link { protocol, stream, times },
-        place,
+        place: guest.place,
+        visitor: guest.visitor.as_ref(),
         peer,
         date: DateCache::default(),
         spare: Headers::new(),
@@ -52,9 +84,12 @@ pub(super) fn serve<S: Transport + ?Sized>(
         is_about_to_ask: false,
     };
     let result = match within(times.head, || course.link.stream.begin()) {
+        Ok(Begun::Refused(why)) => {
+            course.refuse_all(Response::text(why).with_status(Status::BAD_REQUEST))
+        }
+        Ok(_) if let Some(refusal) = guest.refusal => course.refuse_all(refusal.response()),
         Ok(Begun::AtOnce) => course.run(),
         Ok(Begun::ByHandshake) => Course { is_about_to_ask: true, ..course }.run(),
-        Ok(Begun::Refused(why)) => course.refuse_all(why),
         Err(error) => Err(error),
     };
     plugins.iter().for_each(|plugin| plugin.ended(peer));
@@ -92,6 +127,7 @@ struct Course<'a, S: ?Sized> {
     service: Serving<'a>,
     link: Link<'a, S>,
     place: Option<&'a Place>,
+    visitor: Option<&'a Visitor>,
     peer: Option<SocketAddr>,
     date: DateCache,
     /// The last response's fields, of which the next one's have the memory.
@@ -165,6 +201,9 @@ impl<S: Transport + ?Sized> Course<'_, S> {
             self.spare = Headers::new();
             read = read_idle(place, limit - soon, || link.stream.read(&mut first));
         }
+        if let (Some(place), Some(core)) = (place, thread::core()) {
+            place.runs_on(core);
+        }
         match read {
             Ok(Ok(0)) => link.protocol.end_of_input(),
             Ok(Ok(count)) if is_idle => link.protocol.receive(&first[..count]),
@@ -175,9 +214,9 @@ impl<S: Transport + ?Sized> Course<'_, S> {
         Ok(true)
     }
 
-    /// Whatever the client asks for, the transport has refused it.
-    fn refuse_all(mut self, why: &'static str) -> io::Result<()> {
-        self.say_last(None, Response::text(why).with_status(Status::BAD_REQUEST));
+    /// Whatever the client asks for, this is the answer.
+    fn refuse_all(mut self, answer: Response) -> io::Result<()> {
+        self.say_last(None, answer);
         self.link.flush()?;
         self.linger()
     }
@@ -187,7 +226,10 @@ impl<S: Transport + ?Sized> Course<'_, S> {
         let begun = is_watched.then(|| (SystemTime::now(), Instant::now()));
         let mut content = Content::new(&mut self.link);
         let spare = std::mem::take(&mut self.spare);
-        let (response, has_panicked) = self.service.answer(head, &mut content, self.peer, spare);
+        let (response, has_panicked) = match self.visitor.map_or(Ok(()), Visitor::ask) {
+            Ok(()) => self.service.answer(head, &mut content, self.peer, spare),
+            Err(wait) => (self.service.put_off(head, wait), false),
+        };
         let failure = content.failure();
         if has_panicked || self.place.is_some_and(Place::is_draining) {
             self.link.protocol.close_after_this();

@@ -33,16 +33,18 @@ impl Current {
         Current {
             service: RwLock::new(Arc::new(service)),
             edition: AtomicU64::new(0),
-            connections_max: AtomicUsize::new(connections_max),
+            connections_max: AtomicUsize::new(connections_max.max(1)),
         }
     }
 
     /// From now on that.
-    pub(super) fn replace(&self, service: Service, connections_max: usize) {
-        let service = Arc::new(service);
+    pub(super) fn replace(&self, mut service: Service, connections_max: usize) {
         let mut current = self.service.write().unwrap_or_else(PoisonError::into_inner);
-        let old = std::mem::replace(&mut *current, service);
-        self.connections_max.store(connections_max, Ordering::Relaxed);
+        if let (Some(clients), Some(before)) = (&mut service.clients, &current.clients) {
+            *clients = clients.or(before);
+        }
+        let old = std::mem::replace(&mut *current, Arc::new(service));
+        self.connections_max.store(connections_max.max(1), Ordering::Relaxed);
         self.edition.fetch_add(1, Ordering::Release);
         drop(current);
         // What plugins and handlers do at their end, nobody waits for.
@@ -51,6 +53,10 @@ impl Current {
 
     pub(super) fn connections_max(&self) -> usize {
         self.connections_max.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn service(&self) -> Arc<Service> {
+        self.get().0
     }
 
     fn get(&self) -> (Arc<Service>, u64) {

@@ -33,7 +33,9 @@
 //! | module | what it is |
 //! |---|---|
 //! | `builder`, `running` | what its users see |
-//! | `accept` | takes connections |
+//! | `accept` | takes connections, or refuses them |
+//! | `dispatch`, `loads` | how connections come to cores |
+//! | `clients` | limits for each client, by address |
 //! | `connection` | one connection's course |
 //! | `content` | a request's content, for its handler |
 //! | `send` | responses to bytes |
@@ -46,13 +48,16 @@
 
 mod accept;
 mod builder;
+mod clients;
 mod connection;
 mod content;
 mod cors;
 mod crowd;
 mod current;
+mod dispatch;
 mod guard;
 mod link;
+mod loads;
 mod plugin;
 mod replace;
 mod running;
@@ -62,7 +67,9 @@ mod times;
 
 pub use crate::transport::{Begun, Transport};
 pub use builder::Server;
+pub use clients::ClientLimits;
 pub use cors::CorsRules;
+pub use dispatch::{Dispatch, OverCapacity};
 pub use guard::Guard;
 pub use plugin::{Plugin, Served};
 pub use running::Running;

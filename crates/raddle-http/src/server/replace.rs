@@ -6,10 +6,12 @@ use super::running::Running;
 impl Running {
     /// Exchanges all that it was built with for that of another server: routes, plugins, limits, certificates. No connection is closed for it. A
     /// request that has begun is finished with what was there before; the next one, on the same connection as well, gets what is new. How many
-    /// connections there may be holds for those to come, and so do the certificates, as connections speak TLS or not from their beginning.
+    /// connections there may be, and what each client may have, holds for those to come, and so do the certificates, as connections speak TLS or not from their beginning.
     ///
     /// A connection is seen off (`Plugin::ended`) by the plugins that have let it in; all other stages are the new ones'. A plugin that is to go on
     /// counting is in an `Arc`, of which both servers have a clone.
+    ///
+    /// What stays: how connections come to cores, and what becomes of those that are too many.
     ///
     /// What was replaced is dropped when the last request that uses it is finished, and no later than idle connections end. A server that
     /// has ended drops the new one at once.

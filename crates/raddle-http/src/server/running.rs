@@ -52,6 +52,19 @@ impl Running {
         self.crowd.connections()
     }
 
+    /// How many connections each core has: where a connection's thread began, or was when its last request came.
+    ///
+    /// ```
+    /// # use raddle_http::server::Server;
+    /// let server = Server::new().bind("127.0.0.1:0")?;
+    /// assert_eq!(server.connections_by_core(), vec![0; raddle::thread::available_parallelism()?.get()]);
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn connections_by_core(&self) -> Vec<usize> {
+        let loads = self.crowd.loads();
+        (0..loads.cores()).map(|core| loads.of(core)).collect()
+    }
+
     /// Whether it has ended: nobody accepts, and nobody is connected.
     ///
     /// ```

@@ -1,5 +1,6 @@
 //! What a server does with a request: plugins, routes, handlers, and what is said where there is none.
 
+use super::clients::Clients;
 use super::plugin::Plugin;
 use super::times::Times;
 use crate::header::Header;
@@ -17,6 +18,7 @@ use std::io::Read;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 pub(super) type Handler = Box<dyn Fn(&mut Request<'_>) -> Response + Send + Sync>;
 
@@ -29,6 +31,7 @@ pub(super) struct Service {
     pub(super) limits: Limits,
     pub(super) times: Times,
     pub(super) tls: Option<Tls>,
+    pub(super) clients: Option<Arc<Clients>>,
 }
 
 impl Service {
@@ -40,6 +43,7 @@ impl Service {
             limits: Limits::default(),
             times: Times::default(),
             tls: None,
+            clients: None,
         }
     }
 
@@ -68,6 +72,17 @@ impl Service {
                 (plain(Status::INTERNAL_SERVER_ERROR), true)
             }
         }
+    }
+
+    /// The answer to a client that asks too much, before anything that costs: also passwords are asked for by those who may ask.
+    pub(super) fn put_off(&self, head: &RequestHead, wait: Duration) -> Response {
+        // In whole seconds: RFC 9110 section 10.2.3.
+        let seconds = wait.as_nanos().div_ceil(1_000_000_000).max(1);
+        let answer = plain(Status::TOO_MANY_REQUESTS);
+        let mut answer = answer.header(Header::RetryAfter, seconds.to_string());
+        // Other sites' pages may read it, if they may read the rest.
+        self.plugins.iter().for_each(|plugin| plugin.answered(head, &mut answer));
+        answer
     }
 
     fn dispatch(

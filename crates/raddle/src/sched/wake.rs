@@ -116,13 +116,10 @@ pub(crate) fn ready_new(thread: ThreadRef, runtime: &'static Runtime, here: Opti
     let (target, now) = match here {
         Some(core) => {
             Counters::add(&core.counters.started, 1);
-            let now = core.now_ns.load(Ordering::Relaxed);
-            let waiting = core.waiting.movable(Ordering::Relaxed) + 1;
-            if !shall_wake_core(core, waiting) && newborns::keep(core, thread) {
-                trace::begun(here, thread, core);
-                return ensure_watched(runtime, now + step_ns(runtime));
+            if keep_newborn(core, thread) {
+                return;
             }
-            (choose(core), now)
+            (choose(core), core.now_ns.load(Ordering::Relaxed))
         }
         None => {
             let turn = runtime.turn.fetch_add(1, Ordering::Relaxed);
@@ -132,6 +129,49 @@ pub(crate) fn ready_new(thread: ThreadRef, runtime: &'static Runtime, here: Opti
     };
     trace::begun(here, thread, target);
     submit(target, thread, From::Nowhere, now, here);
+}
+
+/// Leaves a new thread in the nursery of `core`, the caller's, if no other core is to be woken for it. False: it is to be queued.
+#[inline]
+fn keep_newborn(core: &'static Core, thread: ThreadRef) -> bool {
+    let waiting = core.waiting.movable(Ordering::Relaxed) + 1;
+    if shall_wake_core(core, waiting) || !newborns::keep(core, thread) {
+        return false;
+    }
+    trace::begun(Some(core), thread, core);
+    let runtime = core.runtime();
+    ensure_watched(runtime, core.now_ns.load(Ordering::Relaxed) + step_ns(runtime));
+    true
+}
+
+/// Makes a new thread ready on the core `placed`, whoever is idle.
+///
+/// That core runs, most likely, threads that are gone soon, and looks at its queue after each: the monitor is not called for this one, but
+/// weighs it against a thread that computes with its next step.
+pub(crate) fn ready_new_on(placed: &'static Core, thread: ThreadRef, here: Option<&'static Core>) {
+    let runtime = placed.runtime();
+    if runtime.host.is_some() {
+        let number = runtime.simulated.fetch_add(1, Ordering::Relaxed) + 1;
+        thread.block().number.set(number);
+    }
+    let here = here.filter(|core| ptr::eq(core.runtime(), runtime));
+    let now = match here {
+        Some(core) => {
+            Counters::add(&core.counters.started, 1);
+            // Thieves empty nurseries: who is bound stands in the queue, where they see that.
+            let is_free = !thread.block().link.is_bound();
+            if is_free && ptr::eq(core, placed) && keep_newborn(core, thread) {
+                return;
+            }
+            core.now_ns.load(Ordering::Relaxed)
+        }
+        None => {
+            runtime.turn.fetch_add(1, Ordering::Relaxed);
+            runtime.coarse_ns()
+        }
+    };
+    trace::begun(here, thread, placed);
+    submit(placed, thread, From::Placed, now, here);
 }
 
 /// A thread goes to its waker's core, which has its data at hand, unless a core is idle that is worth waking.
@@ -179,6 +219,8 @@ fn idle_core(runtime: &'static Runtime, here: Option<&Core>) -> Option<&'static 
 enum From {
     /// It is new.
     Nowhere,
+    /// It is new, and its spawner has chosen the core.
+    Placed,
     Sleep,
 }
 
@@ -197,7 +239,7 @@ fn submit(
         newborns::queue_own(target, &mut queue, now_ns);
     }
     let mut charge = match from {
-        From::Nowhere => block.charge.get(),
+        From::Nowhere | From::Placed => block.charge.get(),
         From::Sleep => {
             let queued = queue.ready.threads.len();
             rested(thread, queue.ready.round.sharers(queued, now_ns), now_ns)
@@ -230,6 +272,7 @@ fn submit(
             }
             ensure_watched(runtime, now_ns + step_ns(runtime));
         }
+        _ if from == From::Placed => ensure_watched(runtime, now_ns + step_ns(runtime)),
         // Somebody runs there: the monitor weighs the two.
         _ => ensure_watched(runtime, 0),
     }

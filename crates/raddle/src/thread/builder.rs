@@ -45,6 +45,45 @@ impl Builder {
         self
     }
 
+    /// The core on which the thread begins: from 0 to one less than [`available_parallelism`](super::available_parallelism). [`core`](super::core)
+    /// says on which one a thread runs.
+    ///
+    /// It is queued there, and from then on a thread like any other: a core that has nothing to do may take it over, even before it has run,
+    /// and what wakes it may take it along. Without this a thread begins on its spawner's core, or on one that is idle.
+    ///
+    /// If there is no such core, `spawn` fails with `InvalidInput`.
+    ///
+    /// ```
+    /// use raddle::thread::Builder;
+    /// let sum = Builder::new().on_core(0).spawn(|| 1 + 1)?.join().unwrap();
+    /// assert_eq!(sum, 2);
+    /// assert!(Builder::new().on_core(usize::MAX).spawn(|| ()).is_err());
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn on_core(mut self, index: usize) -> Builder {
+        self.wishes.core = Some(index);
+        self.wishes.is_bound = false;
+        self
+    }
+
+    /// As [`on_core`](Builder::on_core), and the thread stays there: no other core takes it over, however busy that one is. For a thread that stands for its
+    /// core, such as one that takes the core's share of something; all others are better off where there is room.
+    ///
+    /// ```
+    /// use raddle::thread::{self, Builder};
+    /// let core = Builder::new().bound_to_core(0).spawn(|| {
+    ///     thread::yield_now();
+    ///     thread::core()
+    /// })?;
+    /// assert_eq!(core.join().unwrap(), Some(0));
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn bound_to_core(mut self, index: usize) -> Builder {
+        self.wishes.core = Some(index);
+        self.wishes.is_bound = true;
+        self
+    }
+
     pub(super) fn into_wishes(self) -> Wishes {
         self.wishes
     }

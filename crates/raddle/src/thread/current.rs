@@ -216,6 +216,25 @@ pub fn yield_now() {
     signals::check();
 }
 
+/// The core that runs the calling thread, from 0; `None` on a kernel thread that is none of the runtime's.
+///
+/// By the time that the caller looks at it, it may be another one, unless the thread is [bound](super::Builder::bound_to_core): good for
+/// statistics and for a choice that is better with it than without.
+///
+/// ```
+/// use raddle::thread;
+/// let cores = thread::available_parallelism()?.get();
+/// assert!(thread::spawn(thread::core).join().unwrap().is_some_and(|core| core < cores));
+/// assert_eq!(thread::core(), None);
+/// # std::io::Result::Ok(())
+/// ```
+#[inline]
+pub fn core() -> Option<usize> {
+    let thread = ThreadRef::running()?;
+    // SAFETY: null, or a core, and those are never freed. It is the calling thread's own, written by whoever dispatches it.
+    unsafe { thread.block().core.get().as_ref() }.map(|core| core.index)
+}
+
 /// How many threads can run at once: the number of cores, or, before the runtime has started, what it would have.
 ///
 /// # Errors

@@ -10,7 +10,8 @@
 //! assert_eq!(sum, 499_500);
 //! ```
 //!
-//! Beyond std: [priorities](Priority), [signals from thread to thread](signal), handles that are futures. `thread_local!` and [`LocalKey`]
+//! Beyond std: [priorities](Priority), [signals from thread to thread](signal), handles that are futures, and
+//! [cores](Builder::on_core) by number. `thread_local!` and [`LocalKey`]
 //! are std's own: each thread has thread-locals of its own.
 //!
 //! Not here: what std has deprecated (`sleep_ms`, `park_timeout_ms`), and `JoinHandleExt::as_pthread_t`: a thread's `pthread_t` belongs to
@@ -27,7 +28,7 @@ pub(crate) mod spawn;
 
 pub use builder::Builder;
 pub use current::{
-    Thread, ThreadId, available_parallelism, current, park, park_timeout, sleep, sleep_until,
+    Thread, ThreadId, available_parallelism, core, current, park, park_timeout, sleep, sleep_until,
     yield_now,
 };
 pub(crate) use current::{park_for, sleep_until_ns};

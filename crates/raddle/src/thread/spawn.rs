@@ -4,7 +4,7 @@
 
 use super::{Thread, memory};
 use crate::carry;
-use crate::machine::{Block, Runtime, ThreadRef};
+use crate::machine::{Block, Core, Runtime, ThreadRef};
 use crate::pending::Pending;
 use crate::record::{Graveyard, Record, RecordRef, fresh_ids};
 use crate::sched::enter::{self, Here};
@@ -36,6 +36,10 @@ pub(crate) struct Wishes {
     pub(crate) name: Option<String>,
     pub(crate) stack_bytes: Option<usize>,
     pub(crate) priority: Option<Priority>,
+    /// The core on which it begins.
+    pub(crate) core: Option<usize>,
+    /// It stays on that core.
+    pub(crate) is_bound: bool,
 }
 
 /// What the threads of a scope have in common.
@@ -253,6 +257,7 @@ where
             "a thread's name must not contain a NUL byte",
         ));
     }
+    let placed = wishes.core.map(|index| core_of(runtime, index)).transpose()?;
     let large = runtime.arena_for(wishes.stack_bytes)?;
     let (mut body, id, piece) = match large {
         Some(arena) => (arena.make()?, None, None),
@@ -291,6 +296,8 @@ where
     // SAFETY: the body is this function's own and nobody runs on it.
     let thread =
         unsafe { Block::renew(*body, id, record.as_ptr(), priority, own_slice, charge, large) };
+    // Also if it is not: the body's last thread may have been.
+    thread.block().link.bind(wishes.is_bound);
     // Made as late as may be: from here it goes to the new stack. Made earlier it would lie on this one, and be read back as a whole while its
     // words are still on their way to the cache.
     let work = move || {
@@ -314,11 +321,23 @@ where
     let _ = body.into_ref();
     let here = Here::enter();
     let core = here.as_ref().map(|here| here.place().core());
-    wake::ready_new(thread, runtime, core);
+    match placed {
+        None => wake::ready_new(thread, runtime, core),
+        Some(placed) => wake::ready_new_on(placed, thread, core),
+    }
     if let Some(here) = here {
         here.after_spawn();
     }
     Ok(Spawned { thread: thread_handle, shared })
+}
+
+/// The core that a thread is to begin on.
+fn core_of(runtime: &'static Runtime, index: usize) -> io::Result<&'static Core> {
+    runtime.cores.get(index).ok_or_else(|| {
+        let cores = runtime.cores.len();
+        let what = format!("a thread was to begin on core {index}, and there are {cores}");
+        io::Error::new(io::ErrorKind::InvalidInput, what)
+    })
 }
 
 /// The calling thread's runtime, or the process's, which starts if need be.

@@ -1,0 +1,202 @@
+//! `raddle serve`: who accepts, how many, from whom, and whose the port is. Run as its users run it.
+
+mod kit;
+
+use kit::{Folder, Server, raddle};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+/// With each backend of the event queue.
+const BACKENDS: &[&[(&str, &str)]] = &[&[], &[("RADDLE_EVENT", "epoll")]];
+
+/// A folder with one page.
+fn site(name: &str) -> Folder {
+    let folder = Folder::new(name);
+    folder.file("index.html", "welcome");
+    folder
+}
+
+fn serve(folder: &Folder, arguments: &[&str], environment: &[(&str, &str)]) -> Server {
+    let mut command = raddle(&["serve", folder.path(), "-l", "127.0.0.1:0", "--cores", "2"]);
+    Server::of(command.args(arguments).envs(environment.iter().copied()))
+}
+
+/// A server with such a configuration, beside its folder.
+fn configured(folder: &Folder, text: &str, environment: &[(&str, &str)]) -> Server {
+    let path = folder.file("raddle.toml", format!("folder = \".\"\n{text}"));
+    let mut command = raddle(&["serve", "-c", &path, "-l", "127.0.0.1:0", "--cores", "2"]);
+    Server::of(command.envs(environment.iter().copied()))
+}
+
+/// Asks; the answer's head, and the connection, which stays.
+fn ask(mut stream: &TcpStream) -> String {
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").expect("it is connected");
+    read_answer(stream)
+}
+
+/// Reads an answer with a length; its head.
+fn read_answer(mut stream: &TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).expect("an answer");
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8(head).expect("heads are text");
+    let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
+    let mut content = vec![0; length.map_or(0, |length| length.parse().expect("a length"))];
+    stream.read_exact(&mut content).expect("its content");
+    head
+}
+
+fn is_closed(mut stream: &TcpStream) -> bool {
+    matches!(stream.read(&mut [0]), Ok(0))
+}
+
+/// How many sockets listen on the server's port.
+fn listeners(server: &Server) -> usize {
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("Linux has it");
+    let local = format!("0100007F:{:04X} 00000000:0000 0A ", server.at.port());
+    table.lines().filter(|line| line.contains(&local)).count()
+}
+
+#[test]
+fn each_way_has_its_listeners_and_serves_to_the_end() {
+    let folder = site("dispatched");
+    for environment in BACKENDS {
+        for (way, sockets) in [("reuseport", 2), ("fair", 1), ("balanced", 2)] {
+            let server = serve(&folder, &["--dispatch", way], environment);
+            assert_eq!(listeners(&server), sockets, "{way}");
+            let streams: Vec<TcpStream> = (0..16).map(|_| server.connect()).collect();
+            for stream in &streams {
+                assert!(ask(stream).starts_with("HTTP/1.1 200 OK\r\n"));
+            }
+            // Who has asked when it is told to end is answered.
+            let late: Vec<TcpStream> = (0..16).map(|_| server.connect()).collect();
+            for mut stream in &late {
+                stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").expect("connected");
+            }
+            late.iter().for_each(kit::until_arrived);
+            server.signal(libc::SIGTERM);
+            for stream in &late {
+                assert!(read_answer(stream).starts_with("HTTP/1.1 200 OK\r\n"), "{way}");
+            }
+            assert!(streams.iter().all(is_closed));
+            let (status, _, errors) = server.end();
+            assert!(status.success() && errors.is_empty(), "{status} {errors}");
+        }
+    }
+}
+
+#[test]
+fn a_port_that_is_taken_is_named_with_its_holder() {
+    let folder = site("taken");
+    let server = serve(&folder, &[], &[]);
+    let at = server.at.to_string();
+    for arguments in [&["--dispatch", "fair"][..], &["--dispatch", "reuseport"]] {
+        let mut command = raddle(&["serve", folder.path(), "-l", &at]);
+        let line = kit::failure(command.args(arguments));
+        let expected = format!("raddle: error: {at} is taken by another program (raddle, process ");
+        assert!(line.starts_with(&expected), "{line}");
+        assert!(line.ends_with("); choose another port"), "{line}");
+    }
+    // Nobody was disturbed by that.
+    assert!(ask(&server.connect()).starts_with("HTTP/1.1 200 OK\r\n"));
+    server.stop();
+    let alone = serve(&folder, &["--dispatch", "fair"], &[]);
+    let at = alone.at.to_string();
+    let line =
+        kit::failure(&mut raddle(&["serve", folder.path(), "-l", &at, "--allow-shared-sockets"]));
+    assert!(line.contains("taken by another program, which does not share it (raddle,"), "{line}");
+    alone.stop();
+}
+
+#[test]
+fn those_who_allow_it_share_a_port() {
+    let folder = site("shared");
+    let first = serve(&folder, &["--allow-shared-sockets"], &[]);
+    let at = first.at.to_string();
+    let mut command = raddle(&["serve", folder.path(), "-l", &at, "--allow-shared-sockets"]);
+    let second = Server::of(&mut command);
+    assert_eq!(first.at, second.at);
+    let line = kit::failure(&mut raddle(&["serve", folder.path(), "-l", &at]));
+    assert!(line.contains("taken by another program"), "{line}");
+    first.stop();
+    for _ in 0..8 {
+        assert!(ask(&second.connect()).starts_with("HTTP/1.1 200 OK\r\n"));
+    }
+    second.stop();
+}
+
+#[test]
+fn those_who_are_too_many_get_what_is_configured() {
+    let folder = site("crowded");
+    for environment in BACKENDS {
+        for (over_capacity, told) in [("drop", false), ("busy", true)] {
+            let text = format!("connections = 2\nover_capacity = \"{over_capacity}\"\n");
+            let server = configured(&folder, &text, environment);
+            let inside = [server.connect(), server.connect()];
+            inside.iter().for_each(|stream| assert!(ask(stream).contains(" 200 OK\r\n")));
+            let third = server.connect();
+            if told {
+                let head = read_answer(&third);
+                assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
+                assert!(head.contains("Retry-After: 1\r\n"), "{head}");
+            }
+            assert!(is_closed(&third));
+            drop(third);
+            inside.iter().for_each(|stream| assert!(ask(stream).contains(" 200 OK\r\n")));
+            server.stop();
+        }
+    }
+}
+
+#[test]
+fn a_client_has_what_is_configured() {
+    let folder = site("limited");
+    let text = "over_capacity = \"busy\"\n[client_limits]\nconnections = 2\nrequests_per_s = 1\nburst = 3\n";
+    for environment in BACKENDS {
+        let server = configured(&folder, text, environment);
+        let inside = [server.connect(), server.connect()];
+        // One comes in each second: with more requests than a test has seconds some are refused.
+        let heads: Vec<String> = (0..100).map(|turn| ask(&inside[turn % 2])).collect();
+        assert!(heads[..3].iter().all(|head| head.starts_with("HTTP/1.1 200 OK\r\n")));
+        let refused = heads.iter().find(|head| head.starts_with("HTTP/1.1 429 "));
+        assert!(refused.expect("they were too many").contains("Retry-After: 1\r\n"));
+        let third = server.connect();
+        let head = read_answer(&third);
+        assert!(head.starts_with("HTTP/1.1 429 ") && head.contains("Connection: close\r\n"));
+        assert!(is_closed(&third));
+        drop(third);
+        server.stop();
+    }
+}
+
+#[test]
+fn mistakes_are_named() {
+    let folder = site("unlimited");
+    for (text, expected) in [
+        (
+            "dispatch = \"best\"",
+            ":1: dispatch: unknown variant `best`, expected one of `reuseport`, `fair`, `balanced`",
+        ),
+        ("over_capacity = 1", ":1: over_capacity"),
+        (
+            "[client_limits]\nconnections = 0",
+            ":2: client_limits.connections: 0 is not from 1 to 4294967295",
+        ),
+        (
+            "[client_limits]\nrequests_per_s = 2000000",
+            ":2: client_limits.requests_per_s: 2000000 is not from 1 to 1000000",
+        ),
+        (
+            "[client_limits]\n\nburst = 3",
+            ":3: client_limits.burst: of which rate? give requests_per_s, too",
+        ),
+        ("[client_limits]\nrate = 3", ":2: client_limits: unknown field `rate`"),
+    ] {
+        let path = folder.file("raddle.toml", text);
+        let line = kit::failure(&mut raddle(&["serve", folder.path(), "-c", &path, "--check"]));
+        assert!(line.starts_with(&format!("raddle: error: {path}{expected}")), "{text}: {line}");
+    }
+}
