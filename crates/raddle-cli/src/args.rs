@@ -111,7 +111,7 @@ pub(crate) struct ServeOptions {
     #[arg(long)]
     pub(crate) hidden: bool,
 
-    /// Serve so many connections at once; more wait until one ends, or what the configuration says
+    /// Serve so many connections at once; more wait until one ends
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) connections: Option<u32>,
 
@@ -119,7 +119,7 @@ pub(crate) struct ServeOptions {
     #[arg(long, value_name = "HOW")]
     pub(crate) dispatch: Option<DispatchMode>,
 
-    /// Listen on a port that other programs of this user share, too; without it a port that is taken is an error
+    /// Share the port with programs of this user that share it as well
     #[arg(long)]
     pub(crate) allow_shared_sockets: bool,
 

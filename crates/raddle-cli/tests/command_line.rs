@@ -41,15 +41,19 @@ fn what_makes_no_sense_is_refused_with_status_2() {
     }
 }
 
+/// What is said of a port that this process has.
+fn is_taken_by_this_process(line: &str, at: &str) {
+    let begin = format!("raddle: error: {at} is taken by another program (");
+    let end = format!(", process {}); choose another port", std::process::id());
+    assert!(line.starts_with(&begin) && line.ends_with(&end), "{line}");
+}
+
 #[test]
 fn a_taken_port_is_refused_in_one_line() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("some port is free");
     let at = taken.local_addr().expect("it is bound").to_string();
     let line = failure(&mut raddle(&["echo", &at]));
-    assert!(
-        line.starts_with(&format!("raddle: error: {at} is taken by another program; ")),
-        "{line}"
-    );
+    is_taken_by_this_process(&line, &at);
 }
 
 #[test]
@@ -61,10 +65,7 @@ fn a_folder_that_is_none_is_refused_in_one_line() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("some port is free");
     let at = taken.local_addr().expect("it is bound").to_string();
     let line = failure(&mut raddle(&["serve", "/", "-l", &at]));
-    assert!(
-        line.starts_with(&format!("raddle: error: {at} is taken by another program; ")),
-        "{line}"
-    );
+    is_taken_by_this_process(&line, &at);
 }
 
 #[test]
