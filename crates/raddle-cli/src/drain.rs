@@ -13,12 +13,27 @@ use std::time::{Duration, Instant};
 const SIGNALS: u64 = 0;
 const TICK: u64 = 1;
 const DEADLINE: u64 = 2;
+const OTHERS: u64 = 3;
 
 /// Where the main thread waits.
 pub(crate) struct Control {
     queue: Queue,
     events: Events,
     notice: Arc<Notice>,
+    others: Others,
+}
+
+/// Signals that end nothing, and what is done when they come.
+type Others = Vec<(i32, Box<dyn FnMut()>)>;
+
+/// Does what is to be done; false for a signal that is to end the server.
+fn act(others: &mut Others, number: i32) -> bool {
+    let mut is_other = false;
+    for (_, act) in others.iter_mut().filter(|(signal, _)| *signal == number) {
+        is_other = true;
+        act();
+    }
+    is_other
 }
 
 /// What the main thread and those who serve tell each other.
@@ -73,7 +88,18 @@ impl Control {
             is_stopping: AtomicBool::new(false),
             failure: Mutex::new(None),
         });
-        Ok(Control { queue, events: Events::with_capacity(8), notice })
+        Ok(Control { queue, events: Events::with_capacity(8), notice, others: Vec::new() })
+    }
+
+    /// Takes one more signal, which ends nothing; at the same time as [`new`](Control::new). What it does is said by [`on`](Control::on).
+    pub(crate) fn also(&mut self, signal: i32) -> io::Result<()> {
+        self.others.push((signal, Box::new(|| {})));
+        self.queue.signals(OTHERS, &[signal]).map(drop)
+    }
+
+    /// Calls `act` whenever that signal comes.
+    pub(crate) fn on(&mut self, signal: i32, act: impl FnMut() + 'static) {
+        self.others.push((signal, Box::new(act)));
     }
 
     pub(crate) fn notice(&self) -> &Arc<Notice> {
@@ -94,7 +120,7 @@ impl Control {
             }
             for event in &self.events {
                 match event.what {
-                    What::Signal(_) => has_come = true,
+                    What::Signal(signal) => has_come |= !act(&mut self.others, signal.number),
                     What::Expired(..) => tick.iter_mut().for_each(|tick| tick()),
                     _ => {}
                 }
@@ -118,6 +144,7 @@ impl Control {
             self.queue.wait(&mut self.events, None)?;
             for event in &self.events {
                 match event.what {
+                    What::Signal(signal) if act(&mut self.others, signal.number) => {}
                     What::Signal(signal) => return Ok(Drained::Again(signal.number)),
                     What::Expired(..) if event.key == DEADLINE => return Ok(Drained::Late),
                     _ => {}

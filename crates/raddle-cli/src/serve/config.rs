@@ -1,5 +1,6 @@
 //! The configuration of `raddle serve`: a file in TOML, and what is wrong with it in one line.
 
+use super::operating::{Admin, At, ErrorLog};
 use crate::args::{LogForm, ServeOptions, address};
 use raddle_http::Status;
 use raddle_http::protocol::Limits;
@@ -31,12 +32,17 @@ pub(super) struct Config {
     pub(super) fallback: Option<String>,
     pub(super) freshness_ms: u32,
     pub(super) log: Log,
+    pub(super) log_file: Option<Spanned<PathBuf>>,
+    pub(super) log_request_ids: bool,
+    pub(super) tell_request_ids: bool,
     pub(super) connections: Option<u32>,
     pub(super) cores: Option<u16>,
     pub(super) drain_s: u32,
     pub(super) times: Seconds,
     pub(super) limits: Sizes,
     pub(super) tls: Tls,
+    pub(super) error_log: ErrorLog,
+    pub(super) admin: Admin,
     pub(super) error_pages: BTreeMap<Code, String>,
     pub(super) headers: Vec<Fields>,
     pub(super) redirects: Vec<Redirect>,
@@ -228,12 +234,17 @@ impl Default for Config {
             fallback: None,
             freshness_ms: 1000,
             log: Log::Off,
+            log_file: None,
+            log_request_ids: false,
+            tell_request_ids: false,
             connections: None,
             cores: None,
             drain_s: 30,
             times: Seconds::default(),
             limits: Sizes::default(),
             tls: Tls::default(),
+            error_log: ErrorLog::default(),
+            admin: Admin::default(),
             error_pages: BTreeMap::new(),
             headers: Vec::new(),
             redirects: Vec::new(),
@@ -323,6 +334,14 @@ impl Config {
                 LogForm::Json => Log::Json,
             };
         }
+        if let Some(file) = &options.log_file {
+            self.log_file = Some(Spanned::new(0..0, file.clone()));
+            // Who names a file wants lines in it.
+            self.log = if self.log == Log::Off { Log::Combined } else { self.log };
+        }
+        if let Some(place) = &options.admin {
+            self.admin.listen = Some(Spanned::new(0..0, At(place.clone())));
+        }
         if let (Some(cert), Some(key)) = (&options.tls_cert, &options.tls_key) {
             let spanned = |path: &PathBuf| Spanned::new(0..0, path.clone());
             let pair = Pair { cert: spanned(cert), key: spanned(key), names: None };
@@ -387,6 +406,12 @@ impl Source {
         for file in config.auth.iter_mut().filter_map(|auth| auth.file.as_mut()) {
             *file.get_mut() = beside.join(file.get_ref());
         }
+        for file in [&mut config.log_file, &mut config.error_log.file].into_iter().flatten() {
+            *file.get_mut() = beside.join(file.get_ref());
+        }
+        if let Some(place) = &mut config.admin.listen {
+            place.get_mut().below(beside);
+        }
         for pair in &mut config.tls.certificates {
             for path in [pair.cert.get_mut(), pair.key.get_mut()] {
                 *path = beside.join(&*path);
@@ -398,8 +423,9 @@ impl Source {
     /// What is wrong, and where.
     pub(super) fn mistake(&self, span: Range<usize>, what: &str) -> String {
         match &self.file {
-            Some((path, text)) => place(path, text, Some(span), what),
-            None => what.to_owned(),
+            // What an option says stands nowhere in the file.
+            Some((path, text)) if span != (0..0) => place(path, text, Some(span), what),
+            _ => what.to_owned(),
         }
     }
 }
@@ -447,6 +473,8 @@ mod tests {
         assert!(host.names.get_ref().len() == 2 && host.error_pages.len() == 1);
         assert!(host.headers.len() == 1 && host.redirects.len() == 1);
         assert!(config.listen.is_some() && config.tls.is_there());
+        assert!(config.log_file.is_some() && config.error_log.file.is_some());
+        assert!(config.admin.listen.is_some());
         assert!(config.tls.redirect_from.is_some() && config.tls.redirect_port.is_some());
         let names = config.tls.certificates[0].names.as_ref();
         assert!(names.is_some_and(|names| names.get_ref().len() == 2));

@@ -40,6 +40,7 @@
 //! | `link` | the protocol and what it runs over, put together |
 //! | `service` | routes to handlers, plugins |
 //! | `guard`, `cors` | passwords, and other sites' pages, by folder |
+//! | `events` | server-sent events |
 //! | `crowd` | who is connected, for an end in good order |
 //! | `times` | how long a client may take |
 
@@ -49,6 +50,7 @@ mod connection;
 mod content;
 mod cors;
 mod crowd;
+mod events;
 mod guard;
 mod link;
 mod plugin;
@@ -60,7 +62,8 @@ mod times;
 pub use crate::transport::{Begun, Transport};
 pub use builder::Server;
 pub use cors::CorsRules;
+pub use events::{Event, Events};
 pub use guard::Guard;
-pub use plugin::{Plugin, Served};
+pub use plugin::{Plugin, Served, Trouble};
 pub use running::Running;
 pub use times::Times;

@@ -3,10 +3,9 @@
 use super::plugin::Plugin;
 use super::times::Times;
 use crate::header::Header;
-use crate::headers::Headers;
 use crate::protocol::RequestHead;
 use crate::protocol::{Limits, TargetForm};
-use crate::request::Request;
+use crate::request::{Client, Request};
 use crate::response::Response;
 use crate::router::Router;
 use crate::semantics::canonical;
@@ -14,7 +13,6 @@ use crate::status::Status;
 use crate::tls::Tls;
 use raddle::cancel::Cancelled;
 use std::io::Read;
-use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 pub(super) type Handler = Box<dyn Fn(&mut Request<'_>) -> Response + Send + Sync>;
@@ -27,6 +25,8 @@ pub(super) struct Service {
     pub(super) limits: Limits,
     pub(super) times: Times,
     pub(super) tls: Option<Tls>,
+    /// Whether responses say what their requests are called in logs.
+    pub(super) tells_ids: bool,
 }
 
 impl Service {
@@ -38,6 +38,7 @@ impl Service {
             limits: Limits::default(),
             times: Times::default(),
             tls: None,
+            tells_ids: false,
         }
     }
 
@@ -48,10 +49,9 @@ impl Service {
         &self,
         head: &RequestHead,
         body: &mut dyn Read,
-        peer: Option<SocketAddr>,
-        spare: Headers,
+        client: Client<'_>,
     ) -> (Response, bool) {
-        let answered = catch_unwind(AssertUnwindSafe(|| self.dispatch(head, body, peer, spare)));
+        let answered = catch_unwind(AssertUnwindSafe(|| self.dispatch(head, body, client)));
         match answered {
             Ok(mut response) => {
                 for plugin in &self.plugins {
@@ -68,13 +68,7 @@ impl Service {
         }
     }
 
-    fn dispatch(
-        &self,
-        head: &RequestHead,
-        body: &mut dyn Read,
-        peer: Option<SocketAddr>,
-        spare: Headers,
-    ) -> Response {
+    fn dispatch(&self, head: &RequestHead, body: &mut dyn Read, client: Client<'_>) -> Response {
         match head.form() {
             // Of the server as a whole there are no options: RFC 9110 section 9.3.7.
             TargetForm::Asterisk => return Response::new(Status::NO_CONTENT),
@@ -88,7 +82,7 @@ impl Service {
             Some(found) => (found.value, found.params),
             None => (&self.otherwise, Default::default()),
         };
-        let mut request = Request::new(head, params, body).on_connection(peer, spare);
+        let mut request = Request::of_client(head, params, body, client);
         let instead = self.plugins.iter().find_map(|plugin| plugin.arrived(&mut request));
         instead.unwrap_or_else(|| handler(&mut request))
     }
