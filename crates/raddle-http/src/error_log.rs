@@ -37,7 +37,7 @@ pub enum Form {
 /// let log = ErrorLog::new(Form::Json, std::io::stderr());
 /// log.log(&Record::builder().level(Level::Warn).args(format_args!("late")).build());
 /// // Or for the whole program, with all that libraries tell:
-/// // log::set_boxed_logger(Box::new(log)).unwrap();
+/// // log::set_logger(Box::leak(Box::new(log))).unwrap();
 /// // log::set_max_level(log::LevelFilter::Info);
 /// ```
 pub struct ErrorLog {

@@ -1,4 +1,4 @@
-//! How long something took, counted in steps: eight for each doubling, from a microsecond to a minute.
+//! How long something took, counted in steps: eight for each doubling, from a microsecond to a minute, and eight below.
 //!
 //! *Fixed steps, not `hdrhistogram`'s*: that crate counts through a mutable borrow, so that each core would need a lock or a recorder and a
 //! merge; here a count is one addition to a number that other cores rarely touch. Nor the decimal bounds that Prometheus' libraries
@@ -9,8 +9,10 @@ use std::time::Duration;
 
 /// Steps for each doubling.
 const STEPS: usize = 8;
-/// The last doubling ends at 2^26 us, 67 s.
-const DOUBLINGS: usize = 26 - STEPS.ilog2() as usize;
+/// The last one ends at 2^26 us, 67 s.
+const DOUBLINGS: usize = 26;
+/// Of the first microsecond, an eighth.
+const LEAST_NS: u64 = 1000 / STEPS as u64;
 /// The last one is for what took longer.
 const COUNTS: usize = STEPS * (DOUBLINGS + 1) + 1;
 
@@ -44,21 +46,22 @@ impl Latencies {
 
 /// Bounds belong to what is below them, as in Prometheus.
 fn step_of(ns: u64) -> usize {
-    let us = (ns.saturating_sub(1) / 1000) as usize;
-    if us < STEPS {
-        return us;
+    let least = (ns.saturating_sub(1) / LEAST_NS) as usize;
+    if least < STEPS {
+        return least;
     }
-    let doubling = us.ilog2() as usize - STEPS.ilog2() as usize;
-    let step = (us >> doubling) - STEPS;
+    let doubling = least.ilog2() as usize - STEPS.ilog2() as usize;
+    let step = (least >> doubling) - STEPS;
     (STEPS * (doubling + 1) + step).min(COUNTS - 1)
 }
 
 /// The most that belongs to a step.
-fn bound_us(step: usize) -> u64 {
-    match step / STEPS {
+fn bound_ns(step: usize) -> u64 {
+    let least = match step / STEPS {
         0 => step as u64 + 1,
         doubling => ((STEPS + step % STEPS + 1) as u64) << (doubling - 1),
-    }
+    };
+    least * LEAST_NS
 }
 
 /// How long things took, as it was at some moment.
@@ -105,7 +108,7 @@ impl Latency {
             seen += count;
             seen >= wanted
         })?;
-        Some(Duration::from_micros(bound_us(step)))
+        Some(Duration::from_nanos(bound_ns(step)))
     }
 
     /// Those that came since `earlier`.
@@ -121,13 +124,14 @@ impl Latency {
         Latency { counts: counts.collect(), sum_ns: self.sum_ns.saturating_sub(earlier.sum_ns) }
     }
 
-    /// Bounds in microseconds, one for each doubling from 8 us on, and how many were done within each.
+    /// Bounds in microseconds, one for each doubling from 1 us on, and how many were done within each.
     pub(super) fn doublings(&self) -> Vec<(u64, u64)> {
         let mut seen = 0;
         let mut doublings = Vec::with_capacity(DOUBLINGS + 1);
         for doubling in self.counts.chunks_exact(STEPS) {
             seen += doubling.iter().sum::<u64>();
-            doublings.push((bound_us(doublings.len() * STEPS + STEPS - 1), seen));
+            let last = doublings.len() * STEPS + STEPS - 1;
+            doublings.push((bound_ns(last) / 1000, seen));
         }
         doublings
     }
@@ -141,10 +145,11 @@ mod tests {
     fn each_step_ends_where_the_next_one_begins() {
         assert_eq!(step_of(0), 0);
         for step in 0..COUNTS - 1 {
-            let end_ns = bound_us(step) * 1000;
+            let end_ns = bound_ns(step);
             assert_eq!((step_of(end_ns), step_of(end_ns + 1)), (step, step + 1), "{end_ns}");
         }
-        assert_eq!(bound_us(COUNTS - 2), 1 << 26);
+        assert_eq!(bound_ns(STEPS - 1), 1000);
+        assert_eq!(bound_ns(COUNTS - 2), 1000 << 26);
         assert_eq!(step_of(u64::MAX), COUNTS - 1);
     }
 
@@ -160,7 +165,7 @@ mod tests {
         }
         assert_eq!((latency.count(), latency.sum()), (1000, Duration::from_millis(500_500)));
         let doublings = latency.doublings();
-        assert_eq!((doublings[0], doublings.last()), ((8, 0), Some(&(1 << 26, 1000))));
+        assert_eq!((doublings[0], doublings.last()), ((1, 0), Some(&(1 << 26, 1000))));
         // 2^19 us is half a second, and a bit.
         assert!(doublings.contains(&(1 << 19, 524)), "{doublings:?}");
         let before = latency.clone();

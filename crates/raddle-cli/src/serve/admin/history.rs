@@ -26,10 +26,10 @@ pub(super) struct Point {
     pub(super) threads: usize,
     pub(super) ready: usize,
     /// Microseconds, if there were requests.
-    pub(super) p50_us: Option<u64>,
-    pub(super) p90_us: Option<u64>,
-    pub(super) p99_us: Option<u64>,
-    pub(super) max_us: Option<u64>,
+    pub(super) p50_us: Option<f64>,
+    pub(super) p90_us: Option<f64>,
+    pub(super) p99_us: Option<f64>,
+    pub(super) max_us: Option<f64>,
     /// Of each core the part of the time in which it had something to run.
     pub(super) loads: Vec<f64>,
 }
@@ -72,7 +72,7 @@ fn point(before: &Sample, now: &Sample) -> Point {
         read(&now.counts).saturating_sub(read(&before.counts)) as f64 / time
     };
     let latency = now.counts.latency.since(&before.counts.latency);
-    let quantile = |part| latency.quantile(part).map(|time| time.as_micros() as u64);
+    let quantile = |part| latency.quantile(part).map(|time| time.as_nanos() as f64 / 1e3);
     let load = |(now, before): (&CoreCounters, &CoreCounters)| {
         let idle = Duration::from_nanos(now.idle_ns.saturating_sub(before.idle_ns));
         (1.0 - idle.as_secs_f64() / time).clamp(0.0, 1.0)

@@ -206,7 +206,7 @@ pub(super) fn json(state: &State, after: u64) -> String {
 }
 
 fn point(point: &Point) -> String {
-    let us = |value: Option<u64>| value.map_or("null".to_owned(), |us| us.to_string());
+    let us = |value: Option<f64>| value.map_or("null".to_owned(), |us| us.to_string());
     let loads: Vec<String> = point.loads.iter().map(|load| format!("{load:.3}")).collect();
     format!(
         "{{\"number\":{},\"at_ms\":{},\"requests\":{:.1},\"errors\":{:.1},\"bytes\":{:.0},\"accepted\":{:.1},\

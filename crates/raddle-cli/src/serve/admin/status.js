@@ -8,6 +8,9 @@ let points = [];
 let kept = 300;
 let pid = null;
 
+// So many seconds are shown: whole minutes, as many as are known.
+const span = () => Math.min(Math.max(Math.ceil(points.length / 60), 1) * 60, kept);
+
 // Numbers as people read them.
 
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
@@ -20,12 +23,13 @@ function scaled(value, step, units) {
     value /= step;
     at += 1;
   }
-  return [(value < 100 && at > 0 ? tenth : whole).format(value), units[at]];
+  return [(value < 100 && (at > 0 || value % 1 !== 0) ? tenth : whole).format(value), units[at]];
 }
 
+// Two or three digits.
 const short = (value) => {
   const [number, unit] = scaled(value, 1000, ["", "k", "M", "G"]);
-  return value > 0 && value < 1 ? String(value) : number + unit;
+  return number + unit;
 };
 const inBytes = (value) => scaled(value, 1024, ["B", "KiB", "MiB", "GiB", "TiB"]);
 const inTime = (us) => scaled(us, 1000, ["µs", "ms", "s"]);
@@ -62,11 +66,18 @@ function linear(most, least, step) {
 // Bytes have steps of their own: halves and quarters of powers of two.
 const binary = (top) => 2 ** Math.ceil(Math.log2(top / 4));
 
-function decades(least, most) {
-  const [low, high] = [Math.floor(Math.log10(least)), Math.max(Math.ceil(Math.log10(most)), Math.floor(Math.log10(least)) + 1)];
+// Times differ by powers of ten: a logarithmic scale, between round numbers.
+function logarithmic(least, most) {
+  const steps = [1, 2, 5, 10];
+  const power = (value) => 10 ** Math.floor(Math.log10(value));
+  const low = power(least) * steps.findLast((step) => step * power(least) <= least * 1.001);
+  const high = Math.max(power(most) * steps.find((step) => step * power(most) >= most * 0.999), low * 10);
   const ticks = [];
-  for (let power = low; power <= high; power += 1) ticks.push(10 ** power);
-  return { part: (value) => (Math.log10(value) - low) / (high - low), ticks };
+  for (let decade = power(low); decade <= high; decade *= 10) {
+    const wanted = high / low > 1000 ? [1] : high / low > 20 ? [1, 3] : [1, 2, 5];
+    for (const step of wanted) if (decade * step >= low * 0.999 && decade * step <= high * 1.001) ticks.push(decade * step);
+  }
+  return { part: (value) => Math.log(value / low) / Math.log(high / low), ticks, hasBase: false };
 }
 
 // A plot: lines over the last minutes, a cursor that follows pointer or arrow keys, and what it says there.
@@ -83,9 +94,11 @@ class Plot {
     key.className = "key";
     this.values = lines.map((line) => {
       const entry = key.appendChild(document.createElement("span"));
-      const sample = entry.appendChild(svg("svg", { viewBox: "0 0 18 8", "aria-hidden": "true" }));
-      sample.append(svg("path", { d: "M1 4H17", class: `line ${line.class}` }));
-      entry.append(line.name);
+      if (line.name) {
+        const sample = entry.appendChild(svg("svg", { viewBox: "0 0 18 8", "aria-hidden": "true" }));
+        sample.append(svg("path", { d: "M1 4H17", class: `line ${line.class}` }));
+        entry.append(line.name);
+      }
       return entry.appendChild(document.createElement("b"));
     });
     this.chart = figure.appendChild(svg("svg", { class: "chart", role: "img", tabindex: "0" }));
@@ -115,7 +128,7 @@ class Plot {
   point(event) {
     const { left, width } = this.box;
     const x = event.clientX - this.chart.getBoundingClientRect().left;
-    const ago = Math.round(((left + width - x) / width) * (kept - 1));
+    const ago = Math.round(((left + width - x) / width) * (span() - 1));
     this.move(ago >= 0 && ago < points.length ? ago : null);
   }
 
@@ -134,7 +147,7 @@ class Plot {
     const read = this.lines.map((line) => points.map((point) => line.read(point) ?? null));
     const known = read.flat().filter((value) => value !== null);
     const scale = this.options.scale(known);
-    const x = (at) => box.left + box.width * (1 - (points.length - 1 - at) / (kept - 1));
+    const x = (at) => box.left + box.width * (1 - (points.length - 1 - at) / (span() - 1));
     const y = (value) => box.top + box.height * (1 - Math.min(Math.max(scale.part(value), 0), 1));
     const parts = [this.grid(scale, y)];
     this.lines.forEach((line, number) => {
@@ -173,13 +186,15 @@ class Plot {
     const grid = svg("g", { class: "grid" });
     scale.ticks.forEach((tick, number) => {
       const at = y(tick).toFixed(1);
-      grid.append(svg("line", { x1: left, x2: left + width, y1: at, y2: at, class: number === 0 ? "base" : "" }));
+      grid.append(svg("line", { x1: left, x2: left + width, y1: at, y2: at, class: number === 0 && scale.hasBase !== false ? "base" : "" }));
       grid.append(svg("text", { x: left - 8, y: Number(at) + 3.5, "text-anchor": "end" }, this.options.tick(tick)));
     });
-    for (let minutes = 0; minutes * 60 <= kept; minutes += 1) {
-      const at = left + width * (1 - Math.min((minutes * 60) / (kept - 1), 1));
-      const anchor = minutes === 0 ? "end" : minutes * 60 >= kept ? "start" : "middle";
-      const text = minutes === 0 ? "now" : `−${minutes} min`;
+    const seconds = span();
+    const step = seconds <= 60 ? 15 : seconds <= 120 ? 30 : 60;
+    for (let ago = 0; ago <= seconds; ago += step) {
+      const at = left + width * (1 - Math.min(ago / (seconds - 1), 1));
+      const anchor = ago === 0 ? "end" : ago >= seconds ? "start" : "middle";
+      const text = ago === 0 ? "now" : ago % 60 === 0 ? `−${ago / 60} min` : `−${ago} s`;
       grid.append(svg("text", { x: at, y: top + height + 15, "text-anchor": anchor }, text));
     }
     return grid;
@@ -214,7 +229,8 @@ const plots = [
       { name: "p99", class: "ochre", read: (point) => point.p99_us },
     ],
     {
-      scale: (known) => (known.length ? decades(known.reduce((a, b) => Math.min(a, b)), known.reduce((a, b) => Math.max(a, b))) : decades(10, 10000)),
+      scale: (known) =>
+        known.length ? logarithmic(known.reduce((a, b) => Math.min(a, b)), known.reduce((a, b) => Math.max(a, b))) : logarithmic(10, 10000),
       tick: time,
       format: time,
     },
@@ -281,22 +297,23 @@ function coreRow(number) {
 
 function fill(id, rows) {
   byId(id).replaceChildren(
-    ...rows.map(([name, value, ...more]) => {
+    ...rows.map(([name, value, percent, part, kind]) => {
       const row = document.createElement("tr");
       const head = row.appendChild(document.createElement("th"));
       head.scope = "row";
       head.textContent = name;
-      for (const text of [value, ...more.filter((one) => typeof one === "string")]) {
+      for (const text of percent === undefined ? [value] : [value, percent]) {
         const cell = row.appendChild(document.createElement("td"));
         cell.className = text === "0" ? "n zero" : "n";
         cell.textContent = text;
       }
-      const part = more.find((one) => typeof one === "number");
       if (part !== undefined) {
         const cell = row.appendChild(document.createElement("td"));
         cell.className = "bar";
         const bar = cell.appendChild(svg("svg", { viewBox: "0 0 100 8", preserveAspectRatio: "none", "aria-hidden": "true" }));
-        bar.append(svg("rect", { width: 100, height: 8, rx: 2 }), svg("rect", { width: part * 100, height: 8, rx: 2 }));
+        // However few there are, they are seen.
+        const width = part > 0 ? Math.max(part * 100, 1.5) : 0;
+        bar.append(svg("rect", { width: 100, height: 8 }), svg("rect", { width, height: 8, class: `c${kind}` }));
       }
       return row;
     }),
@@ -305,11 +322,11 @@ function fill(id, rows) {
 
 function drawTables(now) {
   const all = Object.values(now.by_class).reduce((sum, one) => sum + one, 0);
-  const names = { "1xx": "1xx, on the way", "2xx": "2xx, well", "3xx": "3xx, elsewhere or unchanged", "4xx": "4xx, the client's fault", "5xx": "5xx, the server's fault" };
+  const names = { "1xx": "1xx, to go on", "2xx": "2xx, done", "3xx": "3xx, elsewhere", "4xx": "4xx, not so", "5xx": "5xx, failed" };
   const classes = Object.entries(now.by_class).filter(([name, value]) => name !== "1xx" || value > 0);
   fill("answers", classes.map(([name, value]) => {
     const part = all ? value / all : 0;
-    return [names[name], whole.format(value), `${tenth.format(part * 100)} %`, part];
+    return [names[name], whole.format(value), `${tenth.format(part * 100)} %`, part, name];
   }));
   const kinds = { malformed: "malformed requests", refused: "refused connections", too_slow: "clients too slow", handler_panic: "handlers that panicked", broken_off: "answers broken off" };
   const troubles = Object.entries(now.errors).map(([kind, value]) => [kinds[kind] ?? kind, whole.format(value)]);
