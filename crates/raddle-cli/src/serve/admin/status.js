@@ -326,7 +326,7 @@ function drawTables(now) {
   const classes = Object.entries(now.by_class).filter(([name, value]) => name !== "1xx" || value > 0);
   fill("answers", classes.map(([name, value]) => {
     const part = all ? value / all : 0;
-    return [names[name], whole.format(value), `${tenth.format(part * 100)} %`, part, name];
+    return [names[name], whole.format(value), part > 0 && part < 0.001 ? "< 0.1 %" : `${tenth.format(part * 100)} %`, part, name];
   }));
   const kinds = { malformed: "malformed requests", refused: "refused connections", too_slow: "clients too slow", handler_panic: "handlers that panicked", broken_off: "answers broken off" };
   const troubles = Object.entries(now.errors).map(([kind, value]) => [kinds[kind] ?? kind, whole.format(value)]);
