@@ -94,7 +94,7 @@ impl ConnectionId {
 pub struct Current {
     /// The client's address, if it has one.
     pub peer: Option<SocketAddr>,
-    /// The request, or the next one if it has not arrived yet.
+    /// The request; between two of them the one before, and before the first one its name to be.
     pub request: RequestId,
 }
 
