@@ -21,7 +21,7 @@ mod writer;
 pub use line::Format;
 
 use self::line::line;
-use self::writer::{Entry, To, write_all};
+use self::writer::{Entry, State, To, write_all};
 use crate::log_file::LogFile;
 use crate::server::{Plugin, Served};
 use raddle::sync::channel::{self, SendTimeoutError, Sender, TrySendError};
@@ -29,7 +29,7 @@ use raddle::thread::{Builder, JoinHandle};
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// The log, as a server's plugin. Clones write to the same: several servers can have it.
@@ -50,17 +50,6 @@ pub struct AccessLog {
     has_ids: bool,
     lines: Sender<Entry>,
     state: Arc<State>,
-}
-
-/// What those who write lines and the thread tell each other.
-#[derive(Debug, Default)]
-struct State {
-    /// A line has waited for a second.
-    is_stuck: AtomicBool,
-    /// Lines that were dropped since, or that the file did not take.
-    lost: Arc<AtomicU64>,
-    /// The file is to be opened anew.
-    is_to_reopen: AtomicBool,
 }
 
 /// So many lines may wait.

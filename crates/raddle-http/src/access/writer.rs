@@ -1,10 +1,10 @@
 //! The thread that writes an access log.
 
-use super::State;
 use crate::log_file::LogFile;
 use raddle::sync::channel::Receiver;
 use std::io::{self, Write};
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// What is in the queue.
 #[derive(Debug)]
@@ -12,6 +12,17 @@ pub(super) enum Entry {
     Line(String),
     /// Something is to be seen to.
     Look,
+}
+
+/// What those who write lines and the thread tell each other.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    /// A line has waited for a second.
+    pub(super) is_stuck: AtomicBool,
+    /// Lines that were dropped since, or that the file did not take.
+    pub(super) lost: Arc<AtomicU64>,
+    /// The file is to be opened anew.
+    pub(super) is_to_reopen: AtomicBool,
 }
 
 /// Where lines go.

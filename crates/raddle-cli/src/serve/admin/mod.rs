@@ -12,6 +12,7 @@
 //! | `place` | where it listens |
 //! | `history` | samples |
 //! | `process` | what the kernel says of the process |
+//! | `state` | who is asked about, and what is kept of it |
 //! | `report` | all of it for Prometheus, and as JSON |
 //! | `page` | the page, and what it needs |
 
@@ -20,22 +21,24 @@ mod page;
 mod place;
 mod process;
 mod report;
+mod state;
 
-use self::history::History;
+pub(super) use self::state::Watched;
+
 use self::place::{Bound, Open};
 use self::process::Process;
+use self::state::State;
 use super::config::Source;
 use super::operating::At;
 use raddle::cancel::Token;
 use raddle::runtime::Runtime;
-use raddle::sync::{Mutex, PoisonError};
+use raddle::sync::Mutex;
 use raddle::thread::{self, Builder};
 use raddle_http::metrics::{Exposition, Metrics};
-use raddle_http::server::{Running, Server};
-use raddle_http::tls::Tls;
+use raddle_http::server::Server;
 use raddle_http::{Header, Method, Request, Response, Status};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 /// It has its address, and answers nobody yet.
@@ -43,25 +46,6 @@ pub(super) struct Admin {
     bound: Bound,
     metrics: Metrics,
     process: Process,
-}
-
-/// Who is asked about.
-pub(super) struct Watched {
-    pub(super) servers: Vec<Running>,
-    pub(super) tls: Option<Tls>,
-    /// Lines that are missing in the access log.
-    pub(super) lost: Option<Arc<AtomicU64>>,
-}
-
-/// What all answers are made of.
-struct State {
-    metrics: Metrics,
-    process: Process,
-    watched: Watched,
-    runtime: Runtime,
-    history: Mutex<History>,
-    begun: SystemTime,
-    is_draining: AtomicBool,
 }
 
 /// It answers.
@@ -138,15 +122,6 @@ impl Desk {
     pub(super) fn end(self) {
         self.sampling.cancel();
         self.open.end();
-    }
-}
-
-impl State {
-    fn sample(&self) {
-        let counts = self.metrics.counts();
-        let connections = self.watched.servers.iter().map(Running::connections).sum();
-        let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
-        history.sample(counts, connections, self.runtime);
     }
 }
 

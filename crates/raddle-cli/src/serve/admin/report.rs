@@ -1,7 +1,7 @@
 //! How it goes: for Prometheus, and as JSON.
 
-use super::State;
 use super::history::{KEPT, Point};
+use super::state::State;
 use raddle::sync::PoisonError;
 use raddle_http::metrics::{Exposition, Kind};
 use raddle_http::server::Running;
