@@ -26,7 +26,7 @@ Examples:
 
 #[derive(Subcommand)]
 pub(crate) enum Verb {
-    Serve(ServeOptions),
+    Serve(Box<ServeOptions>),
 
     Echo(EchoOptions),
 
@@ -95,9 +95,17 @@ pub(crate) struct ServeOptions {
     #[arg(long, conflicts_with = "tls_cert")]
     pub(crate) tls_self_signed: bool,
 
-    /// Write a line for each response to the standard error, in this form
+    /// Write a line for each response, in this form
     #[arg(long, value_name = "FORM")]
     pub(crate) log: Option<LogForm>,
+
+    /// Where to [default: the standard error]; SIGUSR1 opens it anew
+    #[arg(long, value_name = "FILE")]
+    pub(crate) log_file: Option<PathBuf>,
+
+    /// Show how it goes: http://ADDR/status; ADDR may be the path of a Unix socket
+    #[arg(long, value_name = "ADDR", value_parser = place)]
+    pub(crate) admin: Option<Place>,
 
     /// What stands for its folder: the first that is there [default: index.html]
     #[arg(long, value_name = "NAME")]
@@ -226,6 +234,21 @@ impl EchoOptions {
         let verb = command.find_subcommand_mut("echo").expect("the verb whose options these are");
         Err(verb.error(ErrorKind::ArgumentConflict, what))
     }
+}
+
+/// An address, or a path that becomes a Unix socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    Tcp(String),
+    Unix(PathBuf),
+}
+
+/// HOST:PORT has no slash, and a path has one.
+pub(crate) fn place(text: &str) -> Result<Place, String> {
+    if text.contains('/') {
+        return Ok(Place::Unix(PathBuf::from(text)));
+    }
+    address(text).map(Place::Tcp).map_err(|why| format!("{why}; or a path with a slash in it"))
 }
 
 /// HOST:PORT; whether the host exists is found out when it is bound.

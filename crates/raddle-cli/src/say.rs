@@ -1,7 +1,10 @@
-//! What goes to the terminal: errors and warnings in one form, with colours only where somebody sees them.
+//! What goes to the terminal, or to the error log: errors and warnings in one form, with colours only where somebody sees them.
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
+use raddle_http::error_log::ErrorLog;
 use std::io::{self, IsTerminal, Write};
+use std::panic;
+use std::sync::OnceLock;
 
 /// One line on the standard output: what a program has to say.
 pub(crate) fn line(what: &str) {
@@ -10,21 +13,36 @@ pub(crate) fn line(what: &str) {
     _ = writeln!(out, "raddle: {what}").and_then(|()| out.flush());
 }
 
-/// One line on the standard error: what failed, and what to do.
+/// One line on the standard error, or in the error log: what failed, and what to do. If the log is a file, in both.
 pub(crate) fn error(what: &str) {
-    labelled("error", "31", what);
+    if let Some(journal) = JOURNAL.get() {
+        journal.say(Level::Error, what);
+        if !journal.is_file {
+            return;
+        }
+    }
+    labelled(Level::Error, what);
 }
 
-/// One line on the standard error: what is not as it should be while it goes on.
+/// One line on the standard error, or in the error log: what is not as it should be while it goes on.
 pub(crate) fn warning(what: &str) {
-    labelled("warning", "33", what);
+    match JOURNAL.get() {
+        Some(journal) => journal.say(Level::Warn, what),
+        None => labelled(Level::Warn, what),
+    }
 }
 
-fn labelled(kind: &str, colour: &str, what: &str) {
+fn labelled(level: Level, what: &str) {
+    let (kind, colour) = match level {
+        Level::Error => ("error", "1;31"),
+        Level::Warn => ("warning", "1;33"),
+        Level::Info => ("info", "1"),
+        Level::Debug | Level::Trace => ("debug", "2"),
+    };
     let mut out = io::stderr().lock();
     // Where nobody reads there is nobody to be told.
     _ = if has_colours() {
-        writeln!(out, "raddle: \x1b[1;{colour}m{kind}:\x1b[0m {what}")
+        writeln!(out, "raddle: \x1b[{colour}m{kind}:\x1b[0m {what}")
     } else {
         writeln!(out, "raddle: {kind}: {what}")
     };
@@ -38,28 +56,69 @@ fn has_colours() -> bool {
         && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
+/// An error log, in place of lines for a terminal.
+struct Journal {
+    log: ErrorLog,
+    is_file: bool,
+}
+
+static JOURNAL: OnceLock<Journal> = OnceLock::new();
+
+impl Journal {
+    fn say(&self, level: Level, what: &str) {
+        if level <= log::max_level() {
+            let mut record = Record::builder();
+            record.level(level).target("raddle");
+            self.log.log(&record.args(format_args!("{what}")).build());
+        }
+    }
+}
+
 /// The libraries' warnings, a forbidden io_uring for one, become ours.
 pub(crate) fn install_log() {
-    struct Warnings;
+    struct Told;
 
-    impl Log for Warnings {
+    impl Log for Told {
         fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-            metadata.level() <= Level::Warn
+            metadata.level() <= log::max_level()
         }
 
         fn log(&self, record: &Record<'_>) {
-            match record.level() {
-                Level::Error => error(&record.args().to_string()),
-                Level::Warn => warning(&record.args().to_string()),
-                _ => {}
+            match JOURNAL.get() {
+                _ if !self.enabled(record.metadata()) => {}
+                Some(journal) => journal.log.log(record),
+                None => labelled(record.level(), &record.args().to_string()),
             }
         }
 
         fn flush(&self) {}
     }
 
-    static WARNINGS: Warnings = Warnings;
-    if log::set_logger(&WARNINGS).is_ok() {
+    static TOLD: Told = Told;
+    if log::set_logger(&TOLD).is_ok() {
         log::set_max_level(LevelFilter::Warn);
+    }
+}
+
+/// From now on what is told goes to this log, panics included: their usual lines are for people at a terminal.
+pub(crate) fn use_error_log(log: ErrorLog, is_file: bool, level: LevelFilter) {
+    log::set_max_level(level);
+    if JOURNAL.set(Journal { log, is_file }).is_err() {
+        return;
+    }
+    panic::set_hook(Box::new(|panic| {
+        let what = panic.payload_as_str().unwrap_or("no message");
+        let place = panic.location().map_or(String::new(), |place| format!(" at {place}"));
+        error(&format!("a thread has panicked{place}: {what}"));
+    }));
+}
+
+/// Opens the error log's file anew, if it is one.
+pub(crate) fn reopen_error_log() {
+    let Some(journal) = JOURNAL.get() else { return };
+    if let Err(why) = journal.log.reopen() {
+        warning(&format!(
+            "the error log can't be opened anew: {why}; the file from before stays in use"
+        ));
     }
 }

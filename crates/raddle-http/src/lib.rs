@@ -10,7 +10,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! It has two halves. [`server`], [`files`], [`tls`] and [`access`] serve: a raddle thread for each connection, in blocking calls. They stand on the protocol and
+//! It has two halves. [`server`], [`files`], [`tls`] and the logs serve: a raddle thread for each connection, in blocking calls. They stand on the protocol and
 //! its meaning, which know no sockets, clocks and threads, and are tested by bytes alone. Any other loop that has bytes to give and to take may
 //! stand there as well:
 //!
@@ -88,6 +88,8 @@
 //! | [`files`] | folders as sites |
 //! | [`tls`] | TLS for them |
 //! | [`access`] | a line for each response |
+//! | [`error_log`] | a line for whatever goes wrong, with its request |
+//! | [`metrics`] | numbers, for Prometheus too |
 //! | [`protocol`] | bytes to requests, responses to bytes; RFC 9112 |
 //! | [`semantics`] | what requests mean: conditions, ranges, negotiation, paths, origins, passwords; RFC 9110 |
 //! | `router` | patterns to handlers |
@@ -96,17 +98,23 @@
 //! | `transport` | what connections run over |
 //! | `lex`, `percent` | the grammar that they share |
 //! | `calendar`, `json` | dates and strings in the forms of others |
+//! | `context` | what requests are called, and which one a thread is at |
+//! | `log_file` | files that are appended to, and opened anew |
 #![deny(unsafe_code)]
 
 pub mod access;
 mod calendar;
+mod context;
 mod date;
+pub mod error_log;
 pub mod files;
 mod header;
 mod headers;
 mod json;
 mod lex;
+mod log_file;
 mod method;
+pub mod metrics;
 mod percent;
 pub mod protocol;
 mod request;
@@ -119,6 +127,7 @@ pub mod tls;
 mod transport;
 mod version;
 
+pub use context::{Current, RequestId, current};
 pub use date::{Date, DateCache};
 pub use header::Header;
 pub use headers::{Headers, InvalidField, Name};

@@ -1,11 +1,13 @@
 //! What a handler gets.
 
+use crate::context::{ConnectionId, RequestId};
 use crate::headers::Headers;
 use crate::method::Method;
 use crate::protocol::{Fault, RequestHead};
 use crate::response::Response;
 use crate::router::Params;
 use crate::status::Status;
+use raddle::cancel::Token;
 use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, Read};
@@ -33,9 +35,17 @@ pub struct Request<'a> {
     head: &'a RequestHead,
     params: Params<'a>,
     body: &'a mut dyn Read,
-    peer: Option<SocketAddr>,
+    client: Client<'a>,
+}
+
+/// Whose request it is.
+pub(crate) struct Client<'a> {
+    pub(crate) peer: Option<SocketAddr>,
+    pub(crate) id: RequestId,
+    /// Cancelled when the server is to end in good order.
+    pub(crate) ending: Option<&'a Token>,
     /// Fields of an earlier response, whose memory the next may have.
-    spare: Headers,
+    pub(crate) spare: Headers,
 }
 
 impl<'a> Request<'a> {
@@ -47,12 +57,19 @@ impl<'a> Request<'a> {
     /// let request = Request::new(&head, Params::default(), &mut std::io::empty()).method();
     /// ```
     pub fn new(head: &'a RequestHead, params: Params<'a>, body: &'a mut dyn Read) -> Request<'a> {
-        Request { head, params, body, peer: None, spare: Headers::new() }
+        let id = RequestId::given(head.headers());
+        let id = id.unwrap_or_else(|| RequestId::made(ConnectionId::next(), 1));
+        let client = Client { peer: None, id, ending: None, spare: Headers::new() };
+        Request::of_client(head, params, body, client)
     }
 
-    /// The same from a client at that address, and with fields of which [`reply`](Request::reply) takes the memory.
-    pub(crate) fn on_connection(self, peer: Option<SocketAddr>, spare: Headers) -> Request<'a> {
-        Request { peer, spare, ..self }
+    pub(crate) fn of_client(
+        head: &'a RequestHead,
+        params: Params<'a>,
+        body: &'a mut dyn Read,
+        client: Client<'a>,
+    ) -> Request<'a> {
+        Request { head, params, body, client }
     }
 
     /// The client's address, as the connection has it: behind a proxy it is the proxy's. `None` if the connection has no addresses.
@@ -63,7 +80,30 @@ impl<'a> Request<'a> {
     /// assert_eq!(Request::new(&head, Params::default(), &mut std::io::empty()).peer(), None);
     /// ```
     pub fn peer(&self) -> Option<SocketAddr> {
-        self.peer
+        self.client.peer
+    }
+
+    /// What it is called in logs.
+    ///
+    /// ```
+    /// use raddle_http::{Params, Request, protocol::{Limits, RequestHead}};
+    /// let head = b"GET / HTTP/1.1\r\nHost: a\r\nX-Request-ID: seven\r\n\r\n";
+    /// let head = RequestHead::parse(head, &Limits::default()).unwrap();
+    /// assert_eq!(Request::new(&head, Params::default(), &mut std::io::empty()).id().to_string(), "seven");
+    /// ```
+    pub fn id(&self) -> RequestId {
+        self.client.id
+    }
+
+    /// Cancelled when the server begins to end in good order: for content that goes on and on. `None` if it is no server's.
+    ///
+    /// ```
+    /// # use raddle_http::{Params, Request, protocol::RequestHead};
+    /// let head = RequestHead::new();
+    /// assert!(Request::new(&head, Params::default(), &mut std::io::empty()).ending().is_none());
+    /// ```
+    pub fn ending(&self) -> Option<&'a Token> {
+        self.client.ending
     }
 
     /// A response without fields and content, in the memory that an earlier response's fields had: the first call for each request of a
@@ -76,7 +116,7 @@ impl<'a> Request<'a> {
     /// assert_eq!(response.status(), Status::NO_CONTENT);
     /// ```
     pub fn reply(&mut self, status: Status) -> Response {
-        Response::reusing(std::mem::take(&mut self.spare), status)
+        Response::reusing(std::mem::take(&mut self.client.spare), status)
     }
 
     /// The whole head.

@@ -1,4 +1,4 @@
-//! What tests and debuggers may see of the scheduler.
+//! What tests, debuggers and statistics may see of the scheduler.
 
 #![allow(unsafe_code, reason = "workers and blocks, which are never freed")]
 
@@ -12,6 +12,14 @@ use std::sync::atomic::Ordering;
 #[doc(hidden)]
 pub fn debug_preemption_count() -> u32 {
     ThreadRef::running().map_or(0, |thread| thread.block().depth.get())
+}
+
+/// The number of the core that the calling thread runs on.
+#[inline]
+pub(crate) fn running_core() -> Option<usize> {
+    let thread = ThreadRef::running()?;
+    // SAFETY: a running thread has its core, which is never freed; it may become another one of the same runtime.
+    unsafe { thread.block().core.get().as_ref() }.map(|core| core.index)
 }
 
 /// The scheduler's state, line by line. It waits for no lock and allocates nothing: whoever holds one may be what hangs.

@@ -19,6 +19,8 @@
 
 use crate::dumper::DumpSignal;
 use crate::host::Host;
+use crate::inspect;
+use crate::machine::{Core, ThreadRef};
 use crate::sched::{simulate, start};
 use crate::settings::{self, Settings};
 use crate::sys::clock;
@@ -219,6 +221,50 @@ pub struct Counters {
     pub steals: u64,
     /// Cores that were taken from a blocked worker.
     pub handovers: u64,
+    /// Kernel threads that run threads, or could: with a core, blocked, or as spares.
+    pub workers: usize,
+    /// Of these, those that have lost their core and still carry a thread: they are blocked in the kernel.
+    pub workers_blocked: usize,
+}
+
+/// What happened on one core since the runtime started.
+///
+/// ```
+/// use raddle::{runtime::Runtime, thread};
+///
+/// thread::spawn(|| {}).join().unwrap();
+/// let cores = Runtime::get()?.core_counters();
+/// assert!(cores.iter().map(|core| core.dispatches).sum::<u64>() > 0);
+/// # std::io::Result::Ok(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CoreCounters {
+    /// Switches to a thread, or to nobody.
+    pub dispatches: u64,
+    /// Threads that had to give way.
+    pub preemptions: u64,
+    /// Threads that it took from another core, being idle.
+    pub steals: u64,
+    /// How often it was taken from a blocked worker.
+    pub handovers: u64,
+    /// Threads that are ready and wait for their turn.
+    pub ready: usize,
+    /// For how long it had nothing to run, and its worker slept, in nanoseconds.
+    pub idle_ns: u64,
+}
+
+/// The number of the core that the calling thread runs on, from 0; `None` on a kernel thread that is not raddle's. The next moment it may be
+/// another: it is a hint where to count something so that cores do not get into each other's way.
+///
+/// ```
+/// use raddle::{runtime, thread};
+/// assert_eq!(runtime::current_core(), None);
+/// assert!(thread::spawn(runtime::current_core).join().unwrap().is_some());
+/// ```
+#[inline]
+pub fn current_core() -> Option<usize> {
+    inspect::running_core()
 }
 
 impl Runtime {
@@ -246,7 +292,23 @@ impl Runtime {
             counters.steals += core.counters.steals.load(Ordering::Relaxed);
             counters.handovers += core.counters.handovers.load(Ordering::Relaxed);
         }
+        counters.workers = self.0.workers().count();
+        counters.workers_blocked = self.0.homeless.load(Ordering::Relaxed);
         counters
+    }
+
+    /// What happened on each core so far.
+    pub fn core_counters(self) -> Vec<CoreCounters> {
+        let now = clock::now_ns();
+        let of_core = |core: &Core| CoreCounters {
+            dispatches: core.dispatches.load(Ordering::Relaxed),
+            preemptions: core.counters.preemptions.load(Ordering::Relaxed),
+            steals: core.counters.steals.load(Ordering::Relaxed),
+            handovers: core.counters.handovers.load(Ordering::Relaxed),
+            ready: core.waiting.load(Ordering::Relaxed),
+            idle_ns: core.counters.idle.total_ns(now),
+        };
+        self.0.cores.iter().map(of_core).collect()
     }
 
     /// Writes what the trace has so far, in place of what was written before. Recording goes on, and the process's exit writes
@@ -331,7 +393,7 @@ pub fn simulate<T: Send + 'static>(
     host: Box<dyn Host>,
     main: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<T> {
-    if crate::machine::ThreadRef::running().is_some() {
+    if ThreadRef::running().is_some() {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
             "a simulation is driven by a kernel thread of its own, not by a raddle thread",

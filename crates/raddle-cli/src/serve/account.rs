@@ -10,6 +10,7 @@ use crate::say;
 use std::ffi::CString;
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::fchown;
 use std::path::Path;
 
 /// Who the server becomes.
@@ -52,6 +53,24 @@ impl Account {
             return Err(source.mistake(user.span(), what));
         }
         Ok(Some(Account { name: name.clone(), user: id, group }))
+    }
+
+    /// Makes these files, where they are not there, and this user their owner, so that they can be opened anew.
+    ///
+    /// # Errors
+    ///
+    /// A line that says which can't be had.
+    pub(super) fn own<'a>(&self, mut files: impl Iterator<Item = &'a Path>) -> Result<(), String> {
+        if !is_root() {
+            return Ok(());
+        }
+        files.try_for_each(|path| {
+            let made = File::options().append(true).create(true).open(path);
+            let owned = made.and_then(|file| fchown(file, Some(self.user), Some(self.group)));
+            owned.map_err(|error| {
+                format!("{}: {} can't be made its owner: {error}", path.display(), self.name)
+            })
+        })
     }
 
     /// Gives up all rights but this user's, for good.

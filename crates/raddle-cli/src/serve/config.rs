@@ -1,6 +1,7 @@
 //! The configuration of `raddle serve`: a file in TOML, and what is wrong with it in one line.
 
 use super::capacity::{Clients, Excess};
+use super::operating::{Admin, At, ErrorLog};
 use super::sandbox::{Needs, Sandbox};
 use crate::args::{DispatchMode, LogForm, ServeOptions, address};
 use raddle_http::Status;
@@ -33,6 +34,9 @@ pub(super) struct Config {
     pub(super) fallback: Option<String>,
     pub(super) freshness_ms: u32,
     pub(super) log: Log,
+    pub(super) log_file: Option<Spanned<PathBuf>>,
+    pub(super) log_request_ids: bool,
+    pub(super) tell_request_ids: bool,
     pub(super) connections: Option<u32>,
     pub(super) over_capacity: Excess,
     pub(super) dispatch: DispatchMode,
@@ -46,6 +50,8 @@ pub(super) struct Config {
     pub(super) limits: Sizes,
     pub(super) client_limits: Clients,
     pub(super) tls: Tls,
+    pub(super) error_log: ErrorLog,
+    pub(super) admin: Admin,
     pub(super) error_pages: BTreeMap<Code, String>,
     pub(super) headers: Vec<Fields>,
     pub(super) redirects: Vec<Redirect>,
@@ -237,6 +243,9 @@ impl Default for Config {
             fallback: None,
             freshness_ms: 1000,
             log: Log::Off,
+            log_file: None,
+            log_request_ids: false,
+            tell_request_ids: false,
             connections: None,
             over_capacity: Excess::default(),
             dispatch: DispatchMode::default(),
@@ -250,6 +259,8 @@ impl Default for Config {
             limits: Sizes::default(),
             client_limits: Clients::default(),
             tls: Tls::default(),
+            error_log: ErrorLog::default(),
+            admin: Admin::default(),
             error_pages: BTreeMap::new(),
             headers: Vec::new(),
             redirects: Vec::new(),
@@ -318,12 +329,25 @@ impl Config {
         passwords.chain(pairs).map(|file| &**file.get_ref())
     }
 
+    /// Files that are appended to.
+    pub(super) fn logs(&self) -> impl Iterator<Item = &Path> {
+        let both = [&self.log_file, &self.error_log.file];
+        both.into_iter().flatten().map(|file| &**file.get_ref())
+    }
+
+    /// Whether both have the same access log.
+    pub(super) fn has_same_log(&self, other: &Config) -> bool {
+        let of = |config: &Config| (config.log, config.log_file.clone(), config.log_request_ids);
+        of(self) == of(other)
+    }
+
     /// What is opened while it runs. `source` is this configuration's file.
     pub(super) fn needs(&self, source: Option<&Path>) -> Needs {
         let hosts = self.hosts.iter().map(|host| host.folder.get_ref());
         Needs {
             served: self.folder.iter().chain(hosts).cloned().collect(),
             read: self.files().chain(source).map(Path::to_owned).collect(),
+            written: self.logs().map(Path::to_owned).collect(),
             ..Needs::default()
         }
     }
@@ -364,6 +388,14 @@ impl Config {
                 LogForm::Combined => Log::Combined,
                 LogForm::Json => Log::Json,
             };
+        }
+        if let Some(file) = &options.log_file {
+            self.log_file = Some(Spanned::new(0..0, file.clone()));
+            // Who names a file wants lines in it.
+            self.log = if self.log == Log::Off { Log::Combined } else { self.log };
+        }
+        if let Some(place) = &options.admin {
+            self.admin.listen = Some(Spanned::new(0..0, At(place.clone())));
         }
         if let (Some(cert), Some(key)) = (&options.tls_cert, &options.tls_key) {
             let spanned = |path: &PathBuf| Spanned::new(0..0, path.clone());
@@ -431,6 +463,12 @@ impl Source {
         for file in config.auth.iter_mut().filter_map(|auth| auth.file.as_mut()) {
             *file.get_mut() = beside.join(file.get_ref());
         }
+        for file in [&mut config.log_file, &mut config.error_log.file].into_iter().flatten() {
+            *file.get_mut() = beside.join(file.get_ref());
+        }
+        if let Some(place) = &mut config.admin.listen {
+            place.get_mut().below(beside);
+        }
         for pair in &mut config.tls.certificates {
             for path in [pair.cert.get_mut(), pair.key.get_mut()] {
                 *path = beside.join(&*path);
@@ -442,8 +480,9 @@ impl Source {
     /// What is wrong, and where.
     pub(super) fn mistake(&self, span: Range<usize>, what: &str) -> String {
         match &self.file {
-            Some((path, text)) => place(path, text, Some(span), what),
-            None => what.to_owned(),
+            // What an option says stands nowhere in the file.
+            Some((path, text)) if span != (0..0) => place(path, text, Some(span), what),
+            _ => what.to_owned(),
         }
     }
 }
@@ -494,6 +533,8 @@ mod tests {
         assert!(config.connections.is_some());
         assert!(config.listen.is_some() && config.tls.is_there());
         assert!(config.user.is_some() && config.group.is_some());
+        assert!(config.log_file.is_some() && config.error_log.file.is_some());
+        assert!(config.admin.listen.is_some());
         assert!(config.tls.redirect_from.is_some() && config.tls.redirect_port.is_some());
         let names = config.tls.certificates[0].names.as_ref();
         assert!(names.is_some_and(|names| names.get_ref().len() == 2));

@@ -5,6 +5,7 @@ use super::auth::guard;
 use super::config::{Config, Source};
 use super::cors;
 use super::dispatch::client_limits;
+use super::logs;
 use super::sandbox::Allowed;
 use super::site::Sites;
 use super::tls::{Secured, secured};
@@ -13,7 +14,7 @@ use raddle_http::server::{ClientLimits, Server};
 
 /// A configuration, and what it makes: nothing of it serves yet.
 pub(super) struct Wanted {
-    pub(super) config: Config,
+    pub(super) source: Source,
     pub(super) server: Server,
     pub(super) secured: Option<Secured>,
     pub(super) account: Option<Account>,
@@ -42,11 +43,12 @@ impl Wanted {
         // Who has become somebody else stays that.
         let account = if before.is_some() { None } else { Account::of(&source)? };
         let (server, limits) = (server(&source)?, client_limits(&source)?);
+        logs::check(&source)?;
         let secured = match before {
             Some(before) if before.config.has_same_tls(&source.config) => before.secured.cloned(),
             _ => secured(&source)?,
         };
-        Ok(Wanted { config: source.config, server, secured, account, limits })
+        Ok(Wanted { source, server, secured, account, limits })
     }
 }
 

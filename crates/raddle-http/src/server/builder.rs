@@ -149,6 +149,17 @@ impl Server {
         self
     }
 
+    /// Has each response say what its request is [called in logs](crate::RequestId), in the field `X-Request-ID`; but for those to what is no
+    /// request.
+    ///
+    /// ```
+    /// let server = raddle_http::server::Server::new().tell_request_ids();
+    /// ```
+    pub fn tell_request_ids(mut self) -> Server {
+        self.service.tells_ids = true;
+        self
+    }
+
     /// So many connections at once; what becomes of more, [`over_capacity`](Server::over_capacity) says. By default the descriptors are the limit.
     ///
     /// ```

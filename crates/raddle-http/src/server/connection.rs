@@ -5,14 +5,16 @@ use super::content::{Content, Failure};
 use super::crowd::Place;
 use super::current::Serving;
 use super::link::Link;
-use super::plugin::Served;
+use super::plugin::{Served, Trouble};
 use super::send::send;
 use super::service::plain;
 use super::times::{is_timeout, within};
+use crate::context::{self, ConnectionId, RequestId};
 use crate::date::{Date, DateCache};
 use crate::header::Header;
 use crate::headers::Headers;
 use crate::protocol::{Connection, Fault, HeadStep, RequestHead};
+use crate::request::Client;
 use crate::response::Response;
 use crate::status::Status;
 use crate::transport::{Begun, Transport};
@@ -72,8 +74,11 @@ pub(super) fn serve<S: Transport + ?Sized>(
     }
     let protocol = Connection::new(&service.limits);
     let times = service.times;
+    let id = ConnectionId::next();
+    context::is_at(peer, RequestId::made(id, 1));
     let course = Course {
         service,
+        id,
         link: Link { protocol, stream, times },
         place: guest.place,
         visitor: guest.visitor.as_ref(),
@@ -94,6 +99,15 @@ pub(super) fn serve<S: Transport + ?Sized>(
     };
     plugins.iter().for_each(|plugin| plugin.ended(peer));
     result
+}
+
+fn trouble(has_panicked: bool, sent: &io::Result<()>) -> Option<Trouble> {
+    match sent {
+        _ if has_panicked => Some(Trouble::Panicked),
+        Ok(()) => None,
+        Err(error) if is_timeout(error) => Some(Trouble::TooSlow),
+        Err(_) => Some(Trouble::BrokenOff),
+    }
 }
 
 /// Who has asked within that time may ask again soon.
@@ -125,6 +139,7 @@ enum Waits {
 
 struct Course<'a, S: ?Sized> {
     service: Serving<'a>,
+    id: ConnectionId,
     link: Link<'a, S>,
     place: Option<&'a Place>,
     visitor: Option<&'a Visitor>,
@@ -179,7 +194,7 @@ impl<S: Transport + ?Sized> Course<'_, S> {
         let left = until.map_or(times.head, |until| until.duration_since(Instant::now()));
         match self.link.receive(left) {
             Err(error) if is_timeout(&error) => {
-                self.say_last(None, plain(Status::REQUEST_TIMEOUT));
+                self.say_last(None, plain(Status::REQUEST_TIMEOUT), Trouble::TooSlow);
                 Ok(true)
             }
             result => result.map(|()| true),
@@ -216,7 +231,7 @@ impl<S: Transport + ?Sized> Course<'_, S> {
 
     /// Whatever the client asks for, this is the answer.
     fn refuse_all(mut self, answer: Response) -> io::Result<()> {
-        self.say_last(None, answer);
+        self.say_last(None, answer, Trouble::Refused);
         self.link.flush()?;
         self.linger()
     }
@@ -224,10 +239,14 @@ impl<S: Transport + ?Sized> Course<'_, S> {
     fn answer(&mut self, head: &RequestHead) -> io::Result<()> {
         let is_watched = !self.service.plugins.is_empty();
         let begun = is_watched.then(|| (SystemTime::now(), Instant::now()));
+        let id = self.name(Some(head));
+        context::is_at(self.peer, id);
         let mut content = Content::new(&mut self.link);
         let spare = std::mem::take(&mut self.spare);
-        let (response, has_panicked) = match self.visitor.map_or(Ok(()), Visitor::ask) {
-            Ok(()) => self.service.answer(head, &mut content, self.peer, spare),
+        let ending = self.place.map(|place| &place.seat.idle);
+        let client = Client { peer: self.peer, id, ending, spare };
+        let (mut response, has_panicked) = match self.visitor.map_or(Ok(()), Visitor::ask) {
+            Ok(()) => self.service.answer(head, &mut content, client),
             Err(wait) => (self.service.put_off(head, wait), false),
         };
         let failure = content.failure();
@@ -241,13 +260,17 @@ impl<S: Transport + ?Sized> Course<'_, S> {
                 return Ok(());
             }
             Some(Failure::TooSlow) => {
-                self.say_last(Some(head), plain(Status::REQUEST_TIMEOUT));
+                self.say_last(Some(head), plain(Status::REQUEST_TIMEOUT), Trouble::TooSlow);
                 return Ok(());
             }
             Some(Failure::Gone) => return Err(io::ErrorKind::ConnectionAborted.into()),
             None => {}
         }
         let status = response.status();
+        if self.service.tells_ids {
+            let set = response.headers_mut().set(Header::XRequestId, id.to_string());
+            set.expect("an id has nothing that a field may not have");
+        }
         let date = self.date.text(Date::from(SystemTime::now()));
         let (headers, content, result) = send(&mut self.link, response, date);
         self.spare = headers;
@@ -255,9 +278,11 @@ impl<S: Transport + ?Sized> Course<'_, S> {
             let served = Served {
                 head: Some(head),
                 peer: self.peer,
+                id,
                 status,
                 content,
                 is_whole: result.is_ok(),
+                trouble: trouble(has_panicked, &result),
                 begun,
                 took: since.elapsed(),
             };
@@ -270,27 +295,37 @@ impl<S: Transport + ?Sized> Course<'_, S> {
     fn refuse(&mut self, head: Option<&RequestHead>, fault: Fault) {
         let date = self.date.text(Date::from(SystemTime::now()));
         self.link.protocol.refuse(fault, date);
-        self.tell(head, fault.status());
+        self.tell(head, fault.status(), Trouble::Fault(fault));
     }
 
     /// A last word, of the server's own.
-    fn say_last(&mut self, head: Option<&RequestHead>, response: Response) {
+    fn say_last(&mut self, head: Option<&RequestHead>, response: Response, why: Trouble) {
         let status = response.status();
         let response = response.header(Header::Connection, "close");
         let date = self.date.text(Date::from(SystemTime::now()));
         // It is short: it waits for nobody.
         _ = send(&mut self.link, response, date);
         self.link.protocol.abort();
-        self.tell(head, status);
+        self.tell(head, status, why);
     }
 
-    fn tell(&self, head: Option<&RequestHead>, status: Status) {
+    /// What the request is called: the client's word for it, or the connection's count.
+    fn name(&self, head: Option<&RequestHead>) -> RequestId {
+        let given = head.and_then(|head| RequestId::given(head.headers()));
+        // What is none comes after those that have come.
+        let number = self.link.protocol.served() + u64::from(head.is_none());
+        given.unwrap_or_else(|| RequestId::made(self.id, number))
+    }
+
+    fn tell(&self, head: Option<&RequestHead>, status: Status, why: Trouble) {
         let served = Served {
             head,
             peer: self.peer,
+            id: self.name(head),
             status,
             content: 0,
             is_whole: true,
+            trouble: Some(why),
             begun: SystemTime::now(),
             took: Duration::ZERO,
         };

@@ -43,6 +43,7 @@
 //! | `service` | routes to handlers, plugins |
 //! | `current`, `replace` | all of that, exchanged while it runs |
 //! | `guard`, `cors` | passwords, and other sites' pages, by folder |
+//! | `events` | server-sent events |
 //! | `crowd` | who is connected, for an end in good order |
 //! | `times` | how long a client may take |
 
@@ -55,6 +56,7 @@ mod cors;
 mod crowd;
 mod current;
 mod dispatch;
+mod events;
 mod guard;
 mod link;
 mod loads;
@@ -70,7 +72,8 @@ pub use builder::Server;
 pub use clients::ClientLimits;
 pub use cors::CorsRules;
 pub use dispatch::{Dispatch, OverCapacity};
+pub use events::{Event, Events};
 pub use guard::Guard;
-pub use plugin::{Plugin, Served};
+pub use plugin::{Plugin, Served, Trouble};
 pub use running::Running;
 pub use times::Times;

@@ -1,9 +1,11 @@
 //! What may look at a connection's course, and take part in it, beside handlers.
 
-use crate::protocol::RequestHead;
+use crate::context::RequestId;
+use crate::protocol::{Fault, RequestHead};
 use crate::request::Request;
 use crate::response::Response;
 use crate::status::Status;
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -82,14 +84,51 @@ pub struct Served<'a> {
     pub head: Option<&'a RequestHead>,
     /// The client's address.
     pub peer: Option<SocketAddr>,
+    /// What the request is called in logs.
+    pub id: RequestId,
     /// The response's status.
     pub status: Status,
     /// Bytes of content that were sent.
     pub content: u64,
     /// Whether all of it was sent.
     pub is_whole: bool,
+    /// What went wrong, if anything did.
+    pub trouble: Option<Trouble>,
     /// When the head had arrived.
     pub begun: SystemTime,
     /// From then until the response was made and its content given to be sent.
     pub took: Duration,
+}
+
+/// What can go wrong with a request, whatever its status.
+///
+/// ```
+/// use raddle_http::{protocol::Fault, server::Trouble};
+/// assert_eq!(Trouble::Fault(Fault::NoHost).to_string(), "no Host field");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Trouble {
+    /// It is none, or breaks a rule.
+    Fault(Fault),
+    /// The client has refused to speak as it has to: HTTP without TLS, for one.
+    Refused,
+    /// The client was too slow in asking, or in taking the answer.
+    TooSlow,
+    /// The handler has panicked.
+    Panicked,
+    /// The answer was broken off: the client is gone, or what makes the content has failed.
+    BrokenOff,
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Trouble::Fault(fault) => fault.fmt(f),
+            Trouble::Refused => f.write_str("refused"),
+            Trouble::TooSlow => f.write_str("too slow"),
+            Trouble::Panicked => f.write_str("the handler has panicked"),
+            Trouble::BrokenOff => f.write_str("broken off"),
+        }
+    }
 }

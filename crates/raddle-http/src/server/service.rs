@@ -4,10 +4,9 @@ use super::clients::Clients;
 use super::plugin::Plugin;
 use super::times::Times;
 use crate::header::Header;
-use crate::headers::Headers;
 use crate::protocol::RequestHead;
 use crate::protocol::{Limits, TargetForm};
-use crate::request::Request;
+use crate::request::{Client, Request};
 use crate::response::Response;
 use crate::router::Router;
 use crate::semantics::canonical;
@@ -15,7 +14,6 @@ use crate::status::Status;
 use crate::tls::Tls;
 use raddle::cancel::Cancelled;
 use std::io::Read;
-use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +30,8 @@ pub(super) struct Service {
     pub(super) times: Times,
     pub(super) tls: Option<Tls>,
     pub(super) clients: Option<Arc<Clients>>,
+    /// Whether responses say what their requests are called in logs.
+    pub(super) tells_ids: bool,
 }
 
 impl Service {
@@ -44,6 +44,7 @@ impl Service {
             times: Times::default(),
             tls: None,
             clients: None,
+            tells_ids: false,
         }
     }
 
@@ -54,10 +55,9 @@ impl Service {
         &self,
         head: &RequestHead,
         body: &mut dyn Read,
-        peer: Option<SocketAddr>,
-        spare: Headers,
+        client: Client<'_>,
     ) -> (Response, bool) {
-        let answered = catch_unwind(AssertUnwindSafe(|| self.dispatch(head, body, peer, spare)));
+        let answered = catch_unwind(AssertUnwindSafe(|| self.dispatch(head, body, client)));
         match answered {
             Ok(mut response) => {
                 for plugin in &*self.plugins {
@@ -85,13 +85,7 @@ impl Service {
         answer
     }
 
-    fn dispatch(
-        &self,
-        head: &RequestHead,
-        body: &mut dyn Read,
-        peer: Option<SocketAddr>,
-        spare: Headers,
-    ) -> Response {
+    fn dispatch(&self, head: &RequestHead, body: &mut dyn Read, client: Client<'_>) -> Response {
         match head.form() {
             // Of the server as a whole there are no options: RFC 9110 section 9.3.7.
             TargetForm::Asterisk => return Response::new(Status::NO_CONTENT),
@@ -105,7 +99,7 @@ impl Service {
             Some(found) => (found.value, found.params),
             None => (&self.otherwise, Default::default()),
         };
-        let mut request = Request::new(head, params, body).on_connection(peer, spare);
+        let mut request = Request::of_client(head, params, body, client);
         let instead = self.plugins.iter().find_map(|plugin| plugin.arrived(&mut request));
         instead.unwrap_or_else(|| handler(&mut request))
     }

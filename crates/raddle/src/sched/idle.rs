@@ -74,6 +74,7 @@ fn sleep_until_needed(worker: &Worker, core: &'static Core) -> Option<u64> {
     let first = timers::first_of_idle(runtime, core);
     let until = keeper.when(first, runtime.settings.timer_slack_ns);
     let now = clock::now_ns();
+    core.counters.idle.begins(now);
     let is_keeper = first != u64::MAX && keeper.take_office(until, now);
     let mut ask = is_keeper.then(|| until.saturating_sub(keeper.lag_ns()));
     let mut sleeps = ask.is_some_and(|asked| asked > now);
@@ -99,6 +100,7 @@ fn sleep_until_needed(worker: &Worker, core: &'static Core) -> Option<u64> {
         ask = Some(first);
         sleeps = true;
     }
+    core.counters.idle.ends(clock::now_ns());
     is_keeper.then_some(until)
 }
 

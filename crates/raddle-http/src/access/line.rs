@@ -1,17 +1,11 @@
-//! An access log: a line for each response, in a form that other programs read.
-//!
-//! Connections give their lines to a thread of the log's own, which writes what has gathered by one call. If it is slower than they are, they
-//! wait for it: no line is lost.
+//! A line of an access log, in each of its forms.
 
 use crate::calendar::Civil;
 use crate::header::Header;
 use crate::json::quoted;
 use crate::protocol::RequestHead;
-use crate::server::{Plugin, Served};
-use raddle::sync::channel::{self, Receiver, Sender};
-use raddle::thread::{Builder, JoinHandle};
+use crate::server::Served;
 use std::fmt::Write as _;
-use std::io::{self, Write};
 
 /// The form of an access log's lines.
 ///
@@ -29,81 +23,8 @@ pub enum Format {
     Json,
 }
 
-/// The log, as a server's plugin.
-///
-/// ```
-/// use raddle_http::{access::{AccessLog, Format}, server::Server};
-///
-/// let (log, writing) = AccessLog::new(Format::Common, std::io::stderr())?;
-/// let server = Server::new().plugin(log);
-/// // Its thread ends with the server: then all is written.
-/// drop(server);
-/// writing.join().unwrap();
-/// # std::io::Result::Ok(())
-/// ```
-#[derive(Debug)]
-pub struct AccessLog {
-    format: Format,
-    lines: Sender<String>,
-}
-
-/// So many lines may wait.
-const WAITING_MAX: usize = 1024;
-/// So much goes out by one call.
-const BATCH: usize = 64 << 10;
-
-impl AccessLog {
-    /// A log that writes to `to`, and its thread, which ends when the log is dropped and all is written.
-    ///
-    /// # Errors
-    ///
-    /// If no thread can be had.
-    ///
-    /// ```
-    /// use raddle_http::access::{AccessLog, Format};
-    /// let (log, writing) = AccessLog::new(Format::Json, Vec::new())?;
-    /// drop(log);
-    /// writing.join().unwrap();
-    /// # std::io::Result::Ok(())
-    /// ```
-    pub fn new(
-        format: Format,
-        to: impl Write + Send + 'static,
-    ) -> io::Result<(AccessLog, JoinHandle<()>)> {
-        let (lines, waiting) = channel::bounded(WAITING_MAX);
-        let writing =
-            Builder::new().name("access log".into()).spawn(move || write_all(&waiting, to))?;
-        Ok((AccessLog { format, lines }, writing))
-    }
-}
-
-fn write_all(waiting: &Receiver<String>, mut to: impl Write) {
-    let mut has_failed = false;
-    while let Ok(mut batch) = waiting.recv() {
-        while batch.len() < BATCH
-            && let Ok(line) = waiting.try_recv()
-        {
-            batch.push_str(&line);
-        }
-        let written = to.write_all(batch.as_bytes()).and_then(|()| to.flush());
-        // A full disk is said once, until it has room again.
-        if let Err(error) = &written
-            && !has_failed
-        {
-            log::error!("the access log can't be written: {error}");
-        }
-        has_failed = written.is_err();
-    }
-}
-
-impl Plugin for AccessLog {
-    fn served(&self, served: &Served<'_>) {
-        // The thread is there as long as this is.
-        _ = self.lines.send(line(self.format, served));
-    }
-}
-
-fn line(format: Format, served: &Served<'_>) -> String {
+/// What was served, as a line with its end.
+pub(super) fn line(format: Format, has_ids: bool, served: &Served<'_>) -> String {
     let date = Civil::of(served.begun);
     let status = served.status.code();
     let field = |header| {
@@ -123,6 +44,10 @@ fn line(format: Format, served: &Served<'_>) -> String {
         let (referer, agent) = (shown(referer.as_deref()), shown(agent.as_deref()));
         _ = write!(line, " \"{referer}\" \"{agent}\"");
     }
+    if has_ids {
+        // A client's own word for it has nothing that would end it.
+        _ = write!(line, " \"{}\"", served.id);
+    }
     line.push('\n');
     line
 }
@@ -133,6 +58,7 @@ fn request_line(head: &RequestHead) -> String {
 
 fn json(served: &Served<'_>, date: &Civil, referer: Option<&str>, agent: Option<&str>) -> String {
     let mut line = format!("{{\"time\":\"{}\"", date.iso_ms());
+    _ = write!(line, ",\"id\":\"{}\"", served.id);
     if let Some(peer) = served.peer {
         _ = write!(line, ",\"peer\":\"{peer}\"");
     }
@@ -155,6 +81,9 @@ fn json(served: &Served<'_>, date: &Civil, referer: Option<&str>, agent: Option<
         served.is_whole,
         served.took.as_micros()
     );
+    if let Some(trouble) = served.trouble {
+        _ = write!(line, ",\"trouble\":{}", quoted(&trouble.to_string()));
+    }
     for (name, value) in [("referer", referer), ("agent", agent)] {
         if let Some(value) = value {
             _ = write!(line, ",\"{name}\":{}", quoted(value));
@@ -181,32 +110,38 @@ fn plain(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::Limits;
+    use crate::context::{ConnectionId, RequestId};
+    use crate::protocol::{Fault, Limits};
+    use crate::server::Trouble;
     use crate::status::Status;
     use std::time::{Duration, SystemTime};
 
     fn lines(head: Option<&RequestHead>) -> [String; 3] {
+        let given = head.and_then(|head| RequestId::given(head.headers()));
         let served = Served {
             head,
+            id: given.unwrap_or_else(|| RequestId::made(ConnectionId::next(), 1)),
             peer: Some("[::1]:7".parse().unwrap()),
             status: Status::OK,
             content: 1024,
             is_whole: true,
+            trouble: head.is_none().then_some(Trouble::Fault(Fault::BareLf)),
             begun: SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777),
             took: Duration::from_micros(42),
         };
-        [Format::Common, Format::Combined, Format::Json].map(|format| line(format, &served))
+        [Format::Common, Format::Combined, Format::Json]
+            .map(|format| line(format, format == Format::Combined, &served))
     }
 
     #[test]
     fn a_line_has_its_form() {
-        let head = b"GET /a?b HTTP/1.1\r\nHost: c\r\nReferer: http://d/\r\nUser-Agent: e \"f\" \xff\t\r\n\r\n";
+        let head = b"GET /a?b HTTP/1.1\r\nHost: c\r\nX-Request-ID: g-7\r\nReferer: http://d/\r\nUser-Agent: e \"f\" \xff\t\r\n\r\n";
         let head = RequestHead::parse(head, &Limits::default()).unwrap();
         let [common, combined, json] = lines(Some(&head));
         let begins = "::1 - - [06/Nov/1994:08:49:37 +0000] \"GET /a?b HTTP/1.1\" 200 1024";
         assert_eq!(common, format!("{begins}\n"));
-        assert_eq!(combined, format!("{begins} \"http://d/\" \"e \\\"f\\\" \u{fffd}\"\n"));
-        let expected = "{\"time\":\"1994-11-06T08:49:37.000Z\",\"peer\":\"[::1]:7\",\"method\":\"GET\",\"target\":\"/a?b\",\
+        assert_eq!(combined, format!("{begins} \"http://d/\" \"e \\\"f\\\" \u{fffd}\" \"g-7\"\n"));
+        let expected = "{\"time\":\"1994-11-06T08:49:37.000Z\",\"id\":\"g-7\",\"peer\":\"[::1]:7\",\"method\":\"GET\",\"target\":\"/a?b\",\
             \"version\":\"HTTP/1.1\",\"host\":\"c\",\"status\":200,\"bytes\":1024,\"whole\":true,\"took_us\":42,\
             \"referer\":\"http://d/\",\"agent\":\"e \\\"f\\\" \u{fffd}\"}\n";
         assert_eq!(json, expected);
@@ -215,8 +150,9 @@ mod tests {
     #[test]
     fn what_was_no_request_has_a_line_too() {
         let [common, combined, json] = lines(None);
-        assert!(common.ends_with(" \"-\" 200 1024\n") && combined.ends_with(" \"-\" \"-\"\n"));
-        assert!(!json.contains("method"), "{json}");
+        assert!(common.ends_with(" \"-\" 200 1024\n") && combined.contains(" \"-\" \"-\" \""));
+        let trouble = ",\"trouble\":\"a line ends without a carriage return\"";
+        assert!(!json.contains("method") && json.contains(trouble), "{json}");
         assert_eq!(plain("a\n\x1b[31m\u{9b}\u{e9}"), "a\\x0a\\x1b[31m\\u009b\u{e9}");
     }
 }
