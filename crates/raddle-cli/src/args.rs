@@ -149,7 +149,7 @@ pub(crate) enum DispatchMode {
     Reuseport,
     /// One thread accepts, and gives each connection to the core with the fewest
     Fair,
-    /// Each core accepts, and passes connections on when it has clearly more than another
+    /// Each core accepts, and passes connections on when it has clearly more
     Balanced,
 }
 

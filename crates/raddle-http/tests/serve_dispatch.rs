@@ -118,6 +118,18 @@ fn cores_that_share_a_listener() {
     assert_eq!(none.kind(), io::ErrorKind::InvalidInput);
 }
 
+/// Whether all that a client has sent has reached the server's socket: a busy kernel may take its time for it. proc_pid_net(5).
+fn has_arrived(client: &Client) -> bool {
+    let hex = |end: io::Result<SocketAddr>| {
+        format!("0100007F:{:04X}", end.expect("it is connected").port())
+    };
+    let ends = format!(" {} {} ", hex(client.stream.local_addr()), hex(client.stream.peer_addr()));
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("Linux has it");
+    let line = table.lines().find(|line| line.contains(&ends)).expect("it is connected");
+    let queues = line.split_ascii_whitespace().nth(4).expect("the queues' lengths");
+    queues.starts_with("00000000:")
+}
+
 /// Connections in the queues of all listeners when the end begins: as many as acceptors have not seen yet.
 fn whoever_had_connected_is_served_at_the_end() {
     for way in WAYS {
@@ -128,6 +140,7 @@ fn whoever_had_connected_is_served_at_the_end() {
             for client in &mut clients {
                 client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
             }
+            until("all has arrived", || clients.iter().all(has_arrived));
             running.drain();
             for client in &mut clients {
                 let answer = client.answer(false);
