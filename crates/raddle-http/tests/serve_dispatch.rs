@@ -23,7 +23,7 @@ const CASES: &[Case] = &[
     ("cores_that_share_a_listener", cores_that_share_a_listener),
     ("whoever_had_connected_is_served_at_the_end", whoever_had_connected_is_served_at_the_end),
     ("there_are_never_more_than_may_be", there_are_never_more_than_may_be),
-    ("who_waits_for_room_is_served_at_the_end", who_waits_for_room_is_served_at_the_end),
+    ("an_end_does_not_wait_for_room", an_end_does_not_wait_for_room),
     ("too_many_are_dropped", too_many_are_dropped),
     ("too_many_are_told", too_many_are_told),
     ("no_descriptors_and_they_wait", no_descriptors_and_they_wait),
@@ -202,8 +202,8 @@ fn there_are_never_more_than_may_be() {
     }
 }
 
-/// One place, taken; another connection may be in an acceptor's hands already.
-fn who_waits_for_room_is_served_at_the_end() {
+/// One place, taken; others wait in the kernel's queues, and perhaps in an acceptor's hands.
+fn an_end_does_not_wait_for_room() {
     for way in WAYS {
         let (begun, begins) = mpsc::channel();
         let (go, goes) = mpsc::channel::<()>();
