@@ -5,21 +5,25 @@
 //! | `args` | the command line: verbs, their options, what `--help` says |
 //! | `echo` | `raddle echo`: a TCP echo server |
 //! | `serve` | `raddle serve`: a web server |
+//! | `load` | `raddle load`: a load generator; `raddle burst` |
 //! | `listen` | binds an address, and says what is wrong with it |
 //! | `drain` | signals, the lines of a running server, its end |
 //! | `papers` | completions for shells, and manual pages |
 //! | `limits` | how many descriptors this process may have |
 //! | `say` | what goes to the terminal: errors, warnings, the library's log |
+//! | `address` | what may be an address |
 //! | `text` | numbers as people read them |
 //!
 //! Exit codes: 0, also after `SIGTERM`; 1 for what fails while it runs; 2 for a command line that makes no sense.
 #![deny(unsafe_code)]
 
+mod address;
 mod args;
 mod drain;
 mod echo;
 mod limits;
 mod listen;
+mod load;
 mod papers;
 mod say;
 mod serve;
@@ -38,6 +42,8 @@ fn main() -> ExitCode {
             echo::run(&options)
         }
         Verb::Serve(options) => serve::run(&options),
+        Verb::Load(command) => load::run(&command),
+        Verb::Burst(options) => load::run_burst(&options),
         Verb::Completions { shell } => papers::completions(shell),
         Verb::Man { directory } => papers::man(&directory),
     };
