@@ -80,6 +80,7 @@ impl<K: Copy + Eq> List<K> {
     }
 
     /// Puts `key`, which is in no list, behind all others.
+    #[inline]
     pub fn push_back<'a>(&mut self, key: K, node: impl Fn(K) -> &'a Node<K>)
     where
         K: 'a,
@@ -94,6 +95,7 @@ impl<K: Copy + Eq> List<K> {
     }
 
     /// Puts `key`, which is in no list, before all others.
+    #[inline]
     pub fn push_front<'a>(&mut self, key: K, node: impl Fn(K) -> &'a Node<K>)
     where
         K: 'a,
@@ -105,6 +107,31 @@ impl<K: Copy + Eq> List<K> {
             Some(first) => node(first).prev.set(Some(key)),
             None => self.last = Some(key),
         }
+    }
+
+    /// Takes the member at the front out.
+    ///
+    /// ```
+    /// use raddle_core::list::{List, Node};
+    /// let nodes: [Node<usize>; 2] = [const { Node::new() }; 2];
+    /// let mut list = List::new();
+    /// list.push_back(0, |key| &nodes[key]);
+    /// list.push_back(1, |key| &nodes[key]);
+    /// assert_eq!(list.pop_front(|key| &nodes[key]), Some(0));
+    /// assert_eq!((list.first(), nodes[1].previous()), (Some(1), None));
+    /// ```
+    #[inline]
+    pub fn pop_front<'a>(&mut self, node: impl Fn(K) -> &'a Node<K>) -> Option<K>
+    where
+        K: 'a,
+    {
+        let first = self.first?;
+        self.first = node(first).next.get();
+        match self.first {
+            Some(next) => node(next).prev.set(None),
+            None => self.last = None,
+        }
+        Some(first)
     }
 
     /// Takes `key` out, wherever it stands.
@@ -153,7 +180,7 @@ mod tests {
     proptest! {
         /// Against the obvious model, walked forwards; backwards the links must mirror it.
         #[test]
-        fn behaves_as_a_deque(steps in proptest::collection::vec((0u8..3, 0usize..16), 1..200)) {
+        fn behaves_as_a_deque(steps in proptest::collection::vec((0u8..4, 0usize..16), 1..200)) {
             let nodes: Vec<Node<usize>> = (0..16).map(|_| Node::new()).collect();
             let mut list = List::new();
             let mut model: VecDeque<usize> = VecDeque::new();
@@ -167,6 +194,9 @@ mod tests {
                     (1, None) => {
                         list.push_front(key, |k| &nodes[k]);
                         model.push_front(key);
+                    }
+                    (3, _) => {
+                        prop_assert_eq!(list.pop_front(|k| &nodes[k]), model.pop_front());
                     }
                     (_, Some(at)) => {
                         list.remove(key, |k| &nodes[k]);

@@ -152,6 +152,19 @@ impl<K: Copy + Eq> Levels<K> {
         (self.bitmap != 0).then(|| self.bitmap.trailing_zeros() as u8)
     }
 
+    /// A member of `level` was taken out of its list.
+    #[inline]
+    fn took(&mut self, link: &Link<K>, level: u8, is_last: bool) {
+        if is_last {
+            self.bitmap &= !(1 << level);
+        }
+        self.len -= 1;
+        if link.is_bound() {
+            self.bound -= 1;
+        }
+        link.place.set(0);
+    }
+
     /// How many a thief may take.
     fn movable(&self) -> usize {
         self.len - self.bound
@@ -202,7 +215,15 @@ impl<K: Copy + Eq> RunQueue<K> {
     }
 
     fn array(&self, array: Array) -> &Levels<K> {
-        &self.arrays[usize::from(self.index(array))]
+        let [first, second] = &self.arrays;
+        if self.index(array) == 0 { first } else { second }
+    }
+
+    /// The array at `index`, 0 or 1. By comparing: arrays are no power of two in size, and a multiplication takes longer.
+    #[inline]
+    fn levels(&mut self, index: u8) -> &mut Levels<K> {
+        let [first, second] = &mut self.arrays;
+        if index == 0 { first } else { second }
     }
 
     /// Puts `key` at one end of the list `level` of `array`.
@@ -210,13 +231,14 @@ impl<K: Copy + Eq> RunQueue<K> {
     /// # Panics
     ///
     /// If `level` is not below [`LEVELS`], or `key` is in a queue already.
+    #[inline]
     pub fn push(&mut self, links: &impl Links<Key = K>, key: K, level: u8, array: Array, end: End) {
         assert!(usize::from(level) < LEVELS, "RunQueue::push: there is no level {level}");
         let link = links.link(key);
         assert!(!link.is_queued(), "RunQueue::push: this thread is in a queue already");
         let index = self.index(array);
         link.place.set(QUEUED | index << ARRAY_SHIFT | level);
-        let levels = &mut self.arrays[usize::from(index)];
+        let levels = self.levels(index);
         let list = &mut levels.lists[usize::from(level)];
         match end {
             End::Front => list.push_front(key, |key| &links.link(key).node),
@@ -224,21 +246,28 @@ impl<K: Copy + Eq> RunQueue<K> {
         }
         levels.bitmap |= 1 << level;
         levels.len += 1;
-        levels.bound += usize::from(link.is_bound());
+        // Branches: as a pair of words both would be loaded at once, before the processor has them at hand.
+        if link.is_bound() {
+            levels.bound += 1;
+        }
     }
 
     /// Takes the thread that runs next: the first of the best level that is active.
     ///
     /// If none is active the arrays swap first, and the answer says so.
+    #[inline]
     pub fn pop(&mut self, links: &impl Links<Key = K>) -> Option<Popped<K>> {
         let new_round = self.array(Array::Active).bitmap == 0;
         let array = if new_round { Array::Expired } else { Array::Active };
-        let level = self.array(array).first()?;
-        let key = self.array(array).lists[usize::from(level)].first()?;
-        if new_round {
-            self.active ^= 1;
-        }
-        self.remove(links, key);
+        let index = self.index(array);
+        let levels = self.levels(index);
+        let level = levels.first()?;
+        // Not `remove`: that would ask the link where it stands, which nobody has at hand who comes from a switch.
+        let list = &mut levels.lists[usize::from(level)];
+        let key = list.pop_front(|key| &links.link(key).node)?;
+        let is_last = list.is_empty();
+        levels.took(links.link(key), level, is_last);
+        self.active = index;
         Some(Popped { key, level, new_round })
     }
 
@@ -348,15 +377,11 @@ impl<K: Copy + Eq> RunQueue<K> {
             return false;
         }
         let level = place & LEVEL_MASK;
-        let levels = &mut self.arrays[usize::from(place >> ARRAY_SHIFT & 1)];
+        let levels = self.levels(place >> ARRAY_SHIFT & 1);
         let list = &mut levels.lists[usize::from(level)];
         list.remove(key, |key| &links.link(key).node);
-        if list.is_empty() {
-            levels.bitmap &= !(1 << level);
-        }
-        levels.len -= 1;
-        levels.bound -= usize::from(link.is_bound());
-        link.place.set(0);
+        let is_last = list.is_empty();
+        levels.took(link, level, is_last);
         true
     }
 

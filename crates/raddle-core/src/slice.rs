@@ -40,6 +40,7 @@
 //! from gaining, but an acceptor that spawns a thread for each connection would have nothing left after a burst).
 
 use crate::run_queue::Array;
+use std::fmt;
 
 /// The slice of a thread of normal priority, unless the user sets another: a preemption costs a few microseconds, which is
 /// a thousandth of it.
@@ -125,19 +126,23 @@ pub enum Verdict {
 /// charge.refill_after_sleep(8_000_000, 3, slice);
 /// assert_eq!(charge.earned_ns(), 2_000_000);
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+///
+/// Two words: it is copied at each switch, and a byte behind them would be copied with its padding, for which the processor waits until
+/// the byte has left its store buffer.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Charge {
     left_ns: u64,
-    /// At most `left_ns`.
-    earned_ns: u64,
-    /// Its slice of this round is used up, and it has not been queued for the next one since.
-    is_used_up: bool,
+    /// What it has earned, at most `left_ns`; and [`USED_UP`].
+    earned: u64,
 }
+
+/// Its slice of this round is used up, and it has not been queued for the next one since.
+const USED_UP: u64 = 1 << 63;
 
 impl Charge {
     /// A thread without a parent, with a whole slice; as it was never seen to compute, as if it had earned that.
     pub const fn new(slice_ns: u64) -> Charge {
-        Charge { left_ns: slice_ns, earned_ns: slice_ns, is_used_up: false }
+        Charge { left_ns: slice_ns, earned: slice_ns & !USED_UP }
     }
 
     /// A thread that this one spawns: a whole slice of its own, and its parent's standing.
@@ -147,14 +152,15 @@ impl Charge {
     #[inline]
     pub const fn child(&self, parent_slice_ns: u64, child_slice_ns: u64) -> Charge {
         let parent = if parent_slice_ns == 0 { 1 } else { parent_slice_ns };
-        let share = if self.earned_ns < parent { self.earned_ns } else { parent };
+        let earned = self.earned_ns();
+        let share = if earned < parent { earned } else { parent };
         let earned = if parent == child_slice_ns {
             // Most often: a division of this width takes as long as the rest of a short thread's accounts.
             share
         } else {
             (share as u128 * child_slice_ns as u128 / parent as u128) as u64
         };
-        Charge { left_ns: child_slice_ns, earned_ns: earned, is_used_up: false }
+        Charge { left_ns: child_slice_ns, earned: earned & !USED_UP }
     }
 
     /// How long it may still run in this round.
@@ -166,13 +172,13 @@ impl Charge {
     /// Whether its slice of this round is used up, and it was not queued for the next one since.
     #[inline]
     pub const fn is_used_up(&self) -> bool {
-        self.is_used_up
+        self.earned & USED_UP != 0
     }
 
     /// How much of that it has earned by waiting.
     #[inline]
     pub const fn earned_ns(&self) -> u64 {
-        self.earned_ns
+        self.earned & !USED_UP
     }
 
     /// It ran for `ran_ns`; its slices have `slice_ns`.
@@ -183,13 +189,12 @@ impl Charge {
     pub fn charge(&mut self, ran_ns: u64, slice_ns: u64) -> Verdict {
         if ran_ns < self.left_ns {
             self.left_ns -= ran_ns;
-            self.earned_ns = self.earned_ns.saturating_sub(ran_ns);
+            self.set_earned(self.earned_ns().saturating_sub(ran_ns));
             return Verdict::GoesOn;
         }
         let debt = ran_ns - self.left_ns;
         self.left_ns = slice_ns.saturating_sub(debt).max(slice_ns / 10).max(1);
-        self.earned_ns = 0;
-        self.is_used_up = true;
+        self.earned = USED_UP;
         Verdict::Expired
     }
 
@@ -217,7 +222,7 @@ impl Charge {
     /// Nobody else wants to run: it begins the new slice at once.
     #[inline]
     pub fn run_on(&mut self) {
-        self.is_used_up = false;
+        self.earned &= !USED_UP;
     }
 
     /// In which array it is queued now, if it would be `wanted` by what happened to it: in the expired one if its slice is used up.
@@ -234,7 +239,9 @@ impl Charge {
     #[inline]
     #[must_use]
     pub fn array_for(&mut self, wanted: Array) -> Array {
-        if std::mem::take(&mut self.is_used_up) { Array::Expired } else { wanted }
+        let is_used_up = self.is_used_up();
+        self.earned &= !USED_UP;
+        if is_used_up { Array::Expired } else { wanted }
     }
 
     /// It slept for `slept_ns` beside `runnable` other threads that shared its core: it earns its part of that time, until it has a
@@ -243,23 +250,37 @@ impl Charge {
     pub fn refill_after_sleep(&mut self, slept_ns: u64, runnable: usize, slice_ns: u64) {
         // Most often, of those that mostly wait: a division is saved.
         let earns_nothing = slept_ns == 0 && self.left_ns <= slice_ns;
-        if earns_nothing || self.earned_ns == slice_ns && self.left_ns == slice_ns {
-            let mostly_waits = self.earned_ns.saturating_mul(3) >= slice_ns;
-            self.is_used_up &= !mostly_waits;
-            return;
+        let is_full = self.earned_ns() == slice_ns && self.left_ns == slice_ns;
+        if !earns_nothing && !is_full {
+            let sharers = (runnable as u64).saturating_add(1);
+            let entitled = slept_ns / sharers;
+            self.left_ns = self.left_ns.saturating_add(entitled).min(slice_ns);
+            self.set_earned(self.earned_ns().saturating_add(entitled).min(self.left_ns));
         }
-        let sharers = (runnable as u64).saturating_add(1);
-        let entitled = slept_ns / sharers;
-        self.left_ns = self.left_ns.saturating_add(entitled).min(slice_ns);
-        self.earned_ns = self.earned_ns.saturating_add(entitled).min(self.left_ns);
-        let mostly_waits = self.earned_ns.saturating_mul(3) >= slice_ns;
-        self.is_used_up &= !mostly_waits;
+        if self.earned_ns().saturating_mul(3) >= slice_ns {
+            // It mostly waits.
+            self.earned &= !USED_UP;
+        }
+    }
+
+    fn set_earned(&mut self, earned_ns: u64) {
+        self.earned = self.earned & USED_UP | earned_ns & !USED_UP;
     }
 
     /// Its level in the run queue: [`level`] of what it has earned.
     #[inline]
     pub fn level(&self, priority: Priority, slice_ns: u64) -> u8 {
-        level(priority, self.earned_ns, slice_ns)
+        level(priority, self.earned_ns(), slice_ns)
+    }
+}
+
+impl fmt::Debug for Charge {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.debug_struct("Charge")
+            .field("left_ns", &self.left_ns)
+            .field("earned_ns", &self.earned_ns())
+            .field("is_used_up", &self.is_used_up())
+            .finish()
     }
 }
 

@@ -45,8 +45,8 @@ pub(crate) unsafe fn perform(
     deadline_ns: Option<u64>,
 ) -> io::Result<usize> {
     loop {
-        let request = Request::new(op);
-        let (core, wait) = begin_and_wait(&request, waits_for)?;
+        let mut request = Request::new(op);
+        let (core, wait) = begin_and_wait(&mut request, waits_for)?;
         let reason = wait.park(deadline_ns);
         if reason == Reason::READY {
             return come_to(&request, waits_for);
@@ -127,8 +127,8 @@ pub(crate) unsafe fn run<M: Machine>(
             Next::End(result) => return as_result(result),
         };
         // SAFETY: the caller waits here until it was settled, and uses the machine after that.
-        let request = unsafe { Request::of_steps(first, Steps::of(machine)) };
-        let (core, wait) = begin_and_wait(&request, waits_for)?;
+        let mut request = unsafe { Request::of_steps(first, Steps::of(machine)) };
+        let (core, wait) = begin_and_wait(&mut request, waits_for)?;
         let mut reason = wait.park(deadline());
         let mut seen = 0;
         while reason == Reason::TIMED_OUT {
@@ -177,12 +177,12 @@ pub(crate) unsafe fn perform_any(
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "too many to wait for at once"));
     }
     'anew: loop {
-        let requests: Vec<Request> = ops.iter().copied().map(Request::new).collect();
+        let mut requests: Vec<Request> = ops.iter().copied().map(Request::new).collect();
         let mut begun = Vec::with_capacity(requests.len());
         let wait = Wait::begin(waits_for);
-        for (index, request) in requests.iter().enumerate() {
+        for (index, request) in requests.iter_mut().enumerate() {
             match begin(request, wait.sleep(), Reason::choice(index as u16)) {
-                Ok(core) => begun.push((core, request)),
+                Ok(core) => begun.push((core, &*request)),
                 Err(refused) => {
                     // Who has ended it was one of those that are ended here.
                     let _ = wait.retract();
@@ -239,7 +239,10 @@ fn come_to(request: &Request, waits_for: WaitsFor) -> io::Result<usize> {
 }
 
 /// Submits a request, and begins the sleep that its end will end. On which core.
-fn begin_and_wait(request: &Request, waits_for: WaitsFor) -> io::Result<(&'static Core, Wait)> {
+fn begin_and_wait(
+    request: &mut Request,
+    waits_for: WaitsFor,
+) -> io::Result<(&'static Core, Wait)> {
     loop {
         let wait = Wait::begin(waits_for);
         match begin(request, wait.sleep(), Reason::READY) {
@@ -254,10 +257,10 @@ fn begin_and_wait(request: &Request, waits_for: WaitsFor) -> io::Result<(&'stati
 }
 
 /// Submits a request whose end shall end `sleep`. On which core.
-fn begin(request: &Request, sleep: Sleep, reason: Reason) -> Result<&'static Core, Refused> {
+fn begin(request: &mut Request, sleep: Sleep, reason: Reason) -> Result<&'static Core, Refused> {
+    request.arm_alone(sleep, reason);
     if let Some(here) = Here::enter() {
         let core = here.place().core();
-        request.arm(sleep, reason);
         // SAFETY: this module's callers keep the request, and what its operation points to, until it was settled.
         return unsafe { events::submit(core, request) }.map(|()| core);
     }
@@ -268,7 +271,6 @@ fn begin(request: &Request, sleep: Sleep, reason: Reason) -> Result<&'static Cor
     if core.events.waker.get().is_none() {
         return Err(Refused::NoQueue(core));
     }
-    request.arm(sleep, reason);
     // SAFETY: as above.
     unsafe { events::send(core, request, Wish::Begin) };
     Ok(core)

@@ -186,6 +186,13 @@ impl Request {
         ptr::from_ref(self).expose_provenance() as u64
     }
 
+    /// As [`arm`](Self::arm), before anybody else knows of it.
+    #[inline]
+    pub(crate) fn arm_alone(&mut self, sleep: Sleep, reason: Reason) {
+        *self.waiter.get_mut() = Some((sleep, reason));
+        *self.sleeper.get_mut() = sleep.sleeper.as_ptr();
+    }
+
     /// Its end shall end `sleep`, for this reason. False if it has ended already. Preemption is forbidden.
     pub(crate) fn arm(&self, sleep: Sleep, reason: Reason) -> bool {
         let mut waiter = self.waiter.lock();
@@ -310,10 +317,11 @@ mod tests {
 
     #[test]
     fn who_comes_after_the_end_does_not_sleep() {
-        let request = request();
+        let mut request = request();
         let sleeper = crate::sleeper::Foreign::mine().sleeper();
         let sleep = Sleep::prepare(sleeper);
-        assert!(request.arm(sleep, Reason::READY));
+        request.arm_alone(sleep, Reason::READY);
+        assert_eq!(request.sleeper(), Some(sleeper.into()));
         assert_eq!(request.settle(7), Some((sleep, Reason::READY)));
         assert!(!request.arm(sleep, Reason::READY));
         assert_eq!(request.result().ok(), Some(7));

@@ -40,6 +40,7 @@ impl Sleeper {
         self.kind.store(kind as u32, Ordering::Relaxed);
     }
 
+    #[inline]
     pub(crate) fn kind(&self) -> Kind {
         if self.kind.load(Ordering::Relaxed) == Kind::Thread as u32 {
             Kind::Thread
@@ -90,28 +91,33 @@ unsafe impl Sync for Sleep {}
 
 impl Sleep {
     /// Begins a sleep of `sleeper`'s. Only for the sleeper itself.
+    #[inline]
     pub(crate) fn prepare(sleeper: NonNull<Sleeper>) -> Sleep {
         // SAFETY: sleepers are never freed.
         let ticket = unsafe { sleeper.as_ref() }.state.prepare();
         Sleep { sleeper, ticket }
     }
 
+    #[inline]
     pub(crate) fn state(&self) -> &State {
         // SAFETY: as above.
         unsafe { &(*self.sleeper.as_ptr()).state }
     }
 
+    #[inline]
     pub(crate) fn kind(&self) -> Kind {
         // SAFETY: as above.
         unsafe { self.sleeper.as_ref() }.kind()
     }
 
     /// Why it ended, if it has.
+    #[inline]
     pub(crate) fn reason(&self) -> Option<Reason> {
         self.state().reason(self.ticket).map(Reason)
     }
 
     /// Takes the preparation back. `Err` if somebody has ended the sleep already.
+    #[inline]
     pub(crate) fn retract(&self) -> Result<(), Reason> {
         self.state().retract(self.ticket).map_err(Reason)
     }

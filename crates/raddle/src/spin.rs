@@ -54,6 +54,11 @@ impl<T> Spin<T> {
         was_free.then(|| Locked { lock: self })
     }
 
+    /// The value, where nobody else knows of the lock yet.
+    pub(crate) fn get_mut(&mut self) -> &mut T {
+        self.value.get_mut()
+    }
+
     /// For those who only look.
     pub(crate) fn is_locked(&self) -> bool {
         self.word.is_taken()
