@@ -155,6 +155,20 @@ fn figures_are_written_in_every_form() {
     assert!(good(&output).0.starts_with('{') && good(&output).0.ends_with("}\n"));
 }
 
+#[test]
+fn several_are_drawn_by_their_weights() {
+    let (folder, _server, url) = site("load-weights");
+    folder.file("b@0", "content");
+    let odd = url.replace("/a", "/b@0");
+    // Alone it is what it says.
+    let alone = output(&["load", &odd, "-n", "5", "-q"]);
+    assert!(good(&alone).0.contains("\nby status: 200: 5\n"));
+    let both = output(&["load", &odd, &url, "-n", "50", "-q"]);
+    assert!(good(&both).0.contains("\nby status: 200: 50\n"), "{}", good(&both).0);
+    let none = failure(&mut raddle(&["load", &odd, &odd, "-n", "5"]));
+    assert!(none.ends_with("all URLs have the weight 0: nothing would be asked for"), "{none}");
+}
+
 /// What was measured is told, whatever happens to one of the files.
 #[test]
 fn limits_and_full_disks_are_told_after_the_table() {

@@ -16,7 +16,12 @@ const DURATION: Duration = Duration::from_secs(10);
 
 /// The whole of it.
 pub(super) fn plan(options: &LoadOptions, cores: usize) -> Result<Plan, String> {
-    let urls = options.urls.iter().map(|text| weighed(text)).collect::<Result<Vec<_>, _>>()?;
+    // One alone has nothing to be weighed against: then it is a part of the URL.
+    let parse = match options.urls.len() {
+        1 => |text: &String| Ok((plain(text)?, 1)),
+        _ => |text: &String| weighed(text),
+    };
+    let urls = options.urls.iter().map(parse).collect::<Result<Vec<_>, String>>()?;
     let needs_tls = urls.iter().any(|(url, _)| url.is_https());
     let tls = if needs_tls { Some(tls(options)?) } else { None };
     let body = match options.body.as_deref() {
@@ -85,16 +90,18 @@ fn seed() -> u64 {
 
 /// A URL, and how often it is asked for beside others.
 fn weighed(text: &str) -> Result<(Url, u32), String> {
-    // An @ with nothing but digits behind it, at the end: in a path it would be followed by something.
-    let (url, weight) = match text.rsplit_once('@') {
+    match text.rsplit_once('@') {
         Some((url, digits)) if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) => {
             let weight =
                 digits.parse().map_err(|_| format!("{text:?}: the weight is too large"))?;
-            (url, weight)
+            Ok((plain(url)?, weight))
         }
-        _ => (text, 1),
-    };
-    Ok((url.parse::<Url>().map_err(|error| error.to_string())?, weight))
+        _ => Ok((plain(text)?, 1)),
+    }
+}
+
+fn plain(text: &str) -> Result<Url, String> {
+    text.parse::<Url>().map_err(|error| error.to_string())
 }
 
 fn tls(options: &LoadOptions) -> Result<ClientTls, String> {
