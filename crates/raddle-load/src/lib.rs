@@ -15,7 +15,7 @@
 //! | `plan` | all that is said of a run |
 //! | `stream`, `client` | a connection; who asks on it |
 //! | `recorder`, `failure` | what is measured and counted |
-//! | `shared`, `run`, `outcome` | clients together, from the beginning to the end |
+//! | `shared`, `run`, `machine`, `outcome` | clients together, from the beginning to the end; what the process had of the machine |
 //! | `report`; `table`, `tables`, `words` | what is kept of it; as people and other programs read it |
 //! | `page`, `plot` | the same for a browser |
 //! | `limit` | what it must not be |
@@ -29,6 +29,7 @@ mod compare;
 mod confidence;
 mod failure;
 mod limit;
+mod machine;
 mod mix;
 mod outcome;
 mod pace;

@@ -69,6 +69,8 @@ pub struct Outcome {
     pub took: Duration,
     /// Processor time of this process in that time.
     pub cpu: Duration,
+    /// Time in which its kernel threads were ready to run, and others had the processors; of all threads together.
+    pub waited: Duration,
     /// On so many cores.
     pub cores: usize,
     /// Whether requests had times of their own.
@@ -92,6 +94,12 @@ impl Outcome {
         self.cpu.as_secs_f64() / most.max(1e-9)
     }
 
+    /// How much of its cores others had while this process was ready to run, from 0 to 1.
+    pub fn lack(&self) -> f64 {
+        let most = self.took.as_secs_f64() * self.cores as f64;
+        (self.waited.as_secs_f64() / most.max(1e-9)).min(1.0)
+    }
+
     /// What makes the figures doubtful, each in a sentence.
     pub fn warnings(&self) -> Vec<String> {
         let mut all = Vec::new();
@@ -103,6 +111,11 @@ impl Outcome {
                  give it more cores (-t), or ask for less (-c, --rate)",
                 self.load() * 100.0,
                 if self.cores == 1 { "core".to_owned() } else { format!("{} cores", self.cores) },
+            ));
+        } else if self.lack() > LACK_MAX {
+            all.push(format!(
+                "the generator was ready to run and had no processor for {:.0} % of the time, which is in the latencies: others run on this machine, perhaps the server",
+                self.lack() * 100.0,
             ));
         } else if figures.oversleep.count() > 0 {
             let late = figures.oversleep.percentile(99.0);
@@ -147,6 +160,8 @@ impl Outcome {
 
 /// Above such a part of its cores a generator waits for itself.
 const LOAD_MAX: f64 = 0.9;
+/// Above such a part of its time without a processor it is too late too often.
+const LACK_MAX: f64 = 0.1;
 /// Who wakes up no later than that is in time.
 const OVERSLEEP_MAX_NS: u64 = 1_000_000;
 const EADDRNOTAVAIL: i32 = 99;

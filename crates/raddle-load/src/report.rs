@@ -170,6 +170,8 @@ pub struct Generator {
     pub cores: usize,
     /// How much of them it has used, from 0 to 1.
     pub load: f64,
+    /// How much of them others had while it was ready to run, from 0 to 1.
+    pub lack: f64,
 }
 
 /// Those that are told of everything.
@@ -274,6 +276,7 @@ impl Report {
                 cpu_s: outcome.cpu.as_secs_f64(),
                 cores: outcome.cores,
                 load: outcome.load(),
+                lack: outcome.lack(),
             },
             warnings: outcome.warnings(),
         }

@@ -7,6 +7,7 @@
 
 use crate::client::Client;
 use crate::failure::{Failure, Step};
+use crate::machine::Machine;
 use crate::outcome::{End, Interval, Outcome};
 use crate::place::{At, Place};
 use crate::plan::Plan;
@@ -211,7 +212,7 @@ struct Watch {
     current: Recorder,
     /// Where the present interval began.
     since: u64,
-    cpu_at_begin: Duration,
+    at_begin: Machine,
     silent_since: Option<u64>,
 }
 
@@ -223,7 +224,7 @@ impl Watch {
             spare: Box::default(),
             current: Recorder::default(),
             since: shared.begin_ns,
-            cpu_at_begin: cpu(),
+            at_begin: Machine::now(),
             silent_since: None,
         }
     }
@@ -240,7 +241,7 @@ impl Watch {
         let (step, grace) = (ns(shared.plan.interval).max(1), ns(shared.plan.grace));
         let mut end = End::Done;
         let mut has_begun = shared.begin_ns == 0;
-        let mut cpu_at_end = None;
+        let mut at_end = None;
         // When the present interval ends; behind the end of time, when patience does.
         let mut tick = if has_begun { step.min(shared.end_ns) } else { shared.begin_ns };
         while *clients > 0 {
@@ -254,7 +255,7 @@ impl Watch {
                 }
                 Err(RecvTimeoutError::Timeout) if !has_begun => {
                     has_begun = true;
-                    self.cpu_at_begin = cpu();
+                    self.at_begin = Machine::now();
                     tick = shared.begin_ns.saturating_add(step).min(shared.end_ns);
                 }
                 Err(RecvTimeoutError::Timeout) if tick > shared.end_ns => {
@@ -269,7 +270,7 @@ impl Watch {
                         token.cancel();
                     }
                     if tick == shared.end_ns {
-                        cpu_at_end = Some(cpu());
+                        at_end = Some(Machine::now());
                         tick = tick.saturating_add(grace);
                     } else {
                         // One that was slept over is a part of the next.
@@ -284,11 +285,13 @@ impl Watch {
         let now = if is_over { shared.end_ns } else { shared.clock().min(shared.end_ns) };
         let took = Duration::from_nanos(now.saturating_sub(shared.begin_ns));
         self.collect(shared, now, show);
+        let machine = at_end.unwrap_or_else(Machine::now) - self.at_begin;
         Outcome {
             figures: self.total,
             intervals: self.intervals,
             took,
-            cpu: cpu_at_end.unwrap_or_else(cpu).saturating_sub(self.cpu_at_begin),
+            cpu: machine.cpu,
+            waited: machine.waited,
             cores: shared.plan.cores,
             is_open: shared.is_open(),
             wanted_rate: shared.plan.pace.map(|pace| pace.rate),
@@ -329,10 +332,4 @@ impl Watch {
         }
         None
     }
-}
-
-/// Processor time that this process has used.
-fn cpu() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
 }

@@ -54,9 +54,10 @@ fn write(report: &Report, to: &mut String) -> std::fmt::Result {
     let each = 1e6 * generator.cpu_s / (report.answers.max(1) as f64);
     writeln!(
         to,
-        "\ngenerator: {each:.2} us of processor time a request, {:.0} % of {}",
+        "\ngenerator: {each:.2} us of processor time a request, {:.0} % of {}; had none when it could run for {:.0} %",
         generator.load * 100.0,
         count(generator.cores as u64, "core"),
+        generator.lack * 100.0,
     )?;
     if !report.warnings.is_empty() {
         writeln!(to)?;
