@@ -59,7 +59,9 @@ fn every_request_is_asked_once() {
         let outcome = run(plan, 1_000);
         assert_status(&outcome, 200);
         let connects = outcome.figures.connect.count();
-        assert_eq!(connects, if keeps { 10 } else { 1_000 }, "{depth} {keeps}");
+        // A client that comes when all have been asked needs no connection.
+        let expected = if keeps { 1..=10 } else { 1_000..=1_000 };
+        assert!(expected.contains(&connects), "{depth} {keeps}: {connects}");
         // Those of a wave that were not to count any more are not asked either.
         assert_eq!(count.swap(0, Relaxed), 1_000);
     }
