@@ -1,6 +1,5 @@
 //! The command line: verbs, their options, and what `--help` says of them.
 
-pub(crate) use crate::address::address;
 use crate::load::{BurstOptions, LoadCommand};
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
@@ -209,6 +208,22 @@ impl EchoOptions {
         command.build();
         let verb = command.find_subcommand_mut("echo").expect("the verb whose options these are");
         Err(verb.error(ErrorKind::ArgumentConflict, what))
+    }
+}
+
+/// HOST:PORT; whether the host exists is found out when it is bound.
+pub(crate) fn address(text: &str) -> Result<String, String> {
+    let form = "give HOST:PORT, such as 127.0.0.1:7777, [::1]:7777 or localhost:7777";
+    let (host, port) = text.rsplit_once(':').ok_or(format!("no port; {form}"))?;
+    if host.is_empty() {
+        return Err(format!("no host; {form}, or 0.0.0.0{text} for all addresses of this machine"));
+    }
+    if host.contains(':') && !(host.starts_with('[') && host.ends_with(']')) {
+        return Err(format!("an IPv6 address stands in brackets; {form}"));
+    }
+    match port.parse::<u16>() {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err(format!("{port:?} is no port from 0 to 65535; {form}")),
     }
 }
 

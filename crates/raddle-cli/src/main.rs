@@ -11,13 +11,11 @@
 //! | `papers` | completions for shells, and manual pages |
 //! | `limits` | how many descriptors this process may have |
 //! | `say` | what goes to the terminal: errors, warnings, the library's log |
-//! | `address` | what may be an address |
 //! | `text` | numbers as people read them |
 //!
 //! Exit codes: 0, also after `SIGTERM`; 1 for what fails while it runs; 2 for a command line that makes no sense.
 #![deny(unsafe_code)]
 
-mod address;
 mod args;
 mod drain;
 mod echo;

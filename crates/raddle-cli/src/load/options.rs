@@ -107,7 +107,7 @@ pub(crate) struct LoadOptions {
     pub(crate) body: Option<String>,
 
     /// Connect to this, HOST:PORT, whatever the URL says
-    #[arg(long, value_name = "ADDR", value_parser = crate::address::address)]
+    #[arg(long, value_name = "ADDR", value_parser = address)]
     pub(crate) connect_to: Option<String>,
 
     /// Connect to this Unix socket
@@ -167,6 +167,16 @@ pub(crate) fn time(text: &str) -> Result<Duration, String> {
     raddle_load::time(text)
 }
 
+/// HOST:PORT, as it stands in a URL.
+fn address(text: &str) -> Result<String, String> {
+    match format!("http://{text}").parse::<raddle_load::Url>() {
+        Ok(url) if url.target() == "/" && text.ends_with(&format!(":{}", url.port())) => {
+            Ok(text.to_owned())
+        }
+        _ => Err("give HOST:PORT, such as 127.0.0.1:7777, [::1]:7777 or localhost:7777".to_owned()),
+    }
+}
+
 fn limit(text: &str) -> Result<raddle_load::Limit, String> {
     text.parse().map_err(|error: raddle_load::BadLimit| error.to_string())
 }
@@ -208,7 +218,7 @@ fn field(text: &str) -> Result<(String, String), String> {
 #[command(verbatim_doc_comment)]
 pub(crate) struct BurstOptions {
     /// The echo server, such as `raddle echo`
-    #[arg(value_name = "ADDR", default_value = "127.0.0.1:7777", value_parser = crate::address::address)]
+    #[arg(value_name = "ADDR", default_value = "127.0.0.1:7777", value_parser = address)]
     pub(crate) address: String,
 
     /// So many threads
