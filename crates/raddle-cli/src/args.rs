@@ -1,5 +1,6 @@
 //! The command line: verbs, their options, and what `--help` says of them.
 
+use crate::load::{BurstOptions, LoadCommand};
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
@@ -22,6 +23,7 @@ Examples:
   raddle serve . --tls-self-signed   serves this one on https://127.0.0.1:8443
   raddle echo                        serves TCP echo on 127.0.0.1:7777; try it with: nc 127.0.0.1 7777
   raddle echo 0.0.0.0:7 --on queue   without threads, on one event queue for each core
+  raddle load http://127.0.0.1:8080/ -c 64   asks for that from 64 connections, and measures
   raddle completions bash > ~/.local/share/bash-completion/completions/raddle";
 
 #[derive(Subcommand)]
@@ -29,6 +31,10 @@ pub(crate) enum Verb {
     Serve(Box<ServeOptions>),
 
     Echo(EchoOptions),
+
+    Load(Box<LoadCommand>),
+
+    Burst(BurstOptions),
 
     /// Prints completions for a shell
     Completions {

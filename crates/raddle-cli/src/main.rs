@@ -5,6 +5,7 @@
 //! | `args` | the command line: verbs, their options, what `--help` says |
 //! | `echo` | `raddle echo`: a TCP echo server |
 //! | `serve` | `raddle serve`: a web server |
+//! | `load` | `raddle load`: a load generator; `raddle burst` |
 //! | `listen` | binds an address, and says what is wrong with it |
 //! | `holder` | who holds a port |
 //! | `drain` | signals, the lines of a running server, its end |
@@ -22,6 +23,7 @@ mod echo;
 mod holder;
 mod limits;
 mod listen;
+mod load;
 mod papers;
 mod say;
 mod serve;
@@ -40,6 +42,8 @@ fn main() -> ExitCode {
             echo::run(&options)
         }
         Verb::Serve(options) => serve::run(&options),
+        Verb::Load(command) => load::run(&command),
+        Verb::Burst(options) => load::run_burst(&options),
         Verb::Completions { shell } => papers::completions(shell),
         Verb::Man { directory } => papers::man(&directory),
     };

@@ -103,8 +103,17 @@ fn help_says_what_there_is() {
     let serve = output(&["serve", "--help"]);
     let serve = text(&serve.stdout);
     assert!(serve.contains("127.0.0.1:8080") && serve.contains("--no-listings"), "{serve}");
+    let load = output(&["load", "--help"]);
+    let load = text(&load.stdout);
     assert!(
-        echo.lines().chain(serve.lines()).all(|line| line.len() <= 100),
+        load.contains("raddle load compare a.json b.json") && load.contains("--rate"),
+        "{load}"
+    );
+    let burst = output(&["burst", "--help"]);
+    assert!(text(&burst.stdout).contains("[default: 1000]"));
+    let helps = [echo, serve, load, text(&burst.stdout)];
+    assert!(
+        helps.iter().flat_map(|help| help.lines()).all(|line| line.len() <= 100),
         "it fits into a terminal"
     );
     let version = output(&["--version"]);
@@ -128,7 +137,15 @@ fn every_verb_has_a_manual_page() {
     assert!(output(&["man", name]).status.success());
     let page = fs::read_to_string(folder.join("raddle-echo.1")).expect("it was written");
     assert!(page.starts_with(".ie") || page.contains(".TH raddle-echo 1"), "{page}");
-    for page in ["raddle.1", "raddle-serve.1", "raddle-completions.1", "raddle-man.1"] {
+    for page in [
+        "raddle.1",
+        "raddle-serve.1",
+        "raddle-load.1",
+        "raddle-load-compare.1",
+        "raddle-burst.1",
+        "raddle-completions.1",
+        "raddle-man.1",
+    ] {
         assert!(folder.join(page).exists(), "{page}");
     }
     let line = failure(&mut raddle(&["man", "/proc/no/such"]));

@@ -40,7 +40,6 @@
 //! from gaining, but an acceptor that spawns a thread for each connection would have nothing left after a burst).
 
 use crate::run_queue::Array;
-use std::fmt;
 
 /// The slice of a thread of normal priority, unless the user sets another: a preemption costs a few microseconds, which is
 /// a thousandth of it.
@@ -129,7 +128,7 @@ pub enum Verdict {
 ///
 /// Two words: it is copied at each switch, and a byte behind them would be copied with its padding, for which the processor waits until
 /// the byte has left its store buffer.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Charge {
     left_ns: u64,
     /// What it has earned, at most `left_ns`; and [`USED_UP`].
@@ -271,16 +270,6 @@ impl Charge {
     #[inline]
     pub fn level(&self, priority: Priority, slice_ns: u64) -> u8 {
         level(priority, self.earned_ns(), slice_ns)
-    }
-}
-
-impl fmt::Debug for Charge {
-    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        to.debug_struct("Charge")
-            .field("left_ns", &self.left_ns)
-            .field("earned_ns", &self.earned_ns())
-            .field("is_used_up", &self.is_used_up())
-            .finish()
     }
 }
 

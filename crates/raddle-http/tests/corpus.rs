@@ -32,3 +32,8 @@ fn chunks() {
 fn fields_and_paths() {
     play("semantics", fuzzed::semantics);
 }
+
+#[test]
+fn responses() {
+    play("response", fuzzed::response);
+}

@@ -239,10 +239,7 @@ fn come_to(request: &Request, waits_for: WaitsFor) -> io::Result<usize> {
 }
 
 /// Submits a request, and begins the sleep that its end will end. On which core.
-fn begin_and_wait(
-    request: &mut Request,
-    waits_for: WaitsFor,
-) -> io::Result<(&'static Core, Wait)> {
+fn begin_and_wait(request: &mut Request, waits_for: WaitsFor) -> io::Result<(&'static Core, Wait)> {
     loop {
         let wait = Wait::begin(waits_for);
         match begin(request, wait.sleep(), Reason::READY) {

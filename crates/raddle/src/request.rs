@@ -321,7 +321,7 @@ mod tests {
         let sleeper = crate::sleeper::Foreign::mine().sleeper();
         let sleep = Sleep::prepare(sleeper);
         request.arm_alone(sleep, Reason::READY);
-        assert_eq!(request.sleeper(), Some(sleeper.into()));
+        assert_eq!(request.sleeper(), Some(sleeper));
         assert_eq!(request.settle(7), Some((sleep, Reason::READY)));
         assert!(!request.arm(sleep, Reason::READY));
         assert_eq!(request.result().ok(), Some(7));

@@ -31,17 +31,21 @@
 //! | `loaded`, `files` | where it comes from, and why it can't be used |
 //! | `shelf`, `names` | who gets which |
 //! | `stream` | the transport |
+//! | `client` | the other side: whom to trust, a connection |
+//! | `records` | what both sides do with bytes |
 //! | `handshakes` | how connections have begun |
 //! | `redirect` | from plain HTTP to TLS |
 //! | `provider` | the cryptography |
 
 mod acceptor;
 mod certificate;
+mod client;
 mod files;
 mod handshakes;
 mod loaded;
 mod names;
 mod provider;
+mod records;
 mod redirect;
 mod self_signed;
 mod shelf;
@@ -49,6 +53,7 @@ mod stream;
 
 pub use acceptor::Tls;
 pub use certificate::Certificate;
+pub use client::{ClientTls, TlsClient};
 pub use handshakes::Handshakes;
 pub use loaded::{Part, Unusable};
 pub use redirect::redirect;

@@ -4,6 +4,7 @@
 //! unwinds through here before a byte has moved, so that the stream can be read on.
 
 use super::acceptor::Tls;
+use super::records::{self, flush};
 use crate::transport::{Begun, Transport};
 use raddle::io::Target;
 use rustls::{HandshakeKind, ServerConnection};
@@ -68,27 +69,6 @@ impl<S: Transport> TlsStream<S> {
     pub fn get_ref(&self) -> &S {
         &self.inner
     }
-}
-
-/// Sends what the session has to send.
-fn flush(session: &mut ServerConnection, to: &mut impl Write) -> io::Result<()> {
-    while session.wants_write() {
-        if session.write_tls(to)? == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
-        }
-    }
-    Ok(())
-}
-
-/// Reads once, and gives it to the session. False at the transport's end.
-fn receive(session: &mut ServerConnection, inner: &mut (impl Read + Write)) -> io::Result<bool> {
-    let count = session.read_tls(inner)?;
-    if let Err(error) = session.process_new_packets() {
-        // The client is told, if that is possible.
-        _ = flush(session, inner);
-        return Err(io::Error::new(io::ErrorKind::InvalidData, error));
-    }
-    Ok(count > 0)
 }
 
 /// Reads, and keeps the very first byte.
@@ -162,14 +142,7 @@ impl<S: Transport> Transport for TlsStream<S> {
 impl<S: Transport> Read for TlsStream<S> {
     fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
         let Some(session) = &mut self.session else { return self.inner.read(to) };
-        loop {
-            match session.reader().read(to) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => return result,
-            }
-            flush(session, &mut self.inner)?;
-            receive(session, &mut self.inner)?;
-        }
+        records::read(session, &mut self.inner, to)
     }
 }
 

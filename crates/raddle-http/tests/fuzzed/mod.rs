@@ -2,7 +2,9 @@
 #![allow(dead_code, reason = "each target uses its part")]
 
 use crate::responder::{answer, limits};
-use raddle_http::protocol::{ChunkedDecoder, Fault, Limits, Piece};
+use raddle_http::protocol::{
+    BadResponse, ChunkedDecoder, Fault, Limits, Piece, ResponseDecoder, ResponsePiece,
+};
 use raddle_http::semantics::{
     CleanPath, Coding, Content, Credentials, EntityTag, PathPattern, Representation, Validators,
     canonical, prefer_coding, prefer_type, serve,
@@ -54,6 +56,79 @@ fn decode(stream: &[u8], size: usize, limits: &Limits) -> Result<(Vec<u8>, usize
             Piece::Data(_) => {}
         }
     }
+}
+
+/// A response as a client has read it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) content: Vec<u8>,
+    pub(crate) is_persistent: bool,
+}
+
+/// All answers on a stream that comes in these pieces, then ends, and what is wrong behind them. Whoever says that the connection ends is the
+/// last that is read.
+pub(crate) fn read_answers<'a>(
+    method: Method,
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+) -> (Vec<Answer>, Option<BadResponse>) {
+    let mut decoder = ResponseDecoder::new(&Limits::default());
+    decoder.begin(method);
+    let (mut unread, mut answers, mut answer) = (Vec::new(), Vec::new(), Answer::default());
+    for piece in pieces {
+        unread.extend_from_slice(piece);
+        loop {
+            let (consumed, piece) = match decoder.advance(&unread) {
+                Ok(found) => found,
+                Err(bad) => return (answers, Some(bad)),
+            };
+            match piece {
+                ResponsePiece::NeedsInput => {
+                    unread.drain(..consumed);
+                    break;
+                }
+                ResponsePiece::Head(range) => {
+                    assert_eq!(range.end, consumed);
+                    answer.status = decoder.status().code();
+                    answer.is_persistent = decoder.is_persistent();
+                }
+                ResponsePiece::Interim(range) => assert!(unread[range].ends_with(b"\r\n\r\n")),
+                ResponsePiece::Data(range) => {
+                    assert!(!range.is_empty(), "it would never end");
+                    answer.content.extend_from_slice(&unread[range]);
+                }
+                ResponsePiece::End => {
+                    let is_last = !answer.is_persistent;
+                    answers.push(std::mem::take(&mut answer));
+                    if is_last {
+                        return (answers, None);
+                    }
+                    decoder.begin(method);
+                }
+            }
+            unread.drain(..consumed);
+        }
+    }
+    let is_between = answer == Answer::default() && unread.is_empty() && !answers.is_empty();
+    match decoder.end_of_input() {
+        Err(_) if is_between => (answers, None),
+        Err(bad) => (answers, Some(bad)),
+        Ok(()) => {
+            answers.push(answer);
+            (answers, None)
+        }
+    }
+}
+
+/// The first byte says where the rest is split, and whether HEAD was asked: the answers are those to all of it at once.
+pub(crate) fn response(input: &[u8]) {
+    let Some((first, stream)) = input.split_first() else { return };
+    let method = if first & 128 != 0 { Method::Head } else { Method::Get };
+    let size = usize::from(first & 127) + 1;
+    let whole = read_answers(method, [stream]);
+    assert_eq!(read_answers(method, stream.chunks(size)), whole);
+    let content: usize = whole.0.iter().map(|answer| answer.content.len()).sum();
+    assert!(content <= stream.len());
 }
 
 /// Lines of fields go through all that looks at them.

@@ -1,0 +1,149 @@
+//! A connection that is open: over TCP or a Unix socket, with TLS or without.
+
+use crate::failure::{Failure, Step};
+use crate::place::{At, Place};
+use raddle::net::{SocketOptions, TcpStream, UnixStream};
+use raddle::time::{Duration, Instant};
+use raddle_http::tls::TlsClient;
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+
+/// Below TLS, if there is TLS.
+#[derive(Debug)]
+pub(crate) enum Plain {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+#[derive(Debug)]
+pub(crate) enum Stream {
+    Plain(Plain),
+    // A box: it is three times as large as the other.
+    Tls(Box<TlsClient<Plain>>),
+}
+
+/// A connection, and how long it took to have it.
+pub(crate) struct Opened {
+    pub(crate) stream: Stream,
+    pub(crate) connect: Duration,
+    pub(crate) handshake: Option<Duration>,
+}
+
+/// Connects, and does the handshake; each wait takes no longer than `patience`, nor does one of the stream later.
+pub(crate) fn open(place: &Place, patience: Duration) -> Result<Opened, Failure> {
+    let begun = Instant::now();
+    let connect_failed = |error: io::Error| Failure::of(Step::Connect, &error);
+    let plain = connect(place, patience).map_err(connect_failed)?;
+    plain.set_patience(patience).map_err(connect_failed)?;
+    let connect = begun.elapsed();
+    let Some((name, tls)) = &place.tls else {
+        return Ok(Opened { stream: Stream::Plain(plain), connect, handshake: None });
+    };
+    let handshake_failed = |error: io::Error| Failure::of(Step::Handshake, &error);
+    let mut stream = TlsClient::new(tls, name, plain).map_err(handshake_failed)?;
+    let begun = Instant::now();
+    stream.handshake().map_err(handshake_failed)?;
+    let handshake = Some(begun.elapsed());
+    Ok(Opened { stream: Stream::Tls(Box::new(stream)), connect, handshake })
+}
+
+fn connect(place: &Place, patience: Duration) -> io::Result<Plain> {
+    match &place.at {
+        At::Socket(path) => UnixStream::connect(path).map(Plain::Unix),
+        At::Addresses(all) => {
+            let mut failed = None;
+            for address in all {
+                match tcp(address, patience) {
+                    Ok(stream) => return Ok(Plain::Tcp(stream)),
+                    Err(error) => failed = Some(error),
+                }
+            }
+            Err(failed.expect("a place has an address at least"))
+        }
+    }
+}
+
+/// A request is to go out at once, whatever has not been acknowledged.
+fn tcp(address: &SocketAddr, patience: Duration) -> io::Result<TcpStream> {
+    SocketOptions::new().nodelay(true).connect_timeout(address, patience)
+}
+
+impl Plain {
+    fn set_patience(&self, patience: Duration) -> io::Result<()> {
+        match self {
+            Plain::Tcp(stream) => {
+                stream.set_read_timeout(Some(patience))?;
+                stream.set_write_timeout(Some(patience))
+            }
+            Plain::Unix(stream) => {
+                stream.set_read_timeout(Some(patience))?;
+                stream.set_write_timeout(Some(patience))
+            }
+        }
+    }
+
+    /// Where it leads, if that is an address.
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
+        match self {
+            Plain::Tcp(stream) => stream.peer_addr().ok(),
+            Plain::Unix(_) => None,
+        }
+    }
+}
+
+impl Stream {
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
+        match self {
+            Stream::Plain(plain) => plain.peer(),
+            Stream::Tls(stream) => stream.get_ref().peer(),
+        }
+    }
+}
+
+impl Read for Plain {
+    #[inline]
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Plain::Tcp(stream) => stream.read(to),
+            Plain::Unix(stream) => stream.read(to),
+        }
+    }
+}
+
+impl Write for Plain {
+    #[inline]
+    fn write(&mut self, from: &[u8]) -> io::Result<usize> {
+        match self {
+            Plain::Tcp(stream) => stream.write(from),
+            Plain::Unix(stream) => stream.write(from),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Read for Stream {
+    #[inline]
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Stream::Plain(stream) => stream.read(to),
+            Stream::Tls(stream) => stream.read(to),
+        }
+    }
+}
+
+impl Write for Stream {
+    #[inline]
+    fn write(&mut self, from: &[u8]) -> io::Result<usize> {
+        match self {
+            Stream::Plain(stream) => stream.write(from),
+            Stream::Tls(stream) => stream.write(from),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
