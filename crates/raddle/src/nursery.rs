@@ -1,4 +1,4 @@
-//! Where a core's holder keeps threads that were just made, without the queue's lock: in a burst of short ones they come and go so.
+//! Where a core's holder keeps threads that were just made or have just woken, without the queue's lock: short ones come and go so.
 //!
 //! They are of one level, in the order in which they run. The holder enters and leaves by plain stores; others, a thief or whoever lists
 //! threads, empty it into the core's queue, under that queue's lock (`sched::newborns`).
@@ -12,8 +12,8 @@ use std::mem;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// How many there may be. A spawner lets them run before that, unless it has found that they take long.
-const MOST: usize = 32;
+/// How many there may be: more than wake at a time, mostly. A spawner lets them run before that, unless it has found that they take long.
+const MOST: usize = 128;
 
 /// Those of one core.
 #[derive(Debug)]
@@ -49,6 +49,12 @@ impl<K: Copy> Threads<K> {
         self.places[(self.first + self.count) % MOST] = Some(key);
         self.count += 1;
         true
+    }
+
+    /// The one that so many are before.
+    #[inline]
+    pub(crate) fn peek(&self, at: usize) -> Option<K> {
+        if at < self.count { self.places[(self.first + at) % MOST] } else { None }
     }
 
     #[inline]

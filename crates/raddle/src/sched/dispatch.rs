@@ -107,6 +107,14 @@ pub(crate) fn give_way(place: Place) {
         return;
     }
     let (_, charged) = charge(core, place.thread, now);
+    if !charged.is_used_up() {
+        let level = place.thread.block().level(&charged);
+        let next = newborns::first_before(core, place.thread, level);
+        if next.is_some() {
+            // SAFETY: the thread is in the nursery, which `part` leaves when it is saved.
+            return unsafe { leave(&place, next, Parting::Newborn, now) };
+        }
+    }
     requeue(&place, charged, Array::Expired, End::Back, now);
 }
 

@@ -234,6 +234,12 @@ fn submit(
 ) {
     let block = thread.block();
     let runtime = target.runtime();
+    if from == From::Sleep
+        && here.is_some_and(|here| ptr::eq(here, target))
+        && let Some(level) = keep_woken(target, thread, now_ns)
+    {
+        return see_to_own(target, level, Array::Active, now_ns);
+    }
     let mut queue = target.queue.lock();
     if here.is_some_and(|here| ptr::eq(here, target)) {
         newborns::queue_own(target, &mut queue, now_ns);
@@ -251,7 +257,6 @@ fn submit(
     block.charge.set(charge);
     queue.ready.threads.push(&Blocks, thread, level, array, End::Back);
     target.waiting.publish(&queue.ready.threads);
-    let waiting = target.waiting.movable(Ordering::Relaxed);
     let was_idle = std::mem::take(&mut queue.is_idle);
     drop(queue);
     if was_idle {
@@ -259,23 +264,44 @@ fn submit(
         return;
     }
     match here {
-        Some(core) if ptr::eq(core, target) => {
-            let preempts = runtime.settings.preempts && array == Array::Active;
-            if preempts && has_computed(core) && may_preempt(level, level_at_dispatch(core)) {
-                // The caller itself is the one to give way, when it leaves the runtime.
-                // SAFETY: the core has a worker: the caller's.
-                let worker = unsafe { &*core.worker.load(Ordering::Relaxed) };
-                worker.notes.preempt();
-            }
-            if shall_wake_core(target, waiting) {
-                wake_idle_core(runtime);
-            }
-            ensure_watched(runtime, now_ns + step_ns(runtime));
-        }
+        Some(core) if ptr::eq(core, target) => see_to_own(core, level, array, now_ns),
         _ if from == From::Placed => ensure_watched(runtime, now_ns + step_ns(runtime)),
         // Somebody runs there: the monitor weighs the two.
         _ => ensure_watched(runtime, 0),
     }
+}
+
+/// Keeps a thread that has slept until now from the queue of `core`, the caller's, if nobody is there: its level.
+#[inline]
+fn keep_woken(core: &Core, thread: ThreadRef, now_ns: u64) -> Option<u8> {
+    let block = thread.block();
+    let is_chosen = core.runtime().host.is_some();
+    if is_chosen || core.waiting.queued() > 0 || block.link.is_bound() {
+        return None;
+    }
+    let mut charge = rested(thread, core.waiting.newborn(), now_ns);
+    if charge.array_for(Array::Active) == Array::Expired {
+        return None;
+    }
+    let level = block.level(&charge);
+    newborns::keep_woken(core, thread, charge, level).then_some(level)
+}
+
+/// A thread was made ready on `core`, the caller's: sees to it that it runs in time.
+#[inline]
+fn see_to_own(core: &'static Core, level: u8, array: Array, now_ns: u64) {
+    let runtime = core.runtime();
+    let preempts = runtime.settings.preempts && array == Array::Active;
+    if preempts && has_computed(core) && may_preempt(level, level_at_dispatch(core)) {
+        // The caller itself is the one to give way, when it leaves the runtime.
+        // SAFETY: the core has a worker: the caller's.
+        let worker = unsafe { &*core.worker.load(Ordering::Relaxed) };
+        worker.notes.preempt();
+    }
+    if shall_wake_core(core, core.waiting.movable(Ordering::Relaxed)) {
+        wake_idle_core(runtime);
+    }
+    ensure_watched(runtime, now_ns + step_ns(runtime));
 }
 
 /// Whether the running thread has been at it for a while, by the core's clock. One that was dispatched a moment ago is most often about to
