@@ -55,6 +55,7 @@
 #![deny(unsafe_code)]
 #![debugger_visualizer(gdb_script_file = "../gdb/raddle.py")]
 
+mod ahead;
 mod backlog;
 mod blocking;
 pub mod cancel;

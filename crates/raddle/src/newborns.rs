@@ -15,7 +15,7 @@
 
 #![allow(unsafe_code, reason = "what is the core's holder's")]
 
-use crate::sched::ahead;
+use crate::ahead;
 use crate::machine::{Blocks, Core, Queue, ThreadRef};
 use raddle_core::run_queue::{Array, End};
 use raddle_core::slice::Charge;

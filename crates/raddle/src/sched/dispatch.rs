@@ -18,13 +18,14 @@
 
 #![allow(unsafe_code, reason = "switches; cells of the threads in hand")]
 
+use crate::ahead;
 use crate::counters::Counters;
 use crate::gang::Gang;
 use crate::host_contract::Host;
 use crate::machine::{Block, Blocks, Core, Parting, Place, Queue, ThreadRef, Worker};
 use crate::newborns;
 use crate::record::{Ended, RecordRef};
-use crate::sched::{ahead, events, timers, wake};
+use crate::sched::{events, timers, wake};
 use crate::sleeper::{Reason, Sleep};
 use crate::stolen::Mark;
 use crate::sys::clock;

@@ -23,7 +23,6 @@
 //! takes no lock of libc's; locks of its own are [`Spin`](crate::spin::Spin)s, taken in the order: event queue, timers, queue, spares
 //! (those of recruits and of mail alone), and a nursery's word last of all. A worker that fills the stock, or ends, is an exception: nobody counts on it meanwhile.
 
-pub(crate) mod ahead;
 mod census;
 pub(crate) mod dispatch;
 pub(crate) mod enter;
