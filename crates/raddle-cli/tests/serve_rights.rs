@@ -12,7 +12,7 @@ use raddle_http::semantics::hash_password;
 use rcgen::{CertificateParams, KeyPair};
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -31,6 +31,7 @@ fn main() {
         for_root("all_kernel_threads_become_the_user", all_kernel_threads_become_the_user),
         for_root("what_only_root_may_read_stays_in_use", what_only_root_may_read_stays_in_use),
         for_root("root_is_warned", root_is_warned),
+        for_root("a_link_in_a_logs_place_gains_nothing", a_link_in_a_logs_place_gains_nothing),
         trial("nobody_else_becomes_another", nobody_else_becomes_another),
         trial("mistakes_about_accounts_are_named", mistakes_about_accounts_are_named),
     ];
@@ -230,4 +231,30 @@ fn mistakes_about_accounts_are_named() {
         let line = kit::failure(&mut raddle(&["serve", "-c", &path, "--check"]));
         assert!(line.starts_with(&format!("raddle: error: {path}{expected}")), "{text}: {line}");
     }
+}
+
+/// Whoever may write to the log's folder puts a link there, so that root gives away another file at the next start.
+fn a_link_in_a_logs_place_gains_nothing() {
+    let text = "folder = \"site\"\nlisten = \"127.0.0.1:0\"\nuser = \"nobody\"\n\
+        log = \"common\"\nlog_file = \"logs/access.log\"\n";
+    let place = Place::new("linking", text);
+    place.file("victim", "root's", 0o600);
+    let logs = place.0.join("logs");
+    fs::create_dir(&logs).expect("a folder of ours");
+    chown(&logs, Some(NOBODY), Some(NOBODY)).expect("root may");
+    symlink("../victim", logs.join("access.log")).expect("a folder of ours");
+    let ended = raddle(&["serve", "-c", &place.config()]).output().expect("it is built");
+    let errors = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(1), "{errors}");
+    assert!(errors.contains("access.log") && errors.contains("ermission denied"), "{errors}");
+    let victim = fs::metadata(place.0.join("victim")).expect("it stays");
+    assert_eq!((victim.uid(), victim.mode() & 0o777), (0, 0o600));
+    // Without the link it is made for the user.
+    fs::remove_file(logs.join("access.log")).expect("a folder of ours");
+    let server = Server::of(&mut raddle(&["serve", "-c", &place.config()]));
+    assert!(get(&server, "/").ends_with("\r\n\r\nsite"));
+    assert_eq!(server.stop(), "");
+    let log = logs.join("access.log");
+    assert_eq!(fs::metadata(&log).expect("it was made").uid(), NOBODY);
+    assert!(fs::read_to_string(log).expect("text").contains("\"GET / HTTP/1.0\" 200"));
 }

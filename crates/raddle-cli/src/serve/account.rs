@@ -55,7 +55,9 @@ impl Account {
         Ok(Some(Account { name: name.clone(), user: id, group }))
     }
 
-    /// Makes these files, where they are not there, and this user their owner, so that they can be opened anew.
+    /// Makes these files, where they are not there, with this user as their owner, so that they can be opened, and opened anew.
+    ///
+    /// What is there stays whose it is: in a folder that somebody else may write to it could be a link to anything.
     ///
     /// # Errors
     ///
@@ -65,7 +67,10 @@ impl Account {
             return Ok(());
         }
         files.try_for_each(|path| {
-            let made = File::options().append(true).create(true).open(path);
+            let made = match File::options().append(true).create_new(true).open(path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+                made => made,
+            };
             let owned = made.and_then(|file| fchown(file, Some(self.user), Some(self.group)));
             owned.map_err(|error| {
                 format!("{}: {} can't be made its owner: {error}", path.display(), self.name)
