@@ -398,6 +398,7 @@ fn the_error_log_says_who_and_which() {
     stream.read_exact(&mut [0]).expect("an answer");
     // What has not been read makes a reset of it.
     drop(stream);
+    server.until_said("seven");
     let mut stuck = server.connect();
     stuck.write_all(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n").expect("it is connected");
     stuck.read_exact(&mut [0]).expect("an answer");

@@ -162,6 +162,15 @@ impl Server {
         self.said.lock().expect("nobody panics with it").clone()
     }
 
+    /// Waits until its errors have this in them.
+    pub(crate) fn until_said(&self, what: &str) {
+        let begun = Instant::now();
+        while !self.errors().contains(what) {
+            assert!(begun.elapsed() < PATIENCE, "it does not say {what}: {}", self.errors());
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// A new connection, on which nothing takes for ever.
     pub(crate) fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect_timeout(&self.at, PATIENCE).expect("it listens");
