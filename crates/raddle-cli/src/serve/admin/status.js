@@ -322,7 +322,7 @@ function fill(id, rows) {
 
 function drawTables(now) {
   const all = Object.values(now.by_class).reduce((sum, one) => sum + one, 0);
-  const names = { "1xx": "1xx, to go on", "2xx": "2xx, done", "3xx": "3xx, elsewhere", "4xx": "4xx, not so", "5xx": "5xx, failed" };
+  const names = { "1xx": "1xx, informational", "2xx": "2xx, success", "3xx": "3xx, redirection", "4xx": "4xx, client error", "5xx": "5xx, server error" };
   const classes = Object.entries(now.by_class).filter(([name, value]) => name !== "1xx" || value > 0);
   fill("answers", classes.map(([name, value]) => {
     const part = all ? value / all : 0;
