@@ -1,18 +1,19 @@
 //! `raddle serve` over TLS, run as its users run it: certificates from files and made at the start, new ones, the redirect, mistakes.
 
 mod kit;
+#[path = "../../raddle-http/tests/takes_all/mod.rs"]
+mod takes_all;
 
 use kit::{PATIENCE, Server, raddle};
 use rcgen::{CertificateParams, KeyPair};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::version::TLS12;
 use rustls::{
-    ALL_VERSIONS, ClientConfig, ClientConnection, DigitallySignedStruct, Error, RootCertStore,
-    SignatureScheme, StreamOwned, SupportedProtocolVersion,
+    ALL_VERSIONS, ClientConfig, ClientConnection, RootCertStore, SignatureScheme, StreamOwned,
+    SupportedProtocolVersion,
 };
 use std::fmt::Write as _;
 use std::fs;
@@ -21,6 +22,7 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use takes_all::client_with;
 
 /// The example in the repository.
 const SITE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/site");
@@ -137,55 +139,11 @@ fn a_self_signed_one_is_made_and_named() {
     assert_eq!(server.stop(), "");
 }
 
-/// Takes any certificate: to see which one comes.
-#[derive(Debug)]
-struct TakesAll;
-
-impl ServerCertVerifier for TakesAll {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        vec![SignatureScheme::ECDSA_NISTP256_SHA256]
-    }
-}
-
 /// The certificate that a server shows.
 fn shown(server: &Server) -> CertificateDer<'static> {
-    let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("known versions")
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(TakesAll))
-        .with_no_client_auth();
+    let config = client_with(&[SignatureScheme::ECDSA_NISTP256_SHA256]);
     let name = ServerName::try_from("localhost").expect("a name");
-    let mut session = ClientConnection::new(Arc::new(config), name).expect("valid settings");
+    let mut session = ClientConnection::new(config, name).expect("valid settings");
     let mut stream = server.connect();
     while session.is_handshaking() {
         session.complete_io(&mut stream).expect("they can agree");

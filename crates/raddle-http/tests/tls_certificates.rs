@@ -1,21 +1,20 @@
 //! Certificates: who gets which, new files, files that can't be used, and what is said of them.
 
 mod serve_kit;
+mod takes_all;
 mod tls_kit;
 
 use raddle_http::server::{Running, Server};
 use raddle_http::tls::{Certificate, Part, Tls};
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::ring::default_provider;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::{ClientConfig, SignatureScheme};
 use serve_kit::{Case, PATIENCE};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
+use takes_all::client_with;
 use tls_kit::{Authority, Issued, TlsClient, folder};
 
 const CASES: &[Case] = &[
@@ -31,55 +30,6 @@ const CASES: &[Case] = &[
 
 fn main() -> ExitCode {
     serve_kit::main(CASES)
-}
-
-/// Takes any certificate, for these keys: to see which one comes.
-#[derive(Debug)]
-struct TakesAll(Vec<SignatureScheme>);
-
-impl ServerCertVerifier for TakesAll {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.clone()
-    }
-}
-
-fn client_with(schemes: &[SignatureScheme]) -> Arc<ClientConfig> {
-    let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("known versions")
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(TakesAll(schemes.to_vec())))
-        .with_no_client_auth();
-    Arc::new(config)
 }
 
 /// A new session each time: one that is taken up again shows no certificate of its own.

@@ -46,7 +46,7 @@ mod table;
 mod tables;
 mod target;
 mod url;
-mod words;
+pub mod words;
 
 pub use burst::{Burst, Crowd, ThreadMeans};
 pub use compare::compare;

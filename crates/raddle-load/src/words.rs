@@ -1,7 +1,11 @@
-//! Numbers as people read them.
+//! Numbers as people read them, in reports and in what else is said of a run.
 
 /// With a comma after each three digits.
-pub(crate) fn number(value: u64) -> String {
+///
+/// ```
+/// assert_eq!(raddle_load::words::number(1_234_567), "1,234,567");
+/// ```
+pub fn number(value: u64) -> String {
     let digits = value.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (at, digit) in digits.chars().enumerate() {
@@ -13,8 +17,12 @@ pub(crate) fn number(value: u64) -> String {
     text
 }
 
-/// Three digits that matter, and the unit.
-pub(crate) fn time(ns: f64) -> String {
+/// A time in nanoseconds: three digits that matter, and the unit.
+///
+/// ```
+/// assert_eq!(raddle_load::words::time(1_500.0), "1.50 us");
+/// ```
+pub fn time(ns: f64) -> String {
     let (scaled, unit) = match ns {
         ns if ns < 1e3 => return format!("{ns:.0} ns"),
         ns if ns < 1e6 => (ns / 1e3, "us"),
@@ -26,7 +34,11 @@ pub(crate) fn time(ns: f64) -> String {
 }
 
 /// Bytes, in the largest binary unit of which there is one at least.
-pub(crate) fn bytes(value: f64) -> String {
+///
+/// ```
+/// assert_eq!(raddle_load::words::bytes(1_572_864.0), "1.5 MiB");
+/// ```
+pub fn bytes(value: f64) -> String {
     let mut scaled = value;
     let mut unit = "B";
     for next in ["KiB", "MiB", "GiB", "TiB"] {
@@ -40,7 +52,11 @@ pub(crate) fn bytes(value: f64) -> String {
 }
 
 /// `1 request`, `2 requests`.
-pub(crate) fn count(value: u64, one: &str) -> String {
+///
+/// ```
+/// assert_eq!(raddle_load::words::count(2_000, "request"), "2,000 requests");
+/// ```
+pub fn count(value: u64, one: &str) -> String {
     let plural = if value == 1 { "" } else { "s" };
     format!("{} {one}{plural}", number(value))
 }

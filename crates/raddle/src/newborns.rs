@@ -29,32 +29,16 @@ pub(crate) fn keep(core: &Core, thread: ThreadRef) -> bool {
     let stands_as_spawner = charge.earned_ns() == core.earned_ns.load(Ordering::Relaxed)
         && block.priority.get().nice() == core.nice.load(Ordering::Relaxed);
     // A simulated host chooses among all.
-    stands_as_spawner && core.runtime().host.is_none() && push(core, thread, block.level(&charge))
+    stands_as_spawner
+        && core.runtime().host.is_none()
+        && push(core, thread, charge, block.level(&charge))
 }
 
-/// Keeps a thread that has slept until now, with the account that it has thereby, if nobody is queued on `core`, whose holder the caller is, and it
-/// has the standing of those that are kept. False: it is to be queued.
+/// Keeps a thread with this account and level, if it has the standing of those that are kept on `core`, whose holder the caller is. False: it is to
+/// be queued.
 #[inline]
-pub(crate) fn keep_woken(core: &Core, thread: ThreadRef, charge: Charge, level: u8) -> bool {
-    // SAFETY: as in `push`.
-    let Some(mut inside) = (unsafe { core.nursery.enter() }) else { return false };
-    if inside.len() == 0 {
-        core.nursery.set_level(level);
-    } else if core.nursery.level() != level {
-        return false;
-    }
-    let is_kept = inside.push(thread);
-    if is_kept {
-        // Inside: a thief that takes it sees this.
-        thread.block().charge.set(charge);
-        core.waiting.publish_newborn(inside.len());
-    }
-    is_kept
-}
-
-#[inline]
-fn push(core: &Core, thread: ThreadRef, level: u8) -> bool {
-    // SAFETY: the caller is a thread of the core's, in the runtime, and nothing here is called inside.
+pub(crate) fn push(core: &Core, thread: ThreadRef, charge: Charge, level: u8) -> bool {
+    // SAFETY: the caller is the core's holder, in the runtime, and nothing here is called inside.
     let Some(mut inside) = (unsafe { core.nursery.enter() }) else { return false };
     match inside.len() {
         0 => core.nursery.set_level(level),
@@ -62,7 +46,11 @@ fn push(core: &Core, thread: ThreadRef, level: u8) -> bool {
         _ => {}
     }
     let is_kept = inside.push(thread);
-    core.waiting.publish_newborn(inside.len());
+    if is_kept {
+        // Inside: a thief that takes it sees this.
+        thread.block().charge.set(charge);
+        core.waiting.publish_newborn(inside.len());
+    }
     is_kept
 }
 

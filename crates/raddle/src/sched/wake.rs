@@ -284,7 +284,7 @@ fn keep_woken(core: &Core, thread: ThreadRef, now_ns: u64) -> Option<u8> {
         return None;
     }
     let level = block.level(&charge);
-    newborns::keep_woken(core, thread, charge, level).then_some(level)
+    newborns::push(core, thread, charge, level).then_some(level)
 }
 
 /// A thread was made ready on `core`, the caller's: sees to it that it runs in time.
