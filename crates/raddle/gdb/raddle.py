@@ -37,7 +37,7 @@ PHASE, ASLEEP, HELD = 0xFF, 2, 4
 # Functions of these tell only how a thread waits or was preempted.
 INNER = re.compile(
     r"^(<?&?raddle_context::|<?&?raddle_core::|<?&?raddle::(sched|machine|park|carry|futex|interpose|sync::raw|sync::channel::(buffer|zero|shared))::"
-    r"|core::|switch_body$|__restore_rt$)"
+    r"|switch_body$|__restore_rt$)"
 )
 
 # The same by file: in optimised programs inlined functions may have short names.
@@ -45,6 +45,13 @@ INNER_FILE = re.compile(
     r"/raddle-context[-.\d]*/src/|/raddle-core[-.\d]*/src/"
     r"|/raddle[-.\d]*/src/(sched/|machine\.rs|park\.rs|carry\.rs|futex/|interpose/|sync/raw\.rs|sync/channel/(buffer|zero|shared)\.rs)"
 )
+
+# Rust's own library: whose a frame of it is, its caller tells.
+LIBRARY_FILE = re.compile(r"/library/(core|alloc|std)/src/")
+# Of that library, functions that say nothing to somebody who looks for a place in the program.
+LIBRARY_SMALL = re.compile(r"<?&?core::")
+# The kernel's, which gdb counts to no shared library.
+VDSO = re.compile(r"(__vdso_)?(clock_gettime|clock_getres|gettimeofday|getcpu|time)$")
 
 
 def memory(address, size):
@@ -240,23 +247,51 @@ class Shown:
         return frame
 
 
+def first_outside(frames):
+    """The first of the frames, innermost first, that is not the runtime's, or None. A frame of a library, such as a vector's or a system
+    call's, is its caller's: the runtime calls them too. Each frame has a name, a file or None, and whether a shared library has it."""
+    library = None
+    for frame in frames:
+        if not frame.name:
+            continue
+        if INNER.match(frame.name) or frame.file and INNER_FILE.search(frame.file):
+            library = None
+        elif LIBRARY_SMALL.match(frame.name):
+            continue
+        elif frame.is_shared or frame.file and LIBRARY_FILE.search(frame.file):
+            library = library or frame
+        else:
+            return library or frame
+    return library
+
+
+class Frame:
+    def __init__(self, name, file=None, is_shared=False, said=None):
+        self.name, self.file, self.is_shared, self.said = name, file, is_shared, said or name
+
+
+def frames_of(shown):
+    frame = shown.innermost()
+    while frame is not None:
+        name, place = frame.name(), frame.find_sal()
+        if frame.type() == gdb.SIGTRAMP_FRAME:
+            yield Frame("__restore_rt")
+        elif place.symtab:
+            said = "%s at %s:%d" % (name, place.symtab.filename, place.line)
+            yield Frame(name, place.symtab.fullname(), gdb.solib_name(frame.pc()) is not None, said)
+        else:
+            yield Frame(name, None, gdb.solib_name(frame.pc()) is not None or VDSO.match(name or ""))
+        frame = frame.older()
+
+
 def top(thread):
     """The first function outside the runtime."""
     try:
         with Shown(thread) as shown:
-            frame = shown.innermost()
-            while frame is not None:
-                name = frame.name()
-                place = frame.find_sal()
-                is_inner = place.symtab and INNER_FILE.search(place.symtab.fullname())
-                if name and not is_inner and not INNER.match(name) and frame.type() != gdb.SIGTRAMP_FRAME:
-                    if place.symtab:
-                        return "%s at %s:%d" % (name, place.symtab.filename, place.line)
-                    return name
-                frame = frame.older()
+            found = first_outside(frames_of(shown))
+            return found.said if found else ""
     except (gdb.error, gdb.GdbError) as error:
         return "(%s)" % error
-    return ""
 
 
 def thread_of(number):

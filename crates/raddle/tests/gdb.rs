@@ -36,6 +36,7 @@ fn main() -> ExitCode {
                 ("the_program_goes_on_unharmed", the_program_goes_on_unharmed),
                 ("the_program_carries_the_script", the_program_carries_the_script),
                 ("what_is_wrong_is_said", what_is_wrong_is_said),
+                ("a_librarys_frame_is_its_callers", a_librarys_frame_is_its_callers),
             ],
             usable(),
         ),
@@ -353,6 +354,34 @@ fn what_is_wrong_is_said() -> Result<(), Failed> {
         "/bin/true",
     ]))?;
     expect(text.contains("it does not use raddle, or was stripped"), "another program", &text)
+}
+
+/// The list shows the first frame outside the runtime. Where a thread stands, a core file may catch it anywhere: in a vector's
+/// function, called by the handler of the signal that preempts, it once named the vector.
+fn a_librarys_frame_is_its_callers() -> Result<(), Failed> {
+    const VECTOR: &str = "Frame('as_slice<u8>', '/rustc/0/library/alloc/src/vec/mod.rs')";
+    const HANDLER: &str = "Frame('raddle_context::preempt::on_signal'), Frame('__restore_rt')";
+    const SHARED: &str = "Frame('__pthread_kill', None, True)";
+    const RUNTIME: &str = "Frame('short', '/home/raddle/src/sched/core.rs')";
+    const OWN: &str = "Frame('own', '/home/own/src/main.rs')";
+    let cases = [
+        (format!("{OWN}"), "own"),
+        (format!("{VECTOR}, {OWN}"), "as_slice<u8>"),
+        (format!("{SHARED}, {OWN}"), "__pthread_kill"),
+        (format!("Frame('core::hint::spin_loop'), {OWN}"), "own"),
+        (format!("{VECTOR}, {HANDLER}, {OWN}"), "own"),
+        (format!("{SHARED}, {VECTOR}, {HANDLER}, {VECTOR}, {OWN}"), "as_slice<u8>"),
+        (format!("{SHARED}, {RUNTIME}, {OWN}"), "own"),
+        (format!("Frame(None), {RUNTIME}, {SHARED}"), "__pthread_kill"),
+    ];
+    let commands: Vec<_> = cases
+        .iter()
+        .map(|(frames, _)| format!("python print('found', first_outside([{frames}]).said)"))
+        .collect();
+    let text = say(&commands.iter().map(String::as_str).collect::<Vec<_>>(), None)?;
+    let found: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("found ")).collect();
+    let expected: Vec<_> = cases.iter().map(|(_, name)| *name).collect();
+    expect(found == expected, &format!("expected {expected:?}"), &text)
 }
 
 fn a_core_file() -> Result<(), Failed> {
