@@ -110,13 +110,25 @@ pub(crate) fn give_way(place: Place) {
     let (_, charged) = charge(core, place.thread, now);
     if !charged.is_used_up() {
         let level = place.thread.block().level(&charged);
-        let next = newborns::first_before(core, place.thread, level);
+        let next = newborns::first_before(core, place.thread, level)
+            .or_else(|| yield_among_alike(place, level, now));
         if next.is_some() {
             // SAFETY: the thread is in the nursery, which `part` leaves when it is saved.
             return unsafe { leave(&place, next, Parting::Newborn, now) };
         }
     }
     requeue(&place, charged, Array::Expired, End::Back, now);
+}
+
+/// The calling thread yields where others are queued: now and then, whether these are to be kept past the queue from now on. Then who runs
+/// next.
+fn yield_among_alike(place: Place, level: u8, now: u64) -> Option<ThreadRef> {
+    let core = place.core();
+    let yields = core.yields.load(Ordering::Relaxed) + 1;
+    let is_round = yields >= core.waiting.queued();
+    core.yields.store(if is_round { 0 } else { yields }, Ordering::Relaxed);
+    let may_go = !place.thread.block().link.is_bound() && core.runtime().host.is_none();
+    (is_round && may_go).then(|| newborns::first_of_queue(core, place.thread, level, now)).flatten()
 }
 
 /// The calling thread waits in the kernel for a lock, and shall let others run: if nobody is queued here, somebody from another core.
@@ -358,6 +370,8 @@ fn others(core: &'static Core) -> impl Iterator<Item = &'static Core> {
 
 /// Most that is taken from another core at once: both locks are held so long.
 const STOLEN_AT_MOST: usize = 64;
+/// Most that are taken from another core's nursery, half of which are then stolen.
+const KEPT_AT_MOST: usize = 2 * STOLEN_AT_MOST;
 
 /// `core` has finished its round: it takes over some that wait for their turn in another's, so that all get as much.
 #[cold]
@@ -365,7 +379,7 @@ fn help_others(core: &'static Core, queue: &mut Queue, now: u64) {
     for other in others(core).filter(|other| other.waiting.movable(Ordering::Relaxed) > 0) {
         // The lock of the own queue is held: whoever waits here for the other's might be waited for.
         let Some(mut theirs) = other.queue.try_lock() else { continue };
-        newborns::queue_theirs(other, &mut theirs, now);
+        newborns::queue_theirs(other, &mut theirs, now, KEPT_AT_MOST);
         let taken = queue.ready.help(&Blocks, &mut theirs.ready, STOLEN_AT_MOST);
         other.waiting.publish(&theirs.ready.threads);
         if taken > 0 {
@@ -400,7 +414,7 @@ fn steal(core: &'static Core, now: u64) -> Option<ThreadRef> {
         // Two thieves that steal from each other would wait for ever; whoever comes second tries elsewhere.
         let mut own = core.queue.lock();
         let Some(mut theirs) = victim.queue.try_lock() else { continue };
-        newborns::queue_theirs(victim, &mut theirs, now);
+        newborns::queue_theirs(victim, &mut theirs, now, KEPT_AT_MOST);
         let stolen = own.ready.steal(&Blocks, &mut theirs.ready, STOLEN_AT_MOST);
         victim.waiting.publish(&theirs.ready.threads);
         drop(theirs);

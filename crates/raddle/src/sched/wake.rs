@@ -243,6 +243,8 @@ fn submit(
     let mut queue = target.queue.lock();
     if here.is_some_and(|here| ptr::eq(here, target)) {
         newborns::queue_own(target, &mut queue, now_ns);
+    } else {
+        newborns::begin_round(target, &mut queue, now_ns);
     }
     let mut charge = match from {
         From::Nowhere | From::Placed => block.charge.get(),
