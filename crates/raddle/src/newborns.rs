@@ -69,10 +69,11 @@ pub(crate) fn first(core: &Core) -> Option<ThreadRef> {
 }
 
 /// As [`first`], and `thread`, which runs there and is of `level`, stands behind the others from now on, whatever their levels: it lets them run
-/// before. The core stays in its nursery until it [leaves](leave): then the thread is saved.
+/// before. `None` also for one that is bound: thieves empty nurseries. The core stays in its nursery until it [leaves](leave): then the thread is saved.
 #[inline]
 pub(crate) fn first_before(core: &Core, thread: ThreadRef, level: u8) -> Option<ThreadRef> {
-    if core.waiting.queued() > 0 || core.waiting.newborn() == 0 {
+    let are_others_elsewhere = core.waiting.queued() > 0 || core.waiting.newborn() == 0;
+    if are_others_elsewhere || thread.block().link.is_bound() {
         return None;
     }
     // SAFETY: as in `push`.
@@ -102,7 +103,8 @@ pub(crate) fn first_of_queue(
 ) -> Option<ThreadRef> {
     let mut queue = core.queue.lock();
     let ready = &mut queue.ready;
-    let is_fit = ready.threads.movable() == ready.threads.len()
+    let is_fit = !thread.block().link.is_bound()
+        && ready.threads.movable() == ready.threads.len()
         && ready.threads.len() < nursery::MOST
         && !ready.round.is_full();
     if !is_fit || core.waiting.newborn() > 0 {

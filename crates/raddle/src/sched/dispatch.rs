@@ -39,6 +39,7 @@ use std::ptr::{self, NonNull};
 use std::sync::atomic::Ordering;
 
 /// Reads the clock for `core`.
+#[inline(never)]
 pub(crate) fn read_clock(core: &Core) -> u64 {
     let now = core.runtime().coarse_ns();
     core.now_ns.store(now, Ordering::Relaxed);
@@ -51,6 +52,7 @@ pub(crate) fn read_clock(core: &Core) -> u64 {
 /// monitor sets the core's clock every millisecond while threads run, and some switches read it. Which thread is charged
 /// for a millisecond is then a matter of chance, as with any clock that ticks, and evens out; threads that are preempted are
 /// charged exactly.
+#[inline]
 fn glance(core: &Core) -> u64 {
     const EVERY: u64 = 16;
     let is_due = core.dispatches.load(Ordering::Relaxed).is_multiple_of(EVERY);
@@ -320,27 +322,29 @@ pub(crate) fn run(worker: &'static Worker, core: &'static Core, next: ThreadRef)
 }
 
 /// The next thread for `core`, in the order: due timers, its own queue, others' queues.
+#[inline]
 pub(crate) fn pick(core: &'static Core, now: u64) -> Option<ThreadRef> {
     if now >= core.next_deadline_ns.load(Ordering::Relaxed) {
         timers::expire(core, Some(core));
     }
     events::look(core);
-    pick_own(core, now).or_else(|| {
-        let stolen = steal(core, now);
-        if stolen.is_some() && core.events.is_armed() {
-            // It may compute for long.
-            events::look_now(core, true);
-        }
-        stolen
-    })
+    newborns::first(core).or_else(|| pick_queued(core, now)).or_else(|| pick_others(core, now))
 }
 
-fn pick_own(core: &'static Core, now: u64) -> Option<ThreadRef> {
+#[inline(never)]
+fn pick_others(core: &'static Core, now: u64) -> Option<ThreadRef> {
+    let stolen = steal(core, now);
+    if stolen.is_some() && core.events.is_armed() {
+        // It may compute for long.
+        events::look_now(core, true);
+    }
+    stolen
+}
+
+#[inline(never)]
+fn pick_queued(core: &'static Core, now: u64) -> Option<ThreadRef> {
     if core.waiting.load(Ordering::Relaxed) == 0 {
         return None;
-    }
-    if let Some(newborn) = newborns::first(core) {
-        return Some(newborn);
     }
     let mut queue = core.queue.lock();
     newborns::queue_own(core, &mut queue, now);
