@@ -1,4 +1,4 @@
-//! Picks the next thread, switches to it, and parts with the one before.
+//! Switches to the next thread, and parts with the one before.
 //!
 //! A switch goes straight from one thread's stack to the next one's. What is to be done about the old thread (queue it, let
 //! its wakers see that it sleeps, give its body back) is done on the new side, by [`part`], when nothing of the old
@@ -18,13 +18,12 @@
 
 #![allow(unsafe_code, reason = "switches; cells of the threads in hand")]
 
-use crate::ahead;
 use crate::counters::Counters;
 use crate::gang::Gang;
-use crate::host_contract::Host;
-use crate::machine::{Block, Blocks, Core, Parting, Place, Queue, ThreadRef, Worker};
+use crate::machine::{Block, Blocks, Core, Parting, Place, ThreadRef, Worker};
 use crate::newborns;
 use crate::record::{Ended, RecordRef};
+use crate::sched::pick::{choose, pick, pop, steal};
 use crate::sched::{events, timers, wake};
 use crate::sleeper::{Reason, Sleep};
 use crate::stolen::Mark;
@@ -319,118 +318,6 @@ pub(crate) fn run(worker: &'static Worker, core: &'static Core, next: ThreadRef)
     worker.parting.set(Parting::Nothing);
     // SAFETY: `next` came from a queue, so it is saved and nobody else's; this is the worker's own context.
     unsafe { switch(own_context(worker), next.body().context(), worker) };
-}
-
-/// The next thread for `core`, in the order: due timers, its own queue, others' queues.
-#[inline]
-pub(crate) fn pick(core: &'static Core, now: u64) -> Option<ThreadRef> {
-    if now >= core.next_deadline_ns.load(Ordering::Relaxed) {
-        timers::expire(core, Some(core));
-    }
-    events::look(core);
-    newborns::first(core).or_else(|| pick_queued(core, now)).or_else(|| pick_others(core, now))
-}
-
-#[inline(never)]
-fn pick_others(core: &'static Core, now: u64) -> Option<ThreadRef> {
-    let stolen = steal(core, now);
-    if stolen.is_some() && core.events.is_armed() {
-        // It may compute for long.
-        events::look_now(core, true);
-    }
-    stolen
-}
-
-#[inline(never)]
-fn pick_queued(core: &'static Core, now: u64) -> Option<ThreadRef> {
-    if core.waiting.load(Ordering::Relaxed) == 0 {
-        return None;
-    }
-    let mut queue = core.queue.lock();
-    newborns::queue_own(core, &mut queue, now);
-    if let Some(host) = &core.runtime().host {
-        return choose(core, &mut queue, host.as_ref());
-    }
-    pop(core, &mut queue, now)
-}
-
-/// The first of `core`'s queue, whose lock is held.
-#[inline]
-fn pop(core: &'static Core, queue: &mut Queue, now: u64) -> Option<ThreadRef> {
-    if queue.ready.shall_help() {
-        help_others(core, queue, now);
-    }
-    let popped = queue.ready.pop(&Blocks, now)?;
-    core.waiting.publish(&queue.ready.threads);
-    ahead::ask_for_those_that_follow(queue);
-    Some(popped.key)
-}
-
-/// The other cores, in the order in which `core` asks them for work.
-fn others(core: &'static Core) -> impl Iterator<Item = &'static Core> {
-    let cores = &core.runtime().cores;
-    (1..cores.len()).map(|step| &cores[(core.index + step) % cores.len()])
-}
-
-/// Most that is taken from another core at once: both locks are held so long.
-const STOLEN_AT_MOST: usize = 64;
-/// Most that are taken from another core's nursery, half of which are then stolen.
-const KEPT_AT_MOST: usize = 2 * STOLEN_AT_MOST;
-
-/// `core` has finished its round: it takes over some that wait for their turn in another's, so that all get as much.
-#[cold]
-fn help_others(core: &'static Core, queue: &mut Queue, now: u64) {
-    for other in others(core).filter(|other| other.waiting.movable(Ordering::Relaxed) > 0) {
-        // The lock of the own queue is held: whoever waits here for the other's might be waited for.
-        let Some(mut theirs) = other.queue.try_lock() else { continue };
-        newborns::queue_theirs(other, &mut theirs, now, KEPT_AT_MOST);
-        let taken = queue.ready.help(&Blocks, &mut theirs.ready, STOLEN_AT_MOST);
-        other.waiting.publish(&theirs.ready.threads);
-        if taken > 0 {
-            Counters::add(&core.counters.steals, taken as u64);
-            return;
-        }
-    }
-}
-
-/// The thread that a simulated host chooses.
-#[cold]
-fn choose(core: &Core, queue: &mut Queue, host: &dyn Host) -> Option<ThreadRef> {
-    let threads = &mut queue.ready.threads;
-    let chosen = threads.iter(&Blocks).nth(host.choose(threads.len()))?.key;
-    threads.remove(&Blocks, chosen);
-    core.waiting.publish(threads);
-    Some(chosen)
-}
-
-/// Whether `core`, which has nothing to do, takes over threads where so many wait.
-pub(crate) fn shall_help(core: &Core, waiting: usize) -> bool {
-    let is_sent = core.is_to_help.load(Ordering::Relaxed);
-    waiting > 0 && (is_sent || core.runtime().eagerness.shall_help(waiting))
-}
-
-/// Takes half of what waits on another core, if it is worth it: the first to run, the others to this core's queue.
-fn steal(core: &'static Core, now: u64) -> Option<ThreadRef> {
-    for victim in others(core) {
-        if !shall_help(core, victim.waiting.movable(Ordering::Relaxed)) {
-            continue;
-        }
-        // Two thieves that steal from each other would wait for ever; whoever comes second tries elsewhere.
-        let mut own = core.queue.lock();
-        let Some(mut theirs) = victim.queue.try_lock() else { continue };
-        newborns::queue_theirs(victim, &mut theirs, now, KEPT_AT_MOST);
-        let stolen = own.ready.steal(&Blocks, &mut theirs.ready, STOLEN_AT_MOST);
-        victim.waiting.publish(&theirs.ready.threads);
-        drop(theirs);
-        let popped = own.ready.pop(&Blocks, now);
-        core.waiting.publish(&own.ready.threads);
-        if let Some(popped) = popped {
-            Counters::add(&core.counters.steals, stolen as u64);
-            trace::stolen(core, popped.key, victim, stolen);
-            return Some(popped.key);
-        }
-    }
-    None
 }
 
 /// Charges a running thread for the time since it was dispatched. Says whether its slice is over, and what it has now. A slice that is

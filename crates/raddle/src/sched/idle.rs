@@ -1,7 +1,7 @@
 //! A core that has nothing to run: it sleeps until there is something, and one of those that sleep keeps time for all.
 
 use crate::machine::{Core, Runtime, Worker};
-use crate::sched::{dispatch, events, timers, wake};
+use crate::sched::{dispatch, events, pick, timers, wake};
 use crate::sys::{clock, futex};
 use raddle_core::timekeeper::Timekeeper;
 use std::hint::spin_loop;
@@ -37,7 +37,7 @@ pub(super) fn sleep(worker: &Worker, core: &'static Core, stint: &mut Stint) {
     let is_needed = runtime
         .cores
         .iter()
-        .any(|other| dispatch::shall_help(core, other.waiting.movable(Ordering::SeqCst)));
+        .any(|other| pick::shall_help(core, other.waiting.movable(Ordering::SeqCst)));
     let office = if is_needed { None } else { sleep_until_needed(worker, core) };
     let now = dispatch::read_clock(core);
     let was_woken = worker.woken.is_rung();

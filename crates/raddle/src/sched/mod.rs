@@ -6,7 +6,8 @@
 //! | `timers` | deadlines of sleeping threads, a wheel for each core |
 //! | `events` | the cores' event queues: operations in, threads out |
 //! | `ahead` | asks memory for threads that are about to run |
-//! | `dispatch` | picks the next thread, switches to it, and parts with the last one |
+//! | `pick` | who runs next on a core: its own queue, others' |
+//! | `dispatch` | switches to the next thread, and parts with the last one |
 //! | `enter` | the way into the runtime and out of it; the handler that preempts |
 //! | `handover` | a core goes from one worker to another |
 //! | `idle` | a core that has nothing to run sleeps; one of them keeps time for all |
@@ -30,6 +31,7 @@ pub(crate) mod events;
 pub(crate) mod handover;
 mod idle;
 pub(crate) mod monitor;
+mod pick;
 pub(crate) mod recruit;
 pub(crate) mod simulate;
 mod staffing;

@@ -5,7 +5,7 @@
 use crate::dumper::DumpSignal;
 use crate::host_contract::Host;
 use crate::machine::{Runtime, Worker};
-use crate::sched::{dispatch, start, stock, timers, worker};
+use crate::sched::{dispatch, pick, start, stock, timers, worker};
 use crate::settings::Settings;
 use raddle_context::KernelThread;
 use std::io;
@@ -61,7 +61,7 @@ pub(crate) fn drive(
             unsafe { worker::end(worker) };
             return Ok(Ok(()));
         }
-        match dispatch::pick(core, host.now_ns()) {
+        match pick::pick(core, host.now_ns()) {
             Some(next) => dispatch::run(worker, core, next),
             None => {
                 let deadline = core.next_deadline_ns.load(Ordering::Relaxed);
