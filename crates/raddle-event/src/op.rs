@@ -40,7 +40,8 @@ pub enum Op {
         /// Its length.
         address_len: socklen_t,
     },
-    /// `read(2)`, or `pread(2)` with an offset.
+    /// `read(2)`, or `pread(2)` with an offset. Of a timerfd that heeds the clock's being set, `ECANCELED` says, with io_uring, that or that
+    /// the kernel thread has ended which had submitted it.
     Read {
         /// File, pipe or socket.
         file: RawFd,

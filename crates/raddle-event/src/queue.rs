@@ -37,8 +37,8 @@ pub struct Queue {
     pub(crate) report: Report,
     /// A wake that was seen and not reported yet.
     pub(crate) is_woken: bool,
-    /// Who is reported first, timers or the rest: they take turns.
-    pub(crate) timers_first: bool,
+    /// Who is reported first: a wake, timers and the rest take turns, so that a batch of one starves none of them.
+    pub(crate) turn: u8,
 }
 
 const _: () = {
@@ -475,19 +475,24 @@ impl Queue {
     /// Puts what there is into the batch, as far as it has room.
     fn fill(&mut self, events: &mut Events) {
         self.take_rings();
-        if std::mem::take(&mut self.is_woken) {
-            events.push(WAKE_KEY, What::Woken);
+        self.turn = (self.turn + 1) % 3;
+        for who in self.turn..self.turn + 3 {
+            match who % 3 {
+                0 if self.is_woken && !events.is_full() => {
+                    self.is_woken = false;
+                    events.push(WAKE_KEY, What::Woken);
+                }
+                0 => {}
+                1 => self.core.timers.expire(events),
+                _ => self.fill_reports(events),
+            }
         }
-        self.timers_first = !self.timers_first;
-        if self.timers_first {
-            self.core.timers.expire(events);
-        }
+    }
+
+    fn fill_reports(&mut self, events: &mut Events) {
         while !events.is_full() {
-            let Some(index) = self.core.next_report() else { break };
+            let Some(index) = self.core.next_report() else { return };
             self.deliver(index, events);
-        }
-        if !self.timers_first {
-            self.core.timers.expire(events);
         }
     }
 

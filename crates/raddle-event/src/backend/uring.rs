@@ -17,6 +17,11 @@
 //! *A drained socket* is tried all the same: until the kernel hears of a receive its data may have come. Rejected:
 //! `IORING_RECVSEND_POLL_FIRST`, which then polls, and receives by another way round (7 % of a small message's time on a busy server).
 //!
+//! One result can't be told from that: a timerfd's own `ECANCELED`, which says that the clock was set. It is reported, and so is the other
+//! one of a timerfd.
+//!
+//! *A kernel that takes nothing more*, for want of memory, gets what it has refused with the next rounds, which pause instead of waiting.
+//!
 //! *`EAGAIN`* comes for descriptors in non-blocking mode from some kernels. The operation then waits by a poll request.
 
 #![allow(
@@ -51,6 +56,9 @@ const WAKE: u64 = 1 << 30;
 const SET: u64 = 1 << 29;
 const NOTHING: u64 = 1 << 28;
 
+/// So long a round pauses when the kernel has refused something.
+const PAUSE: Duration = Duration::from_millis(1);
+
 /// A cancellation that does not find its request is made again so many times. It can miss one that the kernel is
 /// moving from one place to another.
 const MISSES_MAX: u8 = 16;
@@ -70,6 +78,8 @@ pub(crate) struct Uring {
     is_rung: bool,
     /// A cancellation has missed.
     has_missed: bool,
+    /// The kernel has taken nothing in this round, for the moment.
+    is_refused: bool,
     /// Operations that must be submitted again, linked through `lane_next`.
     again: u32,
 }
@@ -99,17 +109,18 @@ impl Uring {
             is_wake_armed: false,
             is_rung: false,
             has_missed: false,
+            is_refused: false,
             again: NONE,
         };
         uring
-            .push(opcode::Nop::new().build().user_data(NOTHING))
+            .push(&opcode::Nop::new().build().user_data(NOTHING))
             .map_err(Failed::at("io_uring_enter"))?;
         let nop = uring.first(Failed::at("io_uring_enter"))?;
         if nop.user_data() != NOTHING || nop.result() != 0 {
             return Err(lacks("a round trip through the ring"));
         }
         // Of many shots: since Linux 5.13.
-        uring.push(wake_request(wake)).map_err(Failed::at("io_uring_enter"))?;
+        uring.push(&wake_request(wake)).map_err(Failed::at("io_uring_enter"))?;
         uring.is_wake_armed = true;
         wake.signal();
         let heard = uring.first(Failed::of_wake("a poll request for the wake channel"))?;
@@ -136,22 +147,21 @@ impl Uring {
 
     // The way in.
 
-    /// Puts a request into the ring's memory; the kernel hears of it with the next call, which comes now if it is full.
-    fn push(&mut self, entry: Entry) -> io::Result<()> {
-        loop {
+    /// Puts a request into the ring's memory; the kernel hears of it with the next call, which comes now if it is full. `WouldBlock` if
+    /// the kernel then takes nothing: it has no memory just now, or completions are to be taken first.
+    fn push(&mut self, entry: &Entry) -> io::Result<()> {
+        let is_in = |uring: &mut Uring| {
             // SAFETY: what the entry points to is ours, or its operation's submitter has promised that it lives until the
             // operation is reported, which is not before the kernel has completed the request.
-            if unsafe { self.ring.submission().push(&entry) }.is_ok() {
-                return Ok(());
-            }
-            match self.ring.submit() {
-                Err(error) if !is_passing(&error) => return Err(error),
-                // The kernel holds completions back until there is room for them: make it.
-                Err(_) if !self.ring.completion().is_empty() => {
-                    return Err(io::ErrorKind::WouldBlock.into());
-                }
-                _ => {}
-            }
+            unsafe { uring.ring.submission().push(entry) }.is_ok()
+        };
+        if is_in(self) {
+            return Ok(());
+        }
+        match self.ring.submit() {
+            Err(error) if !is_passing(&error) => Err(error),
+            _ if is_in(self) => Ok(()),
+            _ => Err(io::ErrorKind::WouldBlock.into()),
         }
     }
 
@@ -170,16 +180,27 @@ impl Uring {
             Err(error) if error.raw_os_error() != Some(libc::ETIME) && !is_passing(&error) => {
                 Err(error)
             }
+            Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => {
+                self.is_refused = true;
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
 
-    /// Puts a request into the ring, taking completions out of it as long as the kernel wants that first.
-    fn insist(&mut self, core: &mut Core, entry: Entry) -> io::Result<()> {
+    /// Puts a request into the ring, taking completions out of it as long as the kernel wants that first. False if the kernel takes
+    /// nothing all the same: to be tried again in the next round.
+    #[must_use = "it may not be in the ring"]
+    fn insist(&mut self, core: &mut Core, entry: &Entry) -> io::Result<bool> {
         loop {
-            match self.push(entry.clone()) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.collect(core),
-                result => return result,
+            match self.push(entry) {
+                Ok(()) => return Ok(true),
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+                Err(_) if self.ring.completion().is_empty() => {
+                    self.is_refused = true;
+                    return Ok(false);
+                }
+                Err(_) => self.collect(core),
             }
         }
     }
@@ -196,21 +217,33 @@ impl Uring {
             }
             _ => entry(&slot.op),
         };
-        if let Err(error) = self.insist(core, entry.user_data(name)) {
-            core.slots[index].place = Place::Rest;
-            core.complete(index, -i64::from(error.raw_os_error().unwrap_or(libc::EIO)));
+        match self.insist(core, &entry.user_data(name)) {
+            Ok(true) => {}
+            Ok(false) => {
+                core.slots[index].polls_next = place == Place::RingPoll;
+                self.put_again(core, index);
+            }
+            Err(error) => {
+                core.slots[index].place = Place::Rest;
+                core.complete(index, -i64::from(error.raw_os_error().unwrap_or(libc::EIO)));
+            }
         }
     }
 
     /// Everything that has to be in the ring before the kernel is entered.
     fn prepare(&mut self, core: &mut Core) -> io::Result<()> {
-        while let Some(index) = self.again.checked_sub(1) {
+        self.is_refused = false;
+        // What is put there from here on is for the next round.
+        let mut again = std::mem::replace(&mut self.again, NONE);
+        while let Some(index) = again.checked_sub(1) {
             let slot = &mut core.slots[index];
-            self.again = slot.lane_next;
+            again = slot.lane_next;
             (slot.lane_next, slot.place) = (NONE, Place::Rest);
             if slot.is_cancelled {
                 let sent = slot.result;
                 core.complete(index, cancelled(sent));
+            } else if self.is_refused {
+                self.put_again(core, index);
             } else {
                 let polls = slot.polls_next || slot.is_begun || slot.op.code == Code::SendFile;
                 slot.polls_next = false;
@@ -229,21 +262,25 @@ impl Uring {
         }
         if !self.is_wake_armed {
             let request = wake_request(&core.wake);
-            self.insist(core, request)?;
-            self.is_wake_armed = true;
+            self.is_wake_armed = self.insist(core, &request)?;
         }
         if self.uses_set && !self.is_set_armed && !self.is_set_ready {
             let poll = opcode::PollAdd::new(Fd(self.set.fd.as_raw_fd()), libc::POLLIN as u32);
-            self.insist(core, poll.build().user_data(SET))?;
-            self.is_set_armed = true;
+            self.is_set_armed = self.insist(core, &poll.build().user_data(SET))?;
         }
         Ok(())
     }
 
+    /// Asks the kernel to give up a slot's request, now or in the next round.
     fn push_cancel(&mut self, core: &mut Core, index: u32) -> io::Result<()> {
         let name = core.slots.name(index);
         let cancel = opcode::AsyncCancel::new(name).build();
-        self.insist(core, cancel.user_data(name | CANCEL))
+        if !self.insist(core, &cancel.user_data(name | CANCEL))? {
+            let slot = &mut core.slots[index];
+            slot.misses = slot.misses.max(1);
+            self.has_missed = true;
+        }
+        Ok(())
     }
 
     // The way out.
@@ -292,6 +329,9 @@ impl Uring {
         if slot.is_cancelled && (is_poll || is_given_up || is(libc::EAGAIN)) {
             let sent = slot.result;
             return core.complete(index, cancelled(sent));
+        }
+        if is_given_up && !is_poll && is(libc::ECANCELED) && is_own_answer(&slot.op) {
+            return core.complete(index, result);
         }
         if is_given_up {
             // Nobody has asked for that: its submitter has ended, or a signal came.
@@ -398,7 +438,6 @@ impl Uring {
         if matches!(core.slots[index].place, Place::Ring | Place::RingPoll) {
             core.slots[index].misses = 0;
             if self.push_cancel(core, index).is_err() {
-                // The ring takes nothing more just now.
                 core.slots[index].misses = 1;
                 self.has_missed = true;
             }
@@ -437,14 +476,17 @@ impl Uring {
         // The caller has looked at the reports and at the wake word; what was found here is new.
         let is_quiet = !self.is_rung && !self.is_set_ready && !core.has_reports();
         // Completions that made room for a request while the ring was full may have left work behind.
-        let is_prepared = self.again == NONE && !self.has_missed;
-        let may_wait = timeout != Some(Duration::ZERO) && is_quiet && is_prepared;
-        if may_wait {
+        let is_prepared = self.again == NONE && !self.has_missed && !self.is_refused;
+        let would_wait = timeout != Some(Duration::ZERO) && is_quiet;
+        if would_wait && is_prepared {
             self.submit(1, timeout)?;
         } else if !self.ring.submission().is_empty() || self.is_called() {
             self.submit(0, None)?;
         }
         self.collect(core);
+        if self.is_refused && would_wait && !core.has_reports() {
+            std::thread::sleep(timeout.map_or(PAUSE, |timeout| timeout.min(PAUSE)));
+        }
         self.fetch(core)
     }
 }
@@ -495,6 +537,16 @@ fn build(config: &Config) -> io::Result<IoUring> {
 fn wake_request(wake: &Wake) -> Entry {
     let poll = opcode::PollAdd::new(Fd(wake.end().as_raw_fd()), libc::POLLIN as u32);
     poll.multi(true).build().user_data(WAKE)
+}
+
+/// Whether `ECANCELED` may be what the file itself says: a timerfd's read, as the clock was set.
+fn is_own_answer(op: &RawOp) -> bool {
+    if !matches!(op.code, Code::Read | Code::ReadVectored) {
+        return false;
+    }
+    let mut time = std::mem::MaybeUninit::<libc::itimerspec>::uninit();
+    // SAFETY: writes a time to where there is room for one; fails for whatever is no timerfd.
+    unsafe { libc::timerfd_gettime(op.fd, time.as_mut_ptr()) == 0 }
 }
 
 /// Errors of a submission that pass: interrupted, or no memory or room just now.
