@@ -35,6 +35,8 @@ pub(crate) struct Request {
     /// The first, if it has several steps.
     op: Op,
     steps: Option<Steps>,
+    /// Which core has the operation's file at hand ([`AtHand::core`](crate::at_hand::AtHand::core)).
+    pub(crate) at_hand: u16,
 
     // Its lock.
     waiter: Spin<Option<(Sleep, Reason)>>,
@@ -126,10 +128,12 @@ impl Steps {
 }
 
 impl Request {
+    #[inline(always)]
     pub(crate) fn new(op: Op) -> Request {
         Request {
             op,
             steps: None,
+            at_hand: 0,
             waiter: Spin::new(None),
             result: AtomicI64::new(PENDING),
             sleeper: AtomicPtr::new(ptr::null_mut()),
@@ -150,6 +154,7 @@ impl Request {
         Request { steps: Some(steps), ..Request::new(op) }
     }
 
+    #[inline]
     pub(crate) fn op(&self) -> Op {
         self.op
     }

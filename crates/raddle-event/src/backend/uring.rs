@@ -33,18 +33,19 @@ use super::common::{Failed, TRIAL};
 use super::epoll_set::EpollSet;
 use crate::config::Config;
 use crate::core::{Core, Outcome, cancelled};
+use crate::fixed::{self, FixedFiles};
 use crate::interest::Interest;
 use crate::op::{Code, RawOp};
 use crate::perform::poll_bits;
 use crate::slots::{NONE, Place};
 use crate::sys;
 use crate::wake::Wake;
-use io_uring::squeue::Entry;
+use io_uring::squeue::{Entry, Flags};
 use io_uring::types::{Fd, FsyncFlags, SubmitArgs, Timespec};
 use io_uring::{IoUring, Probe, cqueue, opcode};
 use libc::epoll_event;
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
 /// So many events of the set are fetched in one call.
@@ -80,6 +81,8 @@ pub(crate) struct Uring {
     has_missed: bool,
     /// The kernel has taken nothing in this round, for the moment.
     is_refused: bool,
+    /// How many places there are for files at hand.
+    places: usize,
     /// Operations that must be submitted again, linked through `lane_next`.
     again: u32,
 }
@@ -110,6 +113,7 @@ impl Uring {
             is_rung: false,
             has_missed: false,
             is_refused: false,
+            places: 0,
             again: NONE,
         };
         uring
@@ -119,6 +123,11 @@ impl Uring {
         if nop.user_data() != NOTHING || nop.result() != 0 {
             return Err(lacks("a round trip through the ring"));
         }
+        let wait = |ring: &mut IoUring| {
+            let has_come = submit(ring, 1, Some(TRIAL)).is_ok();
+            has_come && ring.completion().next().is_some()
+        };
+        uring.places = fixed::open(&mut uring.ring, NOTHING, wait);
         // Of many shots: since Linux 5.13.
         uring.push(&wake_request(wake)).map_err(Failed::at("io_uring_enter"))?;
         uring.is_wake_armed = true;
@@ -145,6 +154,15 @@ impl Uring {
         }
     }
 
+    pub(crate) fn fixed_files(&self) -> io::Result<FixedFiles> {
+        if self.places == 0 {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        // SAFETY: the ring has its descriptor open as long as it is there.
+        let ring = unsafe { BorrowedFd::borrow_raw(self.ring.as_raw_fd()) };
+        FixedFiles::of(ring, self.places)
+    }
+
     // The way in.
 
     /// Puts a request into the ring's memory; the kernel hears of it with the next call, which comes now if it is full. `WouldBlock` if
@@ -165,18 +183,10 @@ impl Uring {
         }
     }
 
-    /// One system call: gives what is in the ring, and waits for so many completions or a time-out.
+    /// As [`submit`], and what passes is no error: the caller looks at what there is, and comes again.
     fn submit(&mut self, want: usize, timeout: Option<Duration>) -> io::Result<()> {
-        let result = match timeout {
-            Some(timeout) if want > 0 => {
-                let time = Timespec::from(timeout);
-                let args = SubmitArgs::new().timespec(&time);
-                self.ring.submitter().submit_with_args(want, &args)
-            }
-            _ => self.ring.submitter().submit_and_wait(want),
-        };
-        match result {
-            // ETIME: the time is over. Passing: the caller looks at what there is, and comes again.
+        match submit(&self.ring, want, timeout) {
+            // ETIME: the time is over.
             Err(error) if error.raw_os_error() != Some(libc::ETIME) && !is_passing(&error) => {
                 Err(error)
             }
@@ -215,6 +225,7 @@ impl Uring {
                 let interest = slot.op.direction().unwrap_or(Interest::READ);
                 opcode::PollAdd::new(Fd(slot.op.fd), poll_bits(interest)).build()
             }
+            _ if slot.op.is_fixed => entry(&slot.op).flags(Flags::FIXED_FILE),
             _ => entry(&slot.op),
         };
         match self.insist(core, &entry.user_data(name)) {
@@ -320,6 +331,9 @@ impl Uring {
         let is_poll = slot.place == Place::RingPoll;
         debug_assert!(is_poll || slot.place == Place::Ring);
         slot.place = Place::Rest;
+        if result >= 0 && !is_poll {
+            return core.complete(index, result);
+        }
         let is = |error: i32| result == -i64::from(error);
         if slot.op.code == Code::Close && is(libc::EINTR) {
             // Linux has closed it all the same, and the number may be somebody else's by now.
@@ -337,6 +351,11 @@ impl Uring {
             // Nobody has asked for that: its submitter has ended, or a signal came.
             slot.is_repeated = true;
             slot.polls_next = is_poll;
+            return self.put_again(core, index);
+        }
+        if slot.op.is_fixed && !is_poll && is(libc::EBADF) {
+            // Somebody has just taken it out of the table: it is as any other.
+            slot.op.is_fixed = false;
             return self.put_again(core, index);
         }
         let code = slot.op.code;
@@ -547,6 +566,17 @@ fn is_own_answer(op: &RawOp) -> bool {
     let mut time = std::mem::MaybeUninit::<libc::itimerspec>::uninit();
     // SAFETY: writes a time to where there is room for one; fails for whatever is no timerfd.
     unsafe { libc::timerfd_gettime(op.fd, time.as_mut_ptr()) == 0 }
+}
+
+/// One system call: gives what is in the ring, and waits for so many completions or a time-out.
+fn submit(ring: &IoUring, want: usize, timeout: Option<Duration>) -> io::Result<usize> {
+    match timeout {
+        Some(timeout) if want > 0 => {
+            let time = Timespec::from(timeout);
+            ring.submitter().submit_with_args(want, &SubmitArgs::new().timespec(&time))
+        }
+        _ => ring.submitter().submit_and_wait(want),
+    }
 }
 
 /// Errors of a submission that pass: interrupted, or no memory or room just now.
