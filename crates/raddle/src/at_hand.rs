@@ -7,6 +7,7 @@
 //!
 //! *Who is late* finds the file elsewhere: another thread of the same socket has moved it. Such an operation goes by number, as the queue finds out.
 
+use crate::request::CoreName;
 use crate::sched::enter::Here;
 use crate::sched::start;
 use raddle_event::FixedFiles;
@@ -19,21 +20,15 @@ const ENOUGH: u8 = 64;
 /// Which core has a socket at hand. Its owner [leaves](AtHand::leave) before the descriptor is closed or given away.
 #[derive(Debug)]
 pub(crate) struct AtHand {
-    /// Its number plus one; [`NOBODY`] or [`MOVES`].
+    /// Its [name](CoreName), [`NOBODY`] or [`MOVES`].
     core: AtomicU16,
     /// Operations on other cores, since it came there.
     misses: AtomicU8,
 }
 
-const NOBODY: u16 = 0;
+const NOBODY: u16 = CoreName::NONE.0;
 /// Somebody is just moving it.
 const MOVES: u16 = u16::MAX;
-
-/// How the core with that number is called here. One has no name beyond so many.
-#[inline]
-fn name(index: usize) -> u16 {
-    u16::try_from(index + 1).unwrap_or(NOBODY)
-}
 
 /// The table of a core.
 fn table(name: u16) -> Option<&'static FixedFiles> {
@@ -46,10 +41,9 @@ impl AtHand {
         AtHand { core: AtomicU16::new(NOBODY), misses: AtomicU8::new(0) }
     }
 
-    /// Where it is, for [`is_on`].
     #[inline]
-    pub(crate) fn core(&self) -> u16 {
-        self.core.load(Ordering::Relaxed)
+    pub(crate) fn core(&self) -> CoreName {
+        CoreName(self.core.load(Ordering::Relaxed))
     }
 
     /// An operation over `fd`, which this is about, has gone by number.
@@ -67,8 +61,9 @@ impl AtHand {
 
     #[cold]
     fn come_here(&self, fd: BorrowedFd<'_>) {
-        let here = Here::enter().map_or(NOBODY, |here| name(here.place().core().index));
-        let before = self.core();
+        let here = Here::enter().map(|here| CoreName::of(here.place().core().index));
+        let here = here.map_or(NOBODY, |name| name.0);
+        let before = self.core().0;
         if here == NOBODY || here == MOVES || before == here || before == MOVES {
             return;
         }
@@ -99,10 +94,4 @@ fn remove(from: u16, fd: BorrowedFd<'_>) {
     if let Some(files) = table(from) {
         files.remove(fd);
     }
-}
-
-/// Whether a socket that is there is at hand on the core with this number.
-#[inline]
-pub(crate) fn is_on(core: u16, index: usize) -> bool {
-    core != NOBODY && core == name(index)
 }

@@ -5,7 +5,7 @@
 
 #![allow(unsafe_code, reason = "operations over raw memory, by their submitter's promise")]
 
-use crate::at_hand::{self, AtHand};
+use crate::at_hand::AtHand;
 use crate::cancel;
 use crate::carry;
 use crate::event_seat::Seated;
@@ -13,7 +13,7 @@ use crate::host;
 use crate::label::WaitsFor;
 use crate::machine::Core;
 use crate::park::Wait;
-use crate::request::{Machine, Next, Request, Steps, Wish, as_number, as_result};
+use crate::request::{CoreName, Machine, Next, Request, Steps, Wish, as_number, as_result};
 use crate::sched::enter::Here;
 use crate::sched::events::{self, Refused};
 use crate::sched::start;
@@ -91,11 +91,11 @@ unsafe fn see_to(
     deadline_ns: Option<u64>,
 ) -> io::Result<usize> {
     loop {
-        request.at_hand = socket.map_or(0, |(_, at_hand)| at_hand.core());
+        request.at_hand = socket.map_or(CoreName::NONE, |(_, at_hand)| at_hand.core());
         let (core, wait) = begin_and_wait(request, waits_for)?;
         let reason = wait.park(deadline_ns);
         if let Some((fd, at_hand)) = socket
-            && !at_hand::is_on(request.at_hand, core.index)
+            && !request.is_at_hand_on(core.index)
         {
             at_hand.missed(fd);
         }

@@ -12,7 +12,6 @@
 
 #![allow(unsafe_code, reason = "requests on the stacks of threads that wait")]
 
-use crate::at_hand;
 use crate::event_seat::Seated;
 use crate::machine::{Core, ThreadRef, Worker};
 use crate::request::{Letter, Next, Request, Wish, as_number};
@@ -48,7 +47,7 @@ pub(crate) unsafe fn submit(core: &'static Core, request: &Request) -> Result<()
         return Err(if is_live { Refused::NoQueue(core) } else { Refused::Simulated });
     };
     // SAFETY: the caller's.
-    let begun = unsafe { begin(seated, request, at_hand::is_on(request.at_hand, core.index)) };
+    let begun = unsafe { begin(seated, request, request.is_at_hand_on(core.index)) };
     leave(core, held);
     begun.map_err(Refused::Error)
 }
