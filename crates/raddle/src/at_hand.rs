@@ -12,7 +12,7 @@ use crate::sched::enter::Here;
 use crate::sched::start;
 use raddle_event::FixedFiles;
 use std::os::fd::BorrowedFd;
-use std::sync::atomic::{AtomicU8, AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, Ordering};
 
 /// So many operations pay for the two system calls that they may lead to.
 const ENOUGH: u8 = 64;
@@ -24,6 +24,8 @@ pub(crate) struct AtHand {
     core: AtomicU16,
     /// Operations on other cores, since it came there.
     misses: AtomicU8,
+    /// The owner's, to remember something else by: here it takes no room.
+    pub(crate) mark: AtomicBool,
 }
 
 const NOBODY: u16 = CoreName::NONE.0;
@@ -38,7 +40,11 @@ fn table(name: u16) -> Option<&'static FixedFiles> {
 
 impl AtHand {
     pub(crate) const fn new() -> AtHand {
-        AtHand { core: AtomicU16::new(NOBODY), misses: AtomicU8::new(0) }
+        AtHand {
+            core: AtomicU16::new(NOBODY),
+            misses: AtomicU8::new(0),
+            mark: AtomicBool::new(false),
+        }
     }
 
     #[inline]

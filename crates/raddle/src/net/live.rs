@@ -28,15 +28,14 @@ use std::mem::ManuallyDrop;
 use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 /// A handle of a socket of the kernel's.
 #[derive(Debug)]
 pub(super) struct Live {
     fd: OwnedFd,
+    /// Its mark says that the last read of the stream has found less than it had room for.
     at_hand: AtHand,
-    /// The last read of the stream has found less than it had room for.
-    is_drained: AtomicBool,
 }
 
 /// Whether the kernel's mode is the socket's, or always non-blocking.
@@ -49,7 +48,7 @@ pub(super) enum Role {
 // What it is made of and becomes.
 impl Live {
     fn new(fd: OwnedFd) -> Live {
-        Live { fd, at_hand: AtHand::new(), is_drained: AtomicBool::new(false) }
+        Live { fd, at_hand: AtHand::new() }
     }
 
     /// A new one. `connects`: it is a stream that [`connect`](Live::connect) or [`listen`](Live::listen) is called on next.
@@ -263,15 +262,16 @@ impl Live {
     /// Whether it is worth a call to see if there is something to read.
     #[inline]
     fn tries_to_read(&self, modes: &Modes) -> bool {
-        !self.is_drained.load(Ordering::Relaxed) || modes.is_nonblocking()
+        !self.at_hand.mark.load(Ordering::Relaxed) || modes.is_nonblocking()
     }
 
     /// Notes what a read has found. An end is found again at once.
     #[inline]
     fn note_read(&self, count: usize, room: usize) {
         let is_drained = count < room && count > 0;
-        if self.is_drained.load(Ordering::Relaxed) != is_drained {
-            self.is_drained.store(is_drained, Ordering::Relaxed);
+        let mark = &self.at_hand.mark;
+        if mark.load(Ordering::Relaxed) != is_drained {
+            mark.store(is_drained, Ordering::Relaxed);
         }
     }
 
