@@ -5,7 +5,6 @@
 use crate::backend::Backend;
 use crate::core::{Core, EDGE, LEVEL, ONE_SHOT, Outcome};
 use crate::event::{Completion, Events, What, to_result};
-use crate::fixed::FixedFiles;
 use crate::interest::{Interest, Mode, Readiness};
 use crate::keep::Owned;
 use crate::names::{Operation, Registration, Timer};
@@ -167,7 +166,8 @@ impl Queue {
     /// [`wait`](Queue::wait) or [`harvest`](Queue::harvest).
     ///
     /// Two operations in flight are independent: which is done first is not said, except that of those that wait on the same
-    /// descriptor to read, or to write, with epoll and poll the first comes first.
+    /// descriptor to read, or to write, with epoll and poll the first comes first. [`SendFile`](Op::SendFile) works in pieces, some of them a
+    /// helper's: whatever else is sent on its socket before it is done may come between any two.
     ///
     /// io_uring gives it to the kernel with the next [`wait`](Queue::wait) or [`flush`](Queue::flush); the others try it here.
     /// They put descriptors of `Accept` and `Connect` into non-blocking mode, and `SendFile` does so everywhere.
@@ -215,59 +215,6 @@ impl Queue {
     pub unsafe fn submit(&mut self, key: u64, op: Op) -> io::Result<Operation> {
         let index = self.core.slots.take_for(Kind::Operation, key, RawOp::from(op))?;
         Ok(self.start(index))
-    }
-
-    /// As [`submit`](Queue::submit), for an operation whose file stands in the queue's [table](Queue::fixed_files): if it does not, the kernel
-    /// looks for it as ever.
-    ///
-    /// # Errors
-    ///
-    /// As `submit`.
-    ///
-    /// # Safety
-    ///
-    /// As `submit`; and under the descriptor's number no other file stands in the table.
-    ///
-    /// ```
-    /// use raddle_event::{Config, Events, Op, Queue, What};
-    /// use std::os::{fd::AsRawFd, unix::net::UnixStream};
-    ///
-    /// # fn main() -> std::io::Result<()> {
-    /// let (here, there) = UnixStream::pair()?;
-    /// let mut queue = Queue::new(&Config::default())?;
-    /// let mut events = Events::with_capacity(64);
-    /// let files = queue.fixed_files().ok();
-    /// let is_in = files.as_ref().is_some_and(|files| files.insert(&here).is_ok());
-    /// let op = Op::Send { socket: here.as_raw_fd(), buffer: b"hello".as_ptr(), len: 5, flags: 0 };
-    /// // SAFETY: the bytes live for ever, the socket until the operation has ended.
-    /// unsafe { if is_in { queue.submit_fixed(1, op)? } else { queue.submit(1, op)? } };
-    /// queue.wait(&mut events, None)?;
-    /// for event in &events {
-    ///     let What::Done(completion) = event.what else { continue };
-    ///     assert_eq!(completion.result()?, 5);
-    /// }
-    /// files.iter().for_each(|files| files.remove(&here));
-    /// # Ok(())
-    /// # }
-    /// ```
-    #[inline]
-    pub unsafe fn submit_fixed(&mut self, key: u64, op: Op) -> io::Result<Operation> {
-        let op = RawOp { is_fixed: true, ..RawOp::from(op) };
-        let index = self.core.slots.take_for(Kind::Operation, key, op)?;
-        Ok(self.start(index))
-    }
-
-    /// The files that the kernel has at hand for this queue. It takes a descriptor.
-    ///
-    /// # Errors
-    ///
-    /// `Unsupported` with another backend than io_uring, and where the kernel has no such thing or holds files open that were removed. Else as
-    /// `dup(2)`.
-    pub fn fixed_files(&self) -> io::Result<FixedFiles> {
-        match &self.backend {
-            Backend::Uring(uring) => uring.fixed_files(),
-            _ => Err(io::ErrorKind::Unsupported.into()),
-        }
     }
 
     /// Begins what is in a slot.

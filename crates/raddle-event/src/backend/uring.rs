@@ -29,19 +29,22 @@
     reason = "gives the kernel addresses, which an operation's submitter has promised"
 )]
 
+mod request;
+
+use self::request::{OPCODES, entry, is_own_answer, wake_request};
 use super::common::{Failed, TRIAL};
 use super::epoll_set::EpollSet;
 use crate::config::Config;
 use crate::core::{Core, Outcome, cancelled};
 use crate::fixed::{self, FixedFiles};
 use crate::interest::Interest;
-use crate::op::{Code, RawOp};
+use crate::op::Code;
 use crate::perform::poll_bits;
 use crate::slots::{NONE, Place};
 use crate::sys;
 use crate::wake::Wake;
 use io_uring::squeue::{Entry, Flags};
-use io_uring::types::{Fd, FsyncFlags, SubmitArgs, Timespec};
+use io_uring::types::{Fd, SubmitArgs, Timespec};
 use io_uring::{IoUring, Probe, cqueue, opcode};
 use libc::epoll_event;
 use std::io;
@@ -510,26 +513,6 @@ impl Uring {
     }
 }
 
-/// What the ring must be able to do.
-const OPCODES: &[u8] = &[
-    opcode::Nop::CODE,
-    opcode::PollAdd::CODE,
-    opcode::AsyncCancel::CODE,
-    opcode::Accept::CODE,
-    opcode::Connect::CODE,
-    opcode::Read::CODE,
-    opcode::Write::CODE,
-    opcode::Readv::CODE,
-    opcode::Writev::CODE,
-    opcode::Recv::CODE,
-    opcode::Send::CODE,
-    opcode::RecvMsg::CODE,
-    opcode::SendMsg::CODE,
-    opcode::Fsync::CODE,
-    opcode::OpenAt::CODE,
-    opcode::Close::CODE,
-];
-
 /// With what the kernel knows of the flags that make it cheaper.
 fn build(config: &Config) -> io::Result<IoUring> {
     let entries = config.ring_entries.clamp(2, 32_768);
@@ -552,22 +535,6 @@ fn build(config: &Config) -> io::Result<IoUring> {
         .or_else(|error| if is_unknown(&error) { builder(0) } else { Err(error) })
 }
 
-/// A poll for the wake channel that goes on: each edge completes it once more.
-fn wake_request(wake: &Wake) -> Entry {
-    let poll = opcode::PollAdd::new(Fd(wake.end().as_raw_fd()), libc::POLLIN as u32);
-    poll.multi(true).build().user_data(WAKE)
-}
-
-/// Whether `ECANCELED` may be what the file itself says: a timerfd's read, as the clock was set.
-fn is_own_answer(op: &RawOp) -> bool {
-    if !matches!(op.code, Code::Read | Code::ReadVectored) {
-        return false;
-    }
-    let mut time = std::mem::MaybeUninit::<libc::itimerspec>::uninit();
-    // SAFETY: writes a time to where there is room for one; fails for whatever is no timerfd.
-    unsafe { libc::timerfd_gettime(op.fd, time.as_mut_ptr()) == 0 }
-}
-
 /// One system call: gives what is in the ring, and waits for so many completions or a time-out.
 fn submit(ring: &IoUring, want: usize, timeout: Option<Duration>) -> io::Result<usize> {
     match timeout {
@@ -582,49 +549,6 @@ fn submit(ring: &IoUring, want: usize, timeout: Option<Duration>) -> io::Result<
 /// Errors of a submission that pass: interrupted, or no memory or room just now.
 fn is_passing(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EINTR | libc::EAGAIN | libc::EBUSY))
-}
-
-/// An operation as a request.
-fn entry(op: &RawOp) -> Entry {
-    let fd = Fd(op.fd);
-    // What the kernel transfers at once at most.
-    let len = op.len.min(0x7fff_f000) as u32;
-    let count = op.len.min(1024) as u32;
-    match op.code {
-        Code::Poll => opcode::PollAdd::new(fd, poll_bits(Interest::of_bits(op.interest))).build(),
-        Code::Accept => opcode::Accept::new(fd, op.pointer.cast(), op.extra.cast())
-            .flags(op.flags | libc::SOCK_CLOEXEC)
-            .build(),
-        Code::Connect => {
-            opcode::Connect::new(fd, op.pointer.cast(), op.other as libc::socklen_t).build()
-        }
-        Code::Read => opcode::Read::new(fd, op.pointer.cast(), len).offset(op.offset).build(),
-        Code::Write => opcode::Write::new(fd, op.pointer.cast(), len).offset(op.offset).build(),
-        Code::ReadVectored => {
-            opcode::Readv::new(fd, op.pointer.cast(), count).offset(op.offset).build()
-        }
-        Code::WriteVectored => {
-            opcode::Writev::new(fd, op.pointer.cast(), count).offset(op.offset).build()
-        }
-        Code::Recv => opcode::Recv::new(fd, op.pointer.cast(), len).flags(op.flags).build(),
-        Code::Send => opcode::Send::new(fd, op.pointer.cast(), len).flags(op.flags).build(),
-        Code::RecvMessage => {
-            opcode::RecvMsg::new(fd, op.pointer.cast()).flags(op.flags as u32).build()
-        }
-        Code::SendMessage => {
-            opcode::SendMsg::new(fd, op.pointer.cast()).flags(op.flags as u32).build()
-        }
-        Code::Sync => {
-            let flags = if op.flags != 0 { FsyncFlags::DATASYNC } else { FsyncFlags::empty() };
-            opcode::Fsync::new(fd).flags(flags).build()
-        }
-        Code::Open => opcode::OpenAt::new(fd, op.pointer.cast())
-            .flags(op.flags)
-            .mode(op.other as libc::mode_t)
-            .build(),
-        Code::Close => opcode::Close::new(fd).build(),
-        Code::SendFile | Code::Call | Code::Nothing => opcode::Nop::new().build(),
-    }
 }
 
 #[cfg(all(test, not(loom)))]
