@@ -232,17 +232,17 @@ impl BodyRef {
         prefetch(self.0.as_ptr().cast_const().cast(), size_of::<Header>() / LINE + lines);
     }
 
-    /// Asks for what a switch to the body touches first: its stack where it stands, and its TCB. Of one that runs by now, where it stood
+    /// Asks for what a switch to the body touches first: so many lines of its stack where it stands, and its TCB. Of one that runs by now, where it stood
     /// before.
     #[inline]
-    pub fn prefetch_stack(self) {
+    pub fn prefetch_stack(self, lines: usize) {
         // SAFETY: the header stays mapped. The stack pointer may change meanwhile: an atomic load, of which any result will do.
         let (stack, tcb) = unsafe {
             let header = self.0.as_ptr();
             let sp = AtomicPtr::from_ptr(&raw mut (*header).context.resume.sp);
             (sp.load(Ordering::Relaxed), (*header).tp)
         };
-        prefetch(stack, 12);
+        prefetch(stack, lines);
         prefetch(tcb, 1);
         prefetch(tcb.wrapping_add(arch::TAG_OFFSET), 1);
     }

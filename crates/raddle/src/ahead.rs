@@ -7,7 +7,10 @@ use crate::nursery::Threads;
 /// of the second, which the first one's pop touches as well.
 const MANY: usize = 8;
 /// What a dispatch touches of a thread's block.
-const LINES: usize = 4;
+const LINES: usize = 2;
+
+/// What a thread that yielded touches of its stack before it is back in its own function.
+const STACK_LINES: usize = 6;
 
 /// As [`ask_for_those_that_follow`], of those that the core's holder keeps.
 #[inline]
@@ -16,7 +19,7 @@ pub(crate) fn ask_for_kept(kept: &Threads<ThreadRef>) {
         return;
     }
     if let (Some(first), Some(third)) = (kept.peek(0), kept.peek(2)) {
-        first.prefetch();
+        first.body().prefetch_stack(STACK_LINES);
         third.body().prefetch_control(LINES);
     }
 }

@@ -138,6 +138,8 @@ pub(crate) struct Core {
     pub(crate) brief_until_ns: AtomicU64,
     /// It is idle, and woken for the sake of threads that wait elsewhere.
     pub(crate) is_to_help: AtomicBool,
+    /// How often threads have yielded through the queue since it was looked whether they are among themselves.
+    pub(crate) yields: AtomicUsize,
 
     // The holder's.
     pub(crate) own: UnsafeCell<Own>,
@@ -311,6 +313,8 @@ pub(crate) struct Block {
     pub(crate) slice_ns: Cell<u64>,
     /// When it was dispatched, or began to sleep.
     pub(crate) since_ns: Cell<u64>,
+    /// Where it ran last. Up to here stands all that a switch touches: two lines.
+    pub(crate) core: Cell<*const Core>,
     /// Until then it lets nobody run before it when it has spawned a thread.
     pub(crate) spawns_on_until_ns: Cell<u64>,
     /// The last time that it let others run before it, that took long.
@@ -322,8 +326,6 @@ pub(crate) struct Block {
     pub(crate) gang: AtomicPtr<Gang>,
     /// Its number in a simulation, from 1.
     pub(crate) number: Cell<u64>,
-    /// Where it ran last.
-    pub(crate) core: Cell<*const Core>,
     /// Whose the body is, if not the usual arena's.
     pub(crate) arena: Cell<*const Arena>,
 
@@ -378,7 +380,7 @@ impl ThreadRef {
     /// Asks for what the thread touches first when it goes on, which may have been long ago: without waiting.
     pub(crate) fn prefetch(self) {
         const LINES: usize = size_of::<Record>().div_ceil(64);
-        self.body().prefetch_stack();
+        self.body().prefetch_stack(12);
         let record = self.block().record.load(Ordering::Relaxed);
         raddle_context::prefetch(record.cast_const().cast(), LINES);
     }
@@ -543,6 +545,7 @@ impl Core {
             nice: AtomicI32::new(0),
             brief_until_ns: AtomicU64::new(0),
             is_to_help: AtomicBool::new(false),
+            yields: AtomicUsize::new(0),
             own: UnsafeCell::new(Own {
                 cache,
                 graveyard: Graveyard::new(),

@@ -1,6 +1,6 @@
 //! Where a core's holder keeps threads that were just made or have just woken, without the queue's lock: short ones come and go so.
 //!
-//! They are of one level, in the order in which they run. The holder enters and leaves by plain stores; others, a thief or whoever lists
+//! They stand in the order in which they run, whatever their levels. The holder enters and leaves by plain stores; others, a thief or whoever lists
 //! threads, empty it into the core's queue, under that queue's lock (`sched::newborns`).
 
 #![allow(unsafe_code, reason = "a lock hands out exclusive access to what it guards")]
@@ -10,17 +10,18 @@ use raddle_core::biased_word::BiasedWord;
 use std::cell::UnsafeCell;
 use std::mem;
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-/// How many there may be: more than wake at a time, mostly. A spawner lets them run before that, unless it has found that they take long.
-const MOST: usize = 128;
+/// How many there may be: more than wake at a time, mostly, or yield to one another. A spawner lets them run before that, unless it has found
+/// that they take long.
+pub(crate) const MOST: usize = 1024;
 
 /// Those of one core.
 #[derive(Debug)]
 pub(crate) struct Nursery<K> {
     word: BiasedWord,
-    /// Their level, if there are any. Written inside.
-    level: AtomicU8,
+    /// Their levels, a bit each, and perhaps some of those that were there since it was empty last. Written inside.
+    levels: AtomicU64,
     threads: UnsafeCell<Threads<K>>,
 }
 
@@ -78,7 +79,7 @@ impl<K> Nursery<K> {
     pub(crate) const fn new() -> Nursery<K> {
         Nursery {
             word: BiasedWord::new(),
-            level: AtomicU8::new(0),
+            levels: AtomicU64::new(0),
             threads: UnsafeCell::new(Threads {
                 first: 0,
                 count: 0,
@@ -87,16 +88,23 @@ impl<K> Nursery<K> {
         }
     }
 
-    /// On which level they wait, if there are any.
+    /// The best level on which one waits, if there are any; or a better one, of somebody who has gone.
     #[inline]
-    pub(crate) fn level(&self) -> u8 {
-        self.level.load(Ordering::Relaxed)
+    pub(crate) fn best_level(&self) -> u8 {
+        self.levels.load(Ordering::Relaxed).trailing_zeros() as u8
     }
 
-    /// What level those are of that are put in. Inside, while it is empty.
+    /// Whether all that wait are of `level`.
     #[inline]
-    pub(crate) fn set_level(&self, level: u8) {
-        self.level.store(level, Ordering::Relaxed);
+    pub(crate) fn is_all_of(&self, level: u8) -> bool {
+        self.levels.load(Ordering::Relaxed) == 1 << level
+    }
+
+    /// One of this level is put in, alone or beside those that are there. Inside.
+    #[inline]
+    pub(crate) fn note_level(&self, level: u8, is_first: bool) {
+        let others = if is_first { 0 } else { self.levels.load(Ordering::Relaxed) };
+        self.levels.store(others | 1 << level, Ordering::Relaxed);
     }
 
     /// Goes inside, unless somebody else claims it, who holds the queue's lock. Inside no lock is waited for.
@@ -167,6 +175,11 @@ impl<K> Drop for Inside<'_, K> {
 }
 
 impl<K: Copy> Claimed<'_, K> {
+    pub(crate) fn len(&self) -> usize {
+        // SAFETY: claimed as long as `self` lives, and the reference ends here.
+        unsafe { &*self.0.threads.get() }.len()
+    }
+
     pub(crate) fn pop(&mut self) -> Option<K> {
         // SAFETY: claimed as long as `self` lives, and the reference ends here.
         unsafe { &mut *self.0.threads.get() }.pop()

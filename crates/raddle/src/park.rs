@@ -70,6 +70,21 @@ impl Wait {
         }
     }
 
+    /// As [`park`](Self::park), for one who is inside the runtime, once, by `here`: mostly it need not go out and in again before it sleeps.
+    #[inline]
+    #[track_caller]
+    pub(crate) fn park_from(self, here: Option<Here>, deadline_ns: Option<u64>) -> Reason {
+        match here {
+            Some(here) if !carry::carries() && !here.thread().block().attention.is_called() => {
+                self.park_here(here, deadline_ns, Location::caller())
+            }
+            here => {
+                drop(here);
+                self.park(deadline_ns)
+            }
+        }
+    }
+
     /// [`Reason::CANCELLED`] also stands for a carried deadline that has come before the wait's own.
     #[cold]
     fn park_carrying(self, deadline_ns: Option<u64>, place: Place) -> Reason {
@@ -106,6 +121,11 @@ impl Wait {
 
     fn park_thread(self, deadline_ns: Option<u64>, place: Place) -> Reason {
         let here = Here::enter().expect("a sleeper of a raddle thread parks on that thread");
+        self.park_here(here, deadline_ns, place)
+    }
+
+    #[inline]
+    fn park_here(self, here: Here, deadline_ns: Option<u64>, place: Place) -> Reason {
         let until = &here.thread().block().waits_until_ns;
         until.store(deadline_ns.unwrap_or(u64::MAX), Ordering::Relaxed);
         if let Some(deadline_ns) = deadline_ns {

@@ -104,7 +104,7 @@ impl Looker {
             let now = self.runtime.coarse_ns();
             self.locks.extend(self.runtime.cores.iter().map(|core| {
                 let mut queue = core.queue.lock();
-                newborns::queue_theirs(core, &mut queue, now);
+                newborns::queue_theirs(core, &mut queue, now, usize::MAX);
                 queue
             }));
             let block = thread.block();

@@ -81,7 +81,7 @@ fn places(runtime: &'static Runtime) -> Places {
         let mut first = Vec::with_capacity(AT_MOST);
         let queued = {
             let mut queue = core.queue.lock();
-            newborns::queue_theirs(core, &mut queue, runtime.coarse_ns());
+            newborns::queue_theirs(core, &mut queue, runtime.coarse_ns(), usize::MAX);
             first.extend(queue.ready.threads.iter(&Blocks).take(AT_MOST).map(|placed| placed.key));
             queue.ready.threads.len()
         };

@@ -39,6 +39,7 @@ use std::ptr::{self, NonNull};
 use std::sync::atomic::Ordering;
 
 /// Reads the clock for `core`.
+#[inline(never)]
 pub(crate) fn read_clock(core: &Core) -> u64 {
     let now = core.runtime().coarse_ns();
     core.now_ns.store(now, Ordering::Relaxed);
@@ -51,6 +52,7 @@ pub(crate) fn read_clock(core: &Core) -> u64 {
 /// monitor sets the core's clock every millisecond while threads run, and some switches read it. Which thread is charged
 /// for a millisecond is then a matter of chance, as with any clock that ticks, and evens out; threads that are preempted are
 /// charged exactly.
+#[inline]
 fn glance(core: &Core) -> u64 {
     const EVERY: u64 = 16;
     let is_due = core.dispatches.load(Ordering::Relaxed).is_multiple_of(EVERY);
@@ -110,13 +112,25 @@ pub(crate) fn give_way(place: Place) {
     let (_, charged) = charge(core, place.thread, now);
     if !charged.is_used_up() {
         let level = place.thread.block().level(&charged);
-        let next = newborns::first_before(core, place.thread, level);
+        let next = newborns::first_before(core, place.thread, level)
+            .or_else(|| yield_among_alike(place, level, now));
         if next.is_some() {
             // SAFETY: the thread is in the nursery, which `part` leaves when it is saved.
             return unsafe { leave(&place, next, Parting::Newborn, now) };
         }
     }
     requeue(&place, charged, Array::Expired, End::Back, now);
+}
+
+/// The calling thread yields where others are queued: now and then, whether these are to be kept past the queue from now on. Then who runs
+/// next.
+fn yield_among_alike(place: Place, level: u8, now: u64) -> Option<ThreadRef> {
+    let core = place.core();
+    let yields = core.yields.load(Ordering::Relaxed) + 1;
+    let is_round = yields >= core.waiting.queued();
+    core.yields.store(if is_round { 0 } else { yields }, Ordering::Relaxed);
+    let may_go = !place.thread.block().link.is_bound() && core.runtime().host.is_none();
+    (is_round && may_go).then(|| newborns::first_of_queue(core, place.thread, level, now)).flatten()
 }
 
 /// The calling thread waits in the kernel for a lock, and shall let others run: if nobody is queued here, somebody from another core.
@@ -308,27 +322,29 @@ pub(crate) fn run(worker: &'static Worker, core: &'static Core, next: ThreadRef)
 }
 
 /// The next thread for `core`, in the order: due timers, its own queue, others' queues.
+#[inline]
 pub(crate) fn pick(core: &'static Core, now: u64) -> Option<ThreadRef> {
     if now >= core.next_deadline_ns.load(Ordering::Relaxed) {
         timers::expire(core, Some(core));
     }
     events::look(core);
-    pick_own(core, now).or_else(|| {
-        let stolen = steal(core, now);
-        if stolen.is_some() && core.events.is_armed() {
-            // It may compute for long.
-            events::look_now(core, true);
-        }
-        stolen
-    })
+    newborns::first(core).or_else(|| pick_queued(core, now)).or_else(|| pick_others(core, now))
 }
 
-fn pick_own(core: &'static Core, now: u64) -> Option<ThreadRef> {
+#[inline(never)]
+fn pick_others(core: &'static Core, now: u64) -> Option<ThreadRef> {
+    let stolen = steal(core, now);
+    if stolen.is_some() && core.events.is_armed() {
+        // It may compute for long.
+        events::look_now(core, true);
+    }
+    stolen
+}
+
+#[inline(never)]
+fn pick_queued(core: &'static Core, now: u64) -> Option<ThreadRef> {
     if core.waiting.load(Ordering::Relaxed) == 0 {
         return None;
-    }
-    if let Some(newborn) = newborns::first(core) {
-        return Some(newborn);
     }
     let mut queue = core.queue.lock();
     newborns::queue_own(core, &mut queue, now);
@@ -358,6 +374,8 @@ fn others(core: &'static Core) -> impl Iterator<Item = &'static Core> {
 
 /// Most that is taken from another core at once: both locks are held so long.
 const STOLEN_AT_MOST: usize = 64;
+/// Most that are taken from another core's nursery, half of which are then stolen.
+const KEPT_AT_MOST: usize = 2 * STOLEN_AT_MOST;
 
 /// `core` has finished its round: it takes over some that wait for their turn in another's, so that all get as much.
 #[cold]
@@ -365,7 +383,7 @@ fn help_others(core: &'static Core, queue: &mut Queue, now: u64) {
     for other in others(core).filter(|other| other.waiting.movable(Ordering::Relaxed) > 0) {
         // The lock of the own queue is held: whoever waits here for the other's might be waited for.
         let Some(mut theirs) = other.queue.try_lock() else { continue };
-        newborns::queue_theirs(other, &mut theirs, now);
+        newborns::queue_theirs(other, &mut theirs, now, KEPT_AT_MOST);
         let taken = queue.ready.help(&Blocks, &mut theirs.ready, STOLEN_AT_MOST);
         other.waiting.publish(&theirs.ready.threads);
         if taken > 0 {
@@ -400,7 +418,7 @@ fn steal(core: &'static Core, now: u64) -> Option<ThreadRef> {
         // Two thieves that steal from each other would wait for ever; whoever comes second tries elsewhere.
         let mut own = core.queue.lock();
         let Some(mut theirs) = victim.queue.try_lock() else { continue };
-        newborns::queue_theirs(victim, &mut theirs, now);
+        newborns::queue_theirs(victim, &mut theirs, now, KEPT_AT_MOST);
         let stolen = own.ready.steal(&Blocks, &mut theirs.ready, STOLEN_AT_MOST);
         victim.waiting.publish(&theirs.ready.threads);
         drop(theirs);

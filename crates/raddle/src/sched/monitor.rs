@@ -354,7 +354,7 @@ fn better_waits(core: &Core, now: u64) -> bool {
     let Some(queue) = core.queue.try_lock() else { return false };
     let queued = queue.ready.threads.peek_active_level();
     drop(queue);
-    let newborn = (core.waiting.newborn() > 0).then(|| core.nursery.level());
+    let newborn = (core.waiting.newborn() > 0).then(|| core.nursery.best_level());
     let Some(level) = queued.into_iter().chain(newborn).min() else { return false };
     let priority = slice::Priority::new(core.nice.load(Ordering::Relaxed));
     let slice = slice_of_running(core);

@@ -89,6 +89,7 @@ fn rested(thread: ThreadRef, sharers: usize, now_ns: u64) -> Charge {
 }
 
 /// Makes a thread ready that slept until now and is in the caller's hands.
+#[inline]
 fn ready(thread: ThreadRef, here: Option<&'static Core>) {
     let block = thread.block();
     // SAFETY: a thread that sleeps has run, so it has a core.
@@ -103,6 +104,11 @@ fn ready(thread: ThreadRef, here: Option<&'static Core>) {
     // Where a bound thread ran last, it is bound to.
     let target = if block.link.is_bound() { home } else { target };
     trace::woken(here, thread, target);
+    if let Some(core) = here.filter(|&core| ptr::eq(core, target))
+        && let Some(level) = keep_woken(core, thread, now)
+    {
+        return see_to_own(core, level, Array::Active, now);
+    }
     submit(target, thread, From::Sleep, now, here);
 }
 
@@ -175,11 +181,14 @@ pub(crate) fn ready_new_on(placed: &'static Core, thread: ThreadRef, here: Optio
 }
 
 /// A thread goes to its waker's core, which has its data at hand, unless a core is idle that is worth waking.
+#[inline]
 fn choose(core: &'static Core) -> &'static Core {
     let waiting = core.waiting.movable(Ordering::Relaxed) + 1;
-    if !shall_wake_core(core, waiting) {
-        return core;
-    }
+    if shall_wake_core(core, waiting) { choose_idle(core) } else { core }
+}
+
+#[cold]
+fn choose_idle(core: &'static Core) -> &'static Core {
     let Some(idle) = idle_core(core.runtime(), Some(core)) else { return core };
     idle.is_to_help.store(true, Ordering::Relaxed);
     idle
@@ -194,6 +203,7 @@ fn shall_wake_core(core: &Core, waiting: usize) -> bool {
 }
 
 /// From outside, a thread goes where it ran last unless only another core is idle.
+#[inline(never)]
 fn choose_from_outside(home: &'static Core) -> &'static Core {
     let is_busy = !home.current.load(Ordering::Relaxed).is_null();
     let runtime = home.runtime();
@@ -225,6 +235,7 @@ enum From {
 }
 
 /// Queues a thread that is in the caller's hands, behind its equals, and sees to it that somebody looks.
+#[inline(never)]
 fn submit(
     target: &'static Core,
     thread: ThreadRef,
@@ -234,15 +245,11 @@ fn submit(
 ) {
     let block = thread.block();
     let runtime = target.runtime();
-    if from == From::Sleep
-        && here.is_some_and(|here| ptr::eq(here, target))
-        && let Some(level) = keep_woken(target, thread, now_ns)
-    {
-        return see_to_own(target, level, Array::Active, now_ns);
-    }
     let mut queue = target.queue.lock();
     if here.is_some_and(|here| ptr::eq(here, target)) {
         newborns::queue_own(target, &mut queue, now_ns);
+    } else {
+        newborns::begin_round(target, &mut queue, now_ns);
     }
     let mut charge = match from {
         From::Nowhere | From::Placed => block.charge.get(),

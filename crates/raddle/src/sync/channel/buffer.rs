@@ -283,8 +283,7 @@ impl<T, S: Store<T>> Buffer<T, S> {
                         node.prepare(wait.sleep(), 0);
                         // SAFETY: the node stays in this frame until it was claimed or withdrawn.
                         unsafe { state.senders.push(&node) };
-                        drop(state);
-                        let ended = Ended::of(wait.park(deadline_ns));
+                        let ended = Ended::of(wait.park_from(state.unlock(), deadline_ns));
                         if let Ended::Done(_) = ended {
                             return Ok(());
                         }
@@ -339,8 +338,7 @@ impl<T, S: Store<T>> Buffer<T, S> {
             node.prepare(wait.sleep(), 0);
             // SAFETY: the node stays in this frame until it was claimed or withdrawn.
             unsafe { state.receivers.push(&node) };
-            drop(state);
-            match Ended::of(wait.park(deadline_ns)) {
+            match Ended::of(wait.park_from(state.unlock(), deadline_ns)) {
                 // SAFETY: whoever claimed has written it before.
                 Ended::Done(_) => return Ok(unsafe { message.into_inner().assume_init() }),
                 Ended::Gone(_) => return Err(Dearth::Gone),

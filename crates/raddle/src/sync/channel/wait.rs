@@ -36,14 +36,20 @@ use std::ptr;
 pub(super) struct Inside<'a, S> {
     // In this order they are dropped: unlocked first.
     state: Locked<'a, S>,
-    _here: Option<Here>,
+    here: Option<Here>,
 }
 
 impl<'a, S> Inside<'a, S> {
     #[inline]
     pub(super) fn enter(lock: &'a Spin<S>) -> Inside<'a, S> {
         let here = Here::enter();
-        Inside { state: lock.lock(), _here: here }
+        Inside { state: lock.lock(), here }
+    }
+
+    /// Unlocks. The caller is still inside the runtime, unless it is no raddle thread.
+    #[inline]
+    pub(super) fn unlock(self) -> Option<Here> {
+        self.here
     }
 
     /// For a caller who may have to wait, to do `what`.
@@ -53,7 +59,7 @@ impl<'a, S> Inside<'a, S> {
         let waits_for = what.at(ptr::from_ref(lock).addr());
         let begun = if here.is_some() { None } else { Some(Wait::begin(waits_for)) };
         let early = Early { begun, waits_for };
-        (Inside { state: lock.lock(), _here: here }, early)
+        (Inside { state: lock.lock(), here }, early)
     }
 }
 
