@@ -365,7 +365,7 @@ fn a_librarys_frame_is_its_callers() -> Result<(), Failed> {
     const RUNTIME: &str = "Frame('short', '/home/raddle/src/sched/core.rs')";
     const OWN: &str = "Frame('own', '/home/own/src/main.rs')";
     let cases = [
-        (format!("{OWN}"), "own"),
+        (OWN.to_owned(), "own"),
         (format!("{VECTOR}, {OWN}"), "as_slice<u8>"),
         (format!("{SHARED}, {OWN}"), "__pthread_kill"),
         (format!("Frame('core::hint::spin_loop'), {OWN}"), "own"),

@@ -31,7 +31,7 @@
 
 mod request;
 
-use self::request::{OPCODES, entry, is_own_answer, wake_request};
+use self::request::{CANCEL, NOTHING, OPCODES, SET, WAKE, entry, is_own_answer, wake_request};
 use super::common::{Failed, TRIAL};
 use super::epoll_set::EpollSet;
 use crate::config::Config;
@@ -53,12 +53,6 @@ use std::time::Duration;
 
 /// So many events of the set are fetched in one call.
 const BATCH: usize = 256;
-
-/// A request's `user_data` is its slot's name, whose lower half is an index below 2^20; or one of these.
-const CANCEL: u64 = 1 << 31;
-const WAKE: u64 = 1 << 30;
-const SET: u64 = 1 << 29;
-const NOTHING: u64 = 1 << 28;
 
 /// So long a round pauses when the kernel has refused something.
 const PAUSE: Duration = Duration::from_millis(1);

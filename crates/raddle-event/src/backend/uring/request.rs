@@ -2,7 +2,6 @@
 
 #![allow(unsafe_code, reason = "a system call")]
 
-use super::WAKE;
 use crate::interest::Interest;
 use crate::op::{Code, RawOp};
 use crate::perform::poll_bits;
@@ -11,6 +10,12 @@ use io_uring::opcode;
 use io_uring::squeue::Entry;
 use io_uring::types::{Fd, FsyncFlags};
 use std::os::fd::AsRawFd;
+
+/// A request's `user_data` is its slot's name, whose lower half is an index below 2^20; or one of these.
+pub(super) const CANCEL: u64 = 1 << 31;
+pub(super) const WAKE: u64 = 1 << 30;
+pub(super) const SET: u64 = 1 << 29;
+pub(super) const NOTHING: u64 = 1 << 28;
 
 /// What the ring must be able to do.
 pub(super) const OPCODES: &[u8] = &[
