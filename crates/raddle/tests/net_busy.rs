@@ -134,7 +134,7 @@ fn it_follows_its_threads() {
             };
             Builder::new().bound_to_core(core).spawn(play).unwrap()
         };
-        let players = [play(&here, turn % 2, true), play(&there, (turn + 1) / 2 % 2, false)];
+        let players = [play(&here, turn % 2, true), play(&there, turn.div_ceil(2) % 2, false)];
         players.into_iter().for_each(|player| player.join().unwrap());
     }
     assert_eq!((Arc::strong_count(&here), Arc::strong_count(&there)), (1, 1));
