@@ -144,11 +144,22 @@ impl Core {
     /// An operation begins. The backend must put it somewhere.
     pub(crate) fn begin(&mut self, index: u32) {
         self.in_flight += 1;
-        let op = self.slots[index].op;
-        for fd in [Some(op.fd), op.source()].into_iter().flatten() {
+        self.count(index, 1);
+    }
+
+    /// An operation more, or less, uses its descriptors.
+    #[inline]
+    fn count(&mut self, index: u32, change: i32) {
+        let op = &self.slots[index].op;
+        let (fd, source) = (op.fd, op.source());
+        let mut change_of = |fd| {
             if let Ok(place) = self.descriptors.get(fd) {
-                place.operations += 1;
+                place.operations = place.operations.wrapping_add_signed(change);
             }
+        };
+        change_of(fd);
+        if let Some(source) = source {
+            change_of(source);
         }
     }
 
@@ -158,12 +169,7 @@ impl Core {
         let slot = &mut self.slots[index];
         debug_assert!(slot.place == Place::Rest);
         slot.result = result;
-        let op = slot.op;
-        for fd in [Some(op.fd), op.source()].into_iter().flatten() {
-            if let Ok(place) = self.descriptors.get(fd) {
-                place.operations -= 1;
-            }
-        }
+        self.count(index, -1);
         self.report(index);
     }
 

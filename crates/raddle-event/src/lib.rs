@@ -61,12 +61,13 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | `queue`, `open`, `queue_owned`, `queue_watch` | [`Queue`], by what its methods are for |
+//! | `queue`, `open`, `queue_fixed`, `queue_owned`, `queue_watch` | [`Queue`], by what its methods are for |
 //! | `backend` | the three backends; a selector states what each defines. `epoll_set` serves two of them |
 //! | `core` | what backends share: the reports, an operation's common way |
 //! | `slots`, `descriptors`, `table` | what is in flight, by index; what is known of each descriptor, by number; their memory |
 //! | `perform`, `helpers` | operations by hand: tried, or done by a thread that may wait for a disk |
 //! | `cached` | what of a file is in memory |
+//! | `fixed` | files that a ring has at hand |
 //! | `wake`, `wake_word` | channels; the word that makes most wakes free, checked with loom |
 //! | `timers`, `watch`, `keep` | timers on `raddle-core`'s wheel; signals, children, files; owned buffers |
 //! | `config`, `report`, `event`, `interest`, `names`, `op` | what goes in and comes out |
@@ -81,6 +82,7 @@ mod config;
 mod core;
 mod descriptors;
 mod event;
+mod fixed;
 mod helpers;
 mod interest;
 mod keep;
@@ -89,6 +91,7 @@ mod op;
 mod open;
 mod perform;
 mod queue;
+mod queue_fixed;
 mod queue_owned;
 mod queue_watch;
 mod report;
@@ -105,6 +108,7 @@ mod watch;
 pub use cached::{Cached, cached, is_cached, pages_in_memory};
 pub use config::{BackendKind, Config, WakeKind};
 pub use event::{Change, Completion, Event, Events, Exit, Signal, What};
+pub use fixed::FixedFiles;
 pub use interest::{Interest, Mode, Readiness};
 pub use names::{Operation, Registration, Timer, Watch};
 pub use op::Op;

@@ -40,7 +40,8 @@ pub enum Op {
         /// Its length.
         address_len: socklen_t,
     },
-    /// `read(2)`, or `pread(2)` with an offset.
+    /// `read(2)`, or `pread(2)` with an offset. Of a timerfd that heeds the clock's being set, `ECANCELED` says, with io_uring, that or that
+    /// the kernel thread has ended which had submitted it.
     Read {
         /// File, pipe or socket.
         file: RawFd,
@@ -210,6 +211,8 @@ pub(crate) struct RawOp {
     pub(crate) interest: u8,
     /// `Recv`: the socket is known to be empty.
     pub(crate) is_drained: bool,
+    /// A ring has its file at hand, under the descriptor's number.
+    pub(crate) is_fixed: bool,
     /// On which it waits; of `Open` the directory.
     pub(crate) fd: i32,
     /// Flags of the call; of `Sync` whether data only.
@@ -234,11 +237,13 @@ unsafe impl Zeroed for RawOp {}
 pub(crate) const STREAM: u64 = u64::MAX;
 
 impl Default for RawOp {
+    #[inline]
     fn default() -> RawOp {
         RawOp {
             code: Code::Nothing,
             interest: 0,
             is_drained: false,
+            is_fixed: false,
             fd: -1,
             flags: 0,
             other: 0,
@@ -251,14 +256,17 @@ impl Default for RawOp {
 }
 
 impl RawOp {
+    #[inline]
     fn of(code: Code, fd: RawFd) -> RawOp {
         RawOp { code, fd, ..RawOp::default() }
     }
 
+    #[inline]
     fn with(self, pointer: *const c_void, len: usize) -> RawOp {
         RawOp { pointer: pointer.cast_mut(), len: len as u64, ..self }
     }
 
+    #[inline]
     fn at(self, offset: Option<u64>) -> RawOp {
         // What the kernel takes for the position is no offset; the number before it is refused, as all are that no file has.
         let given = |offset: u64| if offset == STREAM { STREAM - 1 } else { offset };
@@ -294,6 +302,8 @@ impl RawOp {
 }
 
 impl From<Op> for RawOp {
+    /// Inlined, it goes field by field to where it stays: what was written so and is then copied as a whole keeps the processor waiting.
+    #[inline(always)]
     fn from(op: Op) -> RawOp {
         match op {
             Op::Poll { file, interest } => {

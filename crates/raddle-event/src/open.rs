@@ -66,7 +66,7 @@ impl Queue {
                         owned: Owned::default(),
                         report,
                         is_woken: false,
-                        timers_first: false,
+                        turn: 0,
                     }));
                 }
                 Err(failure) if failure.is_wake => failed(failure.step, failure.error, Some(kind)),

@@ -37,8 +37,8 @@ pub struct Queue {
     pub(crate) report: Report,
     /// A wake that was seen and not reported yet.
     pub(crate) is_woken: bool,
-    /// Who is reported first, timers or the rest: they take turns.
-    pub(crate) timers_first: bool,
+    /// Who is reported first: a wake, timers and the rest take turns, so that a batch of one starves none of them.
+    pub(crate) turn: u8,
 }
 
 const _: () = {
@@ -166,7 +166,8 @@ impl Queue {
     /// [`wait`](Queue::wait) or [`harvest`](Queue::harvest).
     ///
     /// Two operations in flight are independent: which is done first is not said, except that of those that wait on the same
-    /// descriptor to read, or to write, with epoll and poll the first comes first.
+    /// descriptor to read, or to write, with epoll and poll the first comes first. [`SendFile`](Op::SendFile) works in pieces, some of them a
+    /// helper's: whatever else is sent on its socket before it is done may come between any two.
     ///
     /// io_uring gives it to the kernel with the next [`wait`](Queue::wait) or [`flush`](Queue::flush); the others try it here.
     /// They put descriptors of `Accept` and `Connect` into non-blocking mode, and `SendFile` does so everywhere.
@@ -210,21 +211,22 @@ impl Queue {
     /// # Ok(())
     /// # }
     /// ```
+    #[inline]
     pub unsafe fn submit(&mut self, key: u64, op: Op) -> io::Result<Operation> {
-        let index = self.core.slots.take(Kind::Operation, key)?;
-        self.core.slots[index].op = RawOp::from(op);
+        let index = self.core.slots.take_for(Kind::Operation, key, RawOp::from(op))?;
         Ok(self.start(index))
     }
 
     /// Begins what is in a slot.
     pub(crate) fn start(&mut self, index: u32) -> Operation {
         let name = self.core.slots.name(index);
-        let op = self.core.slots[index].op;
-        if op.code == Code::Close {
-            self.clear(op.fd);
+        let op = &self.core.slots[index].op;
+        let (fd, closes) = (op.fd, op.code == Code::Close);
+        if closes {
+            self.clear(fd);
         }
         self.core.begin(index);
-        if op.code != Code::Close || !self.core.hold(index) {
+        if !closes || !self.core.hold(index) {
             self.backend.start(&mut self.core, index);
         }
         Operation(name)
@@ -475,19 +477,24 @@ impl Queue {
     /// Puts what there is into the batch, as far as it has room.
     fn fill(&mut self, events: &mut Events) {
         self.take_rings();
-        if std::mem::take(&mut self.is_woken) {
-            events.push(WAKE_KEY, What::Woken);
+        self.turn = (self.turn + 1) % 3;
+        for who in self.turn..self.turn + 3 {
+            match who % 3 {
+                0 if self.is_woken && !events.is_full() => {
+                    self.is_woken = false;
+                    events.push(WAKE_KEY, What::Woken);
+                }
+                0 => {}
+                1 => self.core.timers.expire(events),
+                _ => self.fill_reports(events),
+            }
         }
-        self.timers_first = !self.timers_first;
-        if self.timers_first {
-            self.core.timers.expire(events);
-        }
+    }
+
+    fn fill_reports(&mut self, events: &mut Events) {
         while !events.is_full() {
-            let Some(index) = self.core.next_report() else { break };
+            let Some(index) = self.core.next_report() else { return };
             self.deliver(index, events);
-        }
-        if !self.timers_first {
-            self.core.timers.expire(events);
         }
     }
 

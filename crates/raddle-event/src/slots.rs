@@ -126,6 +126,12 @@ impl Slots {
 
     /// A slot for `kind`, otherwise as if new. `ENOBUFS` if all are taken.
     pub(crate) fn take(&mut self, kind: Kind, key: u64) -> io::Result<u32> {
+        self.take_for(kind, key, RawOp::default())
+    }
+
+    /// As [`take`](Slots::take), with an operation in it.
+    #[inline(always)]
+    pub(crate) fn take_for(&mut self, kind: Kind, key: u64, op: RawOp) -> io::Result<u32> {
         let index = if self.free != NONE {
             let index = self.free - 1;
             self.free = self.table[index as usize].next;
@@ -160,7 +166,7 @@ impl Slots {
             misses: 0,
             fd: -1,
             result: 0,
-            op: RawOp::default(),
+            op,
         };
         Ok(index)
     }

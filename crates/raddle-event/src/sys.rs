@@ -128,11 +128,20 @@ pub(crate) fn socket_error(fd: RawFd) -> i64 {
     if result < 0 { self::errno() } else { -i64::from(error) }
 }
 
+/// How many descriptors this process may have now.
+pub(crate) fn descriptors_allowed() -> usize {
+    limits().rlim_cur as usize
+}
+
 /// How many descriptors this process could ever have, as far as it is known now.
 pub(crate) fn descriptors_max() -> usize {
+    limits().rlim_max.clamp(1 << 20, 1 << 22) as usize
+}
+
+/// Zeros if the kernel doesn't tell.
+fn limits() -> libc::rlimit {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: writes a limit to where there is room for one.
-    let result = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) };
-    let hard = if result == 0 { limit.rlim_max } else { 0 };
-    hard.clamp(1 << 20, 1 << 22) as usize
+    // SAFETY: writes a limit to where there is room for one, or nothing.
+    unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) };
+    limit
 }

@@ -121,6 +121,8 @@ pub(crate) struct Files {
     pub(crate) index: u32,
     /// The kernel's numbers of watches, which it does not use twice.
     watches: BTreeMap<i32, u32>,
+    /// The kernel has lost changes, and watches from this number on have not heard of it yet.
+    lost_from: Option<i32>,
     /// What was read and not reported yet.
     bytes: Vec<u8>,
     at: usize,
@@ -128,7 +130,7 @@ pub(crate) struct Files {
 
 impl Files {
     pub(crate) fn new(index: u32) -> Files {
-        Files { index, watches: BTreeMap::new(), bytes: Vec::new(), at: 0 }
+        Files { index, watches: BTreeMap::new(), lost_from: None, bytes: Vec::new(), at: 0 }
     }
 
     /// Begins to watch a path for a slot. `AlreadyExists` if this queue watches that file already.
@@ -173,6 +175,14 @@ impl Files {
         Some((index, mask, cookie, start..start + name_len))
     }
 
+    /// The next watch that may have lost changes, and has not heard of it.
+    fn next_loser(&mut self) -> Option<u32> {
+        let next = self.watches.range(self.lost_from?..).next();
+        let next = next.map(|(number, index)| (*number, *index));
+        self.lost_from = next.and_then(|(number, _)| number.checked_add(1));
+        next.map(|(_, index)| index)
+    }
+
     /// Reports changes as far as there is room; true if there may be more. `key` gives a slot's key and name, `ended` hears of
     /// watches that are over.
     pub(crate) fn report(
@@ -183,13 +193,16 @@ impl Files {
         mut ended: impl FnMut(u32),
     ) -> bool {
         while !events.is_full() {
+            if let Some(index) = self.next_loser() {
+                let (key, watch) = key(index);
+                let (mask, cookie, name) = (libc::IN_Q_OVERFLOW, 0, (0, 0));
+                events.push(key, What::Changed(Change { watch, mask, cookie, name }));
+                continue;
+            }
             let Some((index, mask, cookie, name)) = self.next(fd) else { return false };
             if mask & libc::IN_Q_OVERFLOW != 0 {
-                // Of all of them, changes may be lost.
-                for index in self.watches.values() {
-                    let (key, watch) = key(*index);
-                    events.push(key, What::Changed(Change { watch, mask, cookie, name: (0, 0) }));
-                }
+                // Nobody knows whose: all are told, in as many batches as that takes.
+                self.lost_from = Some(0);
                 continue;
             }
             let Some(index) = index else { continue };

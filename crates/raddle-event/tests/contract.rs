@@ -6,6 +6,8 @@
 mod cancel;
 #[path = "contract_work/disk.rs"]
 mod disk;
+#[path = "contract_work/fixed.rs"]
+mod fixed;
 #[path = "contract_work/hostile.rs"]
 mod hostile;
 mod kit;
@@ -36,6 +38,7 @@ fn main() {
         stale::CASES,
         operations::CASES,
         disk::CASES,
+        fixed::CASES,
         cancel::CASES,
         timers::CASES,
         watches::CASES,

@@ -202,10 +202,13 @@ const CASES: &[Case] = &[
 
 fn main() {
     if let Ok(name) = std::env::var(CHILD) {
+        if name == REFUSED {
+            return what_the_kernel_refuses_comes_later();
+        }
         return child(CASES.iter().find(|case| case.name == name).expect("a known case"));
     }
     let arguments = Arguments::from_args();
-    let filters = filter(&CASES[1]);
+    let filters = filter(CASES[1].fails);
     if filters.is_err() {
         eprintln!("ignored: seccomp filters can't be made here");
     }
@@ -222,7 +225,10 @@ fn main() {
         let lacks = filters.is_err() || ring.is_err() && needs_ring(case);
         Trial::test(case.name, move || run(case)).with_ignored_flag(lacks)
     };
-    libtest_mimic::run(&arguments, CASES.iter().map(trial).collect()).exit();
+    let mut trials: Vec<Trial> = CASES.iter().map(trial).collect();
+    let refused = Trial::test(REFUSED, || run_alone(REFUSED));
+    trials.push(refused.with_ignored_flag(filters.is_err() || ring.is_err()));
+    libtest_mimic::run(&arguments, trials).exit();
 }
 
 fn run(case: &Case) -> Result<(), Failed> {
@@ -241,7 +247,69 @@ fn run(case: &Case) -> Result<(), Failed> {
         .into())
 }
 
-fn filter(case: &Case) -> Result<Vec<BpfProgram>, seccompiler::BackendError> {
+/// Runs a child that says nothing if all is well.
+fn run_alone(name: &str) -> Result<(), Failed> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.env_remove("RADDLE_EVENT").env_remove("RADDLE_WAKE").env(CHILD, name);
+    let output = deadline::output(&mut command, deadline::USUAL)?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr)).into())
+}
+
+const REFUSED: &str = "what_the_kernel_refuses_comes_later";
+
+/// For want of memory the kernel may take no more requests. Nobody spins, and when it has some again all of them are done.
+fn what_the_kernel_refuses_comes_later() {
+    const NO_MEMORY: &[Fails] = &[fails(libc::SYS_io_uring_enter, libc::EAGAIN)];
+    const MANY: usize = 20;
+    let config =
+        Config { backend: Some(BackendKind::IoUring), ring_entries: 4, ..Config::default() };
+    let queue = Queue::new(&config).expect("a ring");
+    let mut kit = Kit { queue, events: Events::with_capacity(64) };
+    let pairs: Vec<_> = (0..MANY).map(|_| pair()).collect();
+    let mut buffers = [[0u8; 4]; MANY];
+    // One that is taken before, and is to be given up.
+    let mut early = [0; 4];
+    let (_here, there) = pair();
+    let early = kit.submit(99, recv(&there, &mut early));
+    kit.queue.flush().expect("it has memory still");
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // Of this thread only.
+            for program in filter(NO_MEMORY).expect("it was made before") {
+                seccompiler::apply_filter(&program).expect("seccomp");
+            }
+            for (key, ((_, there), buffer)) in pairs.iter().zip(&mut buffers).enumerate() {
+                kit.submit(key as u64, recv(there, buffer));
+            }
+            assert!(kit.queue.cancel(early));
+            kit.queue.flush().expect("what passes is not reported");
+            // To wait is to try again, and to end in time.
+            let count = kit.queue.wait(&mut kit.events, Some(Duration::from_millis(20)));
+            assert_eq!(count.expect("what passes is not reported"), 0);
+        });
+    });
+    pairs.iter().for_each(|(here, _)| write(here, b"x"));
+    let mut is_done = [false; MANY];
+    let mut is_early_done = false;
+    while is_done.contains(&false) || !is_early_done {
+        for event in kit.wait() {
+            let done = kit::completion(&event).expect("nothing else is asked for");
+            if done.operation == early {
+                assert_eq!(kit::errno(done.result()), Some(libc::ECANCELED));
+                is_early_done = true;
+                continue;
+            }
+            assert_eq!(done.result().expect("recv"), 1);
+            let was_done = std::mem::replace(&mut is_done[event.key as usize], true);
+            assert!(!was_done, "twice");
+        }
+    }
+}
+
+fn filter(fails: &[Fails]) -> Result<Vec<BpfProgram>, seccompiler::BackendError> {
     let architecture = std::env::consts::ARCH.try_into()?;
     let one = |fails: &Fails| {
         let rules = match fails.argument {
@@ -257,7 +325,7 @@ fn filter(case: &Case) -> Result<Vec<BpfProgram>, seccompiler::BackendError> {
         let rules = BTreeMap::from([(fails.call, rules)]);
         SeccompFilter::new(rules, SeccompAction::Allow, action, architecture)?.try_into()
     };
-    case.fails.iter().map(one).collect()
+    fails.iter().map(one).collect()
 }
 
 /// Says on stderr what is logged.
@@ -280,7 +348,7 @@ fn child(case: &Case) {
     unsafe { libc::close_range(FIRST_FREE as u32, u32::MAX, 0) };
     log::set_logger(&Logger).expect("the first");
     log::set_max_level(log::LevelFilter::Warn);
-    for program in filter(case).expect("it was made before") {
+    for program in filter(case.fails).expect("it was made before") {
         seccompiler::apply_filter(&program).expect("seccomp");
     }
     match Queue::new(&Config::default()) {

@@ -9,7 +9,7 @@
 use crate::request::Mail;
 use crate::spin::Spin;
 use raddle_core::outlook::Outlook;
-use raddle_event::{Config, Events, Queue, Waker};
+use raddle_event::{Config, Events, FixedFiles, Queue, Waker};
 use std::io;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -32,6 +32,8 @@ pub(crate) struct EventSeat {
     pub(crate) is_cheap: AtomicBool,
     /// Wakes who waits in the queue. There is one when there is a queue.
     pub(crate) waker: OnceLock<Waker>,
+    /// The files that the queue has at hand, if it can.
+    pub(crate) files: OnceLock<FixedFiles>,
 }
 
 /// A queue that a core has.
@@ -39,6 +41,8 @@ pub(crate) struct EventSeat {
 pub(crate) struct Seated {
     pub(crate) queue: Queue,
     pub(crate) batch: Events,
+    /// Until the queue is some core's.
+    pub(crate) files: Option<FixedFiles>,
     /// Something was submitted that the kernel may not have heard of.
     pub(crate) is_unflushed: bool,
 }
@@ -52,6 +56,7 @@ impl EventSeat {
             looks: AtomicU64::new(0),
             is_cheap: AtomicBool::new(false),
             waker: OnceLock::new(),
+            files: OnceLock::new(),
         }
     }
 
@@ -76,6 +81,9 @@ impl Seated {
         let config = Config { helpers_max: HELPERS, ..Config::default() };
         let mut queue = Queue::new(&config)?;
         queue.start_helpers()?;
-        Ok(Box::new(Seated { queue, batch: Events::with_capacity(BATCH), is_unflushed: false }))
+        // Without a descriptor for that it goes as well.
+        let files = queue.fixed_files().ok();
+        let batch = Events::with_capacity(BATCH);
+        Ok(Box::new(Seated { queue, batch, files, is_unflushed: false }))
     }
 }

@@ -56,6 +56,7 @@
 #![debugger_visualizer(gdb_script_file = "../gdb/raddle.py")]
 
 mod ahead;
+mod at_hand;
 mod backlog;
 mod blocking;
 pub mod cancel;

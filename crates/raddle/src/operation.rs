@@ -5,6 +5,7 @@
 
 #![allow(unsafe_code, reason = "operations over raw memory, by their submitter's promise")]
 
+use crate::at_hand::AtHand;
 use crate::cancel;
 use crate::carry;
 use crate::event_seat::Seated;
@@ -12,7 +13,7 @@ use crate::host;
 use crate::label::WaitsFor;
 use crate::machine::Core;
 use crate::park::Wait;
-use crate::request::{Machine, Next, Request, Steps, Wish, as_number, as_result};
+use crate::request::{CoreName, Machine, Next, Request, Steps, Wish, as_number, as_result};
 use crate::sched::enter::Here;
 use crate::sched::events::{self, Refused};
 use crate::sched::start;
@@ -23,6 +24,7 @@ use crate::trace;
 use raddle_event::Op;
 use std::ffi::c_void;
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Does `op`, and parks the caller meanwhile. A time-out is `ErrorKind::TimedOut`.
@@ -44,19 +46,69 @@ pub(crate) unsafe fn perform(
     waits_for: WaitsFor,
     deadline_ns: Option<u64>,
 ) -> io::Result<usize> {
+    // SAFETY: the caller's.
+    unsafe { perform_on(op, None, waits_for, deadline_ns) }
+}
+
+/// A socket that may be at hand somewhere.
+pub(crate) type Busy<'a> = (BorrowedFd<'a>, &'a AtHand);
+
+/// As [`perform`]; `socket` is what `op` is over, and where that is at hand.
+///
+/// # Errors
+///
+/// As `perform`.
+///
+/// # Panics
+///
+/// As `perform`.
+///
+/// # Safety
+///
+/// As `perform`.
+#[inline(always)]
+#[track_caller]
+pub(crate) unsafe fn perform_on(
+    op: Op,
+    socket: Option<Busy<'_>>,
+    waits_for: WaitsFor,
+    deadline_ns: Option<u64>,
+) -> io::Result<usize> {
+    // Made where it is described: a copy of what has just been written in parts keeps the processor waiting.
+    let mut request = Request::new(op);
+    // SAFETY: the caller's.
+    unsafe { see_to(&mut request, socket, waits_for, deadline_ns) }
+}
+
+/// # Safety
+///
+/// As [`perform`], of what a new request is for.
+#[track_caller]
+unsafe fn see_to(
+    request: &mut Request,
+    socket: Option<Busy<'_>>,
+    waits_for: WaitsFor,
+    deadline_ns: Option<u64>,
+) -> io::Result<usize> {
     loop {
-        let mut request = Request::new(op);
-        let (core, wait) = begin_and_wait(&mut request, waits_for)?;
+        request.at_hand = socket.map_or(CoreName::NONE, |(_, at_hand)| at_hand.core());
+        let (core, wait) = begin_and_wait(request, waits_for)?;
         let reason = wait.park(deadline_ns);
-        if reason == Reason::READY {
-            return come_to(&request, waits_for);
+        if let Some((fd, at_hand)) = socket
+            && !request.is_at_hand_on(core.index)
+        {
+            at_hand.missed(fd);
         }
-        end(&[(core, &request)], waits_for);
-        let result = come_to(&request, waits_for);
+        if reason == Reason::READY {
+            return come_to(request, waits_for);
+        }
+        end(&[(core, request)], waits_for);
+        let result = come_to(request, waits_for);
         if !is_cancelled(&result) {
             return result;
         }
         go_on_after(reason)?;
+        *request = Request::new(request.op());
     }
 }
 

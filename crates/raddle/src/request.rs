@@ -35,6 +35,8 @@ pub(crate) struct Request {
     /// The first, if it has several steps.
     op: Op,
     steps: Option<Steps>,
+    /// Which core has the operation's file at hand.
+    pub(crate) at_hand: CoreName,
 
     // Its lock.
     waiter: Spin<Option<(Sleep, Reason)>>,
@@ -57,6 +59,19 @@ pub(crate) struct Request {
     // The lock of the mail that it is in.
     wish: Cell<Wish>,
     next: Cell<*const Request>,
+}
+
+/// A core's number plus one; cores beyond 65,535 have none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CoreName(pub(crate) u16);
+
+impl CoreName {
+    pub(crate) const NONE: CoreName = CoreName(0);
+
+    #[inline]
+    pub(crate) fn of(index: usize) -> CoreName {
+        u16::try_from(index + 1).map_or(CoreName::NONE, CoreName)
+    }
 }
 
 /// No operation has this result.
@@ -126,10 +141,12 @@ impl Steps {
 }
 
 impl Request {
+    #[inline(always)]
     pub(crate) fn new(op: Op) -> Request {
         Request {
             op,
             steps: None,
+            at_hand: CoreName::NONE,
             waiter: Spin::new(None),
             result: AtomicI64::new(PENDING),
             sleeper: AtomicPtr::new(ptr::null_mut()),
@@ -150,8 +167,15 @@ impl Request {
         Request { steps: Some(steps), ..Request::new(op) }
     }
 
+    #[inline]
     pub(crate) fn op(&self) -> Op {
         self.op
+    }
+
+    /// Whether the core with this number has the operation's file at hand.
+    #[inline]
+    pub(crate) fn is_at_hand_on(&self, index: usize) -> bool {
+        self.at_hand != CoreName::NONE && self.at_hand == CoreName::of(index)
     }
 
     /// Whether the end of its operation is its own.

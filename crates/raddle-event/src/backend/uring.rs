@@ -17,6 +17,11 @@
 //! *A drained socket* is tried all the same: until the kernel hears of a receive its data may have come. Rejected:
 //! `IORING_RECVSEND_POLL_FIRST`, which then polls, and receives by another way round (7 % of a small message's time on a busy server).
 //!
+//! One result can't be told from that: a timerfd's own `ECANCELED`, which says that the clock was set. It is reported, and so is the other
+//! one of a timerfd.
+//!
+//! *A kernel that takes nothing more*, for want of memory, gets what it has refused with the next rounds, which pause instead of waiting.
+//!
 //! *`EAGAIN`* comes for descriptors in non-blocking mode from some kernels. The operation then waits by a poll request.
 
 #![allow(
@@ -24,32 +29,33 @@
     reason = "gives the kernel addresses, which an operation's submitter has promised"
 )]
 
+mod request;
+
+use self::request::{CANCEL, NOTHING, OPCODES, SET, WAKE, entry, is_own_answer, wake_request};
 use super::common::{Failed, TRIAL};
 use super::epoll_set::EpollSet;
 use crate::config::Config;
 use crate::core::{Core, Outcome, cancelled};
+use crate::fixed::{self, FixedFiles};
 use crate::interest::Interest;
-use crate::op::{Code, RawOp};
+use crate::op::Code;
 use crate::perform::poll_bits;
 use crate::slots::{NONE, Place};
 use crate::sys;
 use crate::wake::Wake;
-use io_uring::squeue::Entry;
-use io_uring::types::{Fd, FsyncFlags, SubmitArgs, Timespec};
+use io_uring::squeue::{Entry, Flags};
+use io_uring::types::{Fd, SubmitArgs, Timespec};
 use io_uring::{IoUring, Probe, cqueue, opcode};
 use libc::epoll_event;
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
 /// So many events of the set are fetched in one call.
 const BATCH: usize = 256;
 
-/// A request's `user_data` is its slot's name, whose lower half is an index below 2^20; or one of these.
-const CANCEL: u64 = 1 << 31;
-const WAKE: u64 = 1 << 30;
-const SET: u64 = 1 << 29;
-const NOTHING: u64 = 1 << 28;
+/// So long a round pauses when the kernel has refused something.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// A cancellation that does not find its request is made again so many times. It can miss one that the kernel is
 /// moving from one place to another.
@@ -70,6 +76,10 @@ pub(crate) struct Uring {
     is_rung: bool,
     /// A cancellation has missed.
     has_missed: bool,
+    /// The kernel has taken nothing in this round, for the moment.
+    is_refused: bool,
+    /// How many places there are for files at hand.
+    places: usize,
     /// Operations that must be submitted again, linked through `lane_next`.
     again: u32,
 }
@@ -99,17 +109,24 @@ impl Uring {
             is_wake_armed: false,
             is_rung: false,
             has_missed: false,
+            is_refused: false,
+            places: 0,
             again: NONE,
         };
         uring
-            .push(opcode::Nop::new().build().user_data(NOTHING))
+            .push(&opcode::Nop::new().build().user_data(NOTHING))
             .map_err(Failed::at("io_uring_enter"))?;
         let nop = uring.first(Failed::at("io_uring_enter"))?;
         if nop.user_data() != NOTHING || nop.result() != 0 {
             return Err(lacks("a round trip through the ring"));
         }
+        let wait = |ring: &mut IoUring| {
+            let has_come = submit(ring, 1, Some(TRIAL)).is_ok();
+            has_come && ring.completion().next().is_some()
+        };
+        uring.places = fixed::open(&mut uring.ring, NOTHING, wait);
         // Of many shots: since Linux 5.13.
-        uring.push(wake_request(wake)).map_err(Failed::at("io_uring_enter"))?;
+        uring.push(&wake_request(wake)).map_err(Failed::at("io_uring_enter"))?;
         uring.is_wake_armed = true;
         wake.signal();
         let heard = uring.first(Failed::of_wake("a poll request for the wake channel"))?;
@@ -134,52 +151,63 @@ impl Uring {
         }
     }
 
+    pub(crate) fn fixed_files(&self) -> io::Result<FixedFiles> {
+        if self.places == 0 {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        // SAFETY: the ring has its descriptor open as long as it is there.
+        let ring = unsafe { BorrowedFd::borrow_raw(self.ring.as_raw_fd()) };
+        FixedFiles::of(ring, self.places)
+    }
+
     // The way in.
 
-    /// Puts a request into the ring's memory; the kernel hears of it with the next call, which comes now if it is full.
-    fn push(&mut self, entry: Entry) -> io::Result<()> {
-        loop {
+    /// Puts a request into the ring's memory; the kernel hears of it with the next call, which comes now if it is full. `WouldBlock` if
+    /// the kernel then takes nothing: it has no memory just now, or completions are to be taken first.
+    fn push(&mut self, entry: &Entry) -> io::Result<()> {
+        let is_in = |uring: &mut Uring| {
             // SAFETY: what the entry points to is ours, or its operation's submitter has promised that it lives until the
             // operation is reported, which is not before the kernel has completed the request.
-            if unsafe { self.ring.submission().push(&entry) }.is_ok() {
-                return Ok(());
-            }
-            match self.ring.submit() {
-                Err(error) if !is_passing(&error) => return Err(error),
-                // The kernel holds completions back until there is room for them: make it.
-                Err(_) if !self.ring.completion().is_empty() => {
-                    return Err(io::ErrorKind::WouldBlock.into());
-                }
-                _ => {}
-            }
+            unsafe { uring.ring.submission().push(entry) }.is_ok()
+        };
+        if is_in(self) {
+            return Ok(());
+        }
+        match self.ring.submit() {
+            Err(error) if !is_passing(&error) => Err(error),
+            _ if is_in(self) => Ok(()),
+            _ => Err(io::ErrorKind::WouldBlock.into()),
         }
     }
 
-    /// One system call: gives what is in the ring, and waits for so many completions or a time-out.
+    /// As [`submit`], and what passes is no error: the caller looks at what there is, and comes again.
     fn submit(&mut self, want: usize, timeout: Option<Duration>) -> io::Result<()> {
-        let result = match timeout {
-            Some(timeout) if want > 0 => {
-                let time = Timespec::from(timeout);
-                let args = SubmitArgs::new().timespec(&time);
-                self.ring.submitter().submit_with_args(want, &args)
-            }
-            _ => self.ring.submitter().submit_and_wait(want),
-        };
-        match result {
-            // ETIME: the time is over. Passing: the caller looks at what there is, and comes again.
+        match submit(&self.ring, want, timeout) {
+            // ETIME: the time is over.
             Err(error) if error.raw_os_error() != Some(libc::ETIME) && !is_passing(&error) => {
                 Err(error)
+            }
+            Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => {
+                self.is_refused = true;
+                Ok(())
             }
             _ => Ok(()),
         }
     }
 
-    /// Puts a request into the ring, taking completions out of it as long as the kernel wants that first.
-    fn insist(&mut self, core: &mut Core, entry: Entry) -> io::Result<()> {
+    /// Puts a request into the ring, taking completions out of it as long as the kernel wants that first. False if the kernel takes
+    /// nothing all the same: to be tried again in the next round.
+    #[must_use = "it may not be in the ring"]
+    fn insist(&mut self, core: &mut Core, entry: &Entry) -> io::Result<bool> {
         loop {
-            match self.push(entry.clone()) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.collect(core),
-                result => return result,
+            match self.push(entry) {
+                Ok(()) => return Ok(true),
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+                Err(_) if self.ring.completion().is_empty() => {
+                    self.is_refused = true;
+                    return Ok(false);
+                }
+                Err(_) => self.collect(core),
             }
         }
     }
@@ -194,23 +222,36 @@ impl Uring {
                 let interest = slot.op.direction().unwrap_or(Interest::READ);
                 opcode::PollAdd::new(Fd(slot.op.fd), poll_bits(interest)).build()
             }
+            _ if slot.op.is_fixed => entry(&slot.op).flags(Flags::FIXED_FILE),
             _ => entry(&slot.op),
         };
-        if let Err(error) = self.insist(core, entry.user_data(name)) {
-            core.slots[index].place = Place::Rest;
-            core.complete(index, -i64::from(error.raw_os_error().unwrap_or(libc::EIO)));
+        match self.insist(core, &entry.user_data(name)) {
+            Ok(true) => {}
+            Ok(false) => {
+                core.slots[index].polls_next = place == Place::RingPoll;
+                self.put_again(core, index);
+            }
+            Err(error) => {
+                core.slots[index].place = Place::Rest;
+                core.complete(index, -i64::from(error.raw_os_error().unwrap_or(libc::EIO)));
+            }
         }
     }
 
     /// Everything that has to be in the ring before the kernel is entered.
     fn prepare(&mut self, core: &mut Core) -> io::Result<()> {
-        while let Some(index) = self.again.checked_sub(1) {
+        self.is_refused = false;
+        // What is put there from here on is for the next round.
+        let mut again = std::mem::replace(&mut self.again, NONE);
+        while let Some(index) = again.checked_sub(1) {
             let slot = &mut core.slots[index];
-            self.again = slot.lane_next;
+            again = slot.lane_next;
             (slot.lane_next, slot.place) = (NONE, Place::Rest);
             if slot.is_cancelled {
                 let sent = slot.result;
                 core.complete(index, cancelled(sent));
+            } else if self.is_refused {
+                self.put_again(core, index);
             } else {
                 let polls = slot.polls_next || slot.is_begun || slot.op.code == Code::SendFile;
                 slot.polls_next = false;
@@ -229,21 +270,25 @@ impl Uring {
         }
         if !self.is_wake_armed {
             let request = wake_request(&core.wake);
-            self.insist(core, request)?;
-            self.is_wake_armed = true;
+            self.is_wake_armed = self.insist(core, &request)?;
         }
         if self.uses_set && !self.is_set_armed && !self.is_set_ready {
             let poll = opcode::PollAdd::new(Fd(self.set.fd.as_raw_fd()), libc::POLLIN as u32);
-            self.insist(core, poll.build().user_data(SET))?;
-            self.is_set_armed = true;
+            self.is_set_armed = self.insist(core, &poll.build().user_data(SET))?;
         }
         Ok(())
     }
 
+    /// Asks the kernel to give up a slot's request, now or in the next round.
     fn push_cancel(&mut self, core: &mut Core, index: u32) -> io::Result<()> {
         let name = core.slots.name(index);
         let cancel = opcode::AsyncCancel::new(name).build();
-        self.insist(core, cancel.user_data(name | CANCEL))
+        if !self.insist(core, &cancel.user_data(name | CANCEL))? {
+            let slot = &mut core.slots[index];
+            slot.misses = slot.misses.max(1);
+            self.has_missed = true;
+        }
+        Ok(())
     }
 
     // The way out.
@@ -283,6 +328,9 @@ impl Uring {
         let is_poll = slot.place == Place::RingPoll;
         debug_assert!(is_poll || slot.place == Place::Ring);
         slot.place = Place::Rest;
+        if result >= 0 && !is_poll {
+            return core.complete(index, result);
+        }
         let is = |error: i32| result == -i64::from(error);
         if slot.op.code == Code::Close && is(libc::EINTR) {
             // Linux has closed it all the same, and the number may be somebody else's by now.
@@ -293,10 +341,18 @@ impl Uring {
             let sent = slot.result;
             return core.complete(index, cancelled(sent));
         }
+        if is_given_up && !is_poll && is(libc::ECANCELED) && is_own_answer(&slot.op) {
+            return core.complete(index, result);
+        }
         if is_given_up {
             // Nobody has asked for that: its submitter has ended, or a signal came.
             slot.is_repeated = true;
             slot.polls_next = is_poll;
+            return self.put_again(core, index);
+        }
+        if slot.op.is_fixed && !is_poll && is(libc::EBADF) {
+            // Somebody has just taken it out of the table: it is as any other.
+            slot.op.is_fixed = false;
             return self.put_again(core, index);
         }
         let code = slot.op.code;
@@ -398,7 +454,6 @@ impl Uring {
         if matches!(core.slots[index].place, Place::Ring | Place::RingPoll) {
             core.slots[index].misses = 0;
             if self.push_cancel(core, index).is_err() {
-                // The ring takes nothing more just now.
                 core.slots[index].misses = 1;
                 self.has_missed = true;
             }
@@ -437,37 +492,20 @@ impl Uring {
         // The caller has looked at the reports and at the wake word; what was found here is new.
         let is_quiet = !self.is_rung && !self.is_set_ready && !core.has_reports();
         // Completions that made room for a request while the ring was full may have left work behind.
-        let is_prepared = self.again == NONE && !self.has_missed;
-        let may_wait = timeout != Some(Duration::ZERO) && is_quiet && is_prepared;
-        if may_wait {
+        let is_prepared = self.again == NONE && !self.has_missed && !self.is_refused;
+        let would_wait = timeout != Some(Duration::ZERO) && is_quiet;
+        if would_wait && is_prepared {
             self.submit(1, timeout)?;
         } else if !self.ring.submission().is_empty() || self.is_called() {
             self.submit(0, None)?;
         }
         self.collect(core);
+        if self.is_refused && would_wait && !core.has_reports() {
+            std::thread::sleep(timeout.map_or(PAUSE, |timeout| timeout.min(PAUSE)));
+        }
         self.fetch(core)
     }
 }
-
-/// What the ring must be able to do.
-const OPCODES: &[u8] = &[
-    opcode::Nop::CODE,
-    opcode::PollAdd::CODE,
-    opcode::AsyncCancel::CODE,
-    opcode::Accept::CODE,
-    opcode::Connect::CODE,
-    opcode::Read::CODE,
-    opcode::Write::CODE,
-    opcode::Readv::CODE,
-    opcode::Writev::CODE,
-    opcode::Recv::CODE,
-    opcode::Send::CODE,
-    opcode::RecvMsg::CODE,
-    opcode::SendMsg::CODE,
-    opcode::Fsync::CODE,
-    opcode::OpenAt::CODE,
-    opcode::Close::CODE,
-];
 
 /// With what the kernel knows of the flags that make it cheaper.
 fn build(config: &Config) -> io::Result<IoUring> {
@@ -491,58 +529,20 @@ fn build(config: &Config) -> io::Result<IoUring> {
         .or_else(|error| if is_unknown(&error) { builder(0) } else { Err(error) })
 }
 
-/// A poll for the wake channel that goes on: each edge completes it once more.
-fn wake_request(wake: &Wake) -> Entry {
-    let poll = opcode::PollAdd::new(Fd(wake.end().as_raw_fd()), libc::POLLIN as u32);
-    poll.multi(true).build().user_data(WAKE)
+/// One system call: gives what is in the ring, and waits for so many completions or a time-out.
+fn submit(ring: &IoUring, want: usize, timeout: Option<Duration>) -> io::Result<usize> {
+    match timeout {
+        Some(timeout) if want > 0 => {
+            let time = Timespec::from(timeout);
+            ring.submitter().submit_with_args(want, &SubmitArgs::new().timespec(&time))
+        }
+        _ => ring.submitter().submit_and_wait(want),
+    }
 }
 
 /// Errors of a submission that pass: interrupted, or no memory or room just now.
 fn is_passing(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EINTR | libc::EAGAIN | libc::EBUSY))
-}
-
-/// An operation as a request.
-fn entry(op: &RawOp) -> Entry {
-    let fd = Fd(op.fd);
-    // What the kernel transfers at once at most.
-    let len = op.len.min(0x7fff_f000) as u32;
-    let count = op.len.min(1024) as u32;
-    match op.code {
-        Code::Poll => opcode::PollAdd::new(fd, poll_bits(Interest::of_bits(op.interest))).build(),
-        Code::Accept => opcode::Accept::new(fd, op.pointer.cast(), op.extra.cast())
-            .flags(op.flags | libc::SOCK_CLOEXEC)
-            .build(),
-        Code::Connect => {
-            opcode::Connect::new(fd, op.pointer.cast(), op.other as libc::socklen_t).build()
-        }
-        Code::Read => opcode::Read::new(fd, op.pointer.cast(), len).offset(op.offset).build(),
-        Code::Write => opcode::Write::new(fd, op.pointer.cast(), len).offset(op.offset).build(),
-        Code::ReadVectored => {
-            opcode::Readv::new(fd, op.pointer.cast(), count).offset(op.offset).build()
-        }
-        Code::WriteVectored => {
-            opcode::Writev::new(fd, op.pointer.cast(), count).offset(op.offset).build()
-        }
-        Code::Recv => opcode::Recv::new(fd, op.pointer.cast(), len).flags(op.flags).build(),
-        Code::Send => opcode::Send::new(fd, op.pointer.cast(), len).flags(op.flags).build(),
-        Code::RecvMessage => {
-            opcode::RecvMsg::new(fd, op.pointer.cast()).flags(op.flags as u32).build()
-        }
-        Code::SendMessage => {
-            opcode::SendMsg::new(fd, op.pointer.cast()).flags(op.flags as u32).build()
-        }
-        Code::Sync => {
-            let flags = if op.flags != 0 { FsyncFlags::DATASYNC } else { FsyncFlags::empty() };
-            opcode::Fsync::new(fd).flags(flags).build()
-        }
-        Code::Open => opcode::OpenAt::new(fd, op.pointer.cast())
-            .flags(op.flags)
-            .mode(op.other as libc::mode_t)
-            .build(),
-        Code::Close => opcode::Close::new(fd).build(),
-        Code::SendFile | Code::Call | Code::Nothing => opcode::Nop::new().build(),
-    }
 }
 
 #[cfg(all(test, not(loom)))]

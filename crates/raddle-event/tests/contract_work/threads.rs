@@ -1,7 +1,7 @@
 //! Other threads: those who wake a queue, and those who own it one after the other.
 
 use crate::kit::{PATIENCE, Setup, errno, pair, recv, write};
-use raddle_event::{WAKE_KEY, What};
+use raddle_event::{Interest, Mode, WAKE_KEY, What};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -12,6 +12,7 @@ crate::cases![
     a_wake_before_the_wait_is_kept,
     wakes_coalesce,
     a_storm_of_wakes_loses_none,
+    wakes_do_not_starve_others_in_a_batch_of_one,
     a_waker_outlives_the_queue,
     a_queue_goes_from_thread_to_thread,
     what_a_thread_submitted_goes_on_after_its_end,
@@ -72,6 +73,24 @@ fn a_storm_of_wakes_loses_none(setup: Setup) {
     threads.into_iter().for_each(|thread| thread.join().unwrap());
     kit.queue.harvest(&mut kit.events).unwrap();
     kit.nothing();
+}
+
+fn wakes_do_not_starve_others_in_a_batch_of_one(setup: Setup) {
+    let mut kit = setup.kit_with(setup.config(), 1);
+    let (here, there) = pair();
+    kit.queue.register(&there, 1, Interest::READ, Mode::Level).unwrap();
+    kit.queue.timer_every(2, Instant::now(), Duration::from_nanos(1));
+    write(&here, b"x");
+    let waker = kit.queue.waker();
+    let mut seen = [false; 3];
+    let start = Instant::now();
+    while seen.contains(&false) {
+        assert!(start.elapsed() < PATIENCE, "{seen:?}");
+        // Between any two events there is one.
+        waker.wake();
+        let event = kit.one();
+        seen[if event.key == WAKE_KEY { 0 } else { event.key as usize }] = true;
+    }
 }
 
 fn a_waker_outlives_the_queue(setup: Setup) {

@@ -13,6 +13,7 @@ crate::cases![
     changes_of_a_directory_come_with_names,
     a_watch_that_was_ended_is_silent,
     more_changes_than_a_batch_holds,
+    all_hear_of_lost_changes_in_batches_of_any_size,
 ];
 
 fn signals_arrive(setup: Setup) {
@@ -132,4 +133,31 @@ fn more_changes_than_a_batch_holds(setup: Setup) {
         }
     }
     assert_eq!(kit.queue.wait(&mut kit.events, Some(Duration::ZERO)).unwrap(), 0);
+}
+
+fn all_hear_of_lost_changes_in_batches_of_any_size(setup: Setup) {
+    const CAPACITY: usize = 2;
+    let room = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
+    let room: usize = room.trim().parse().unwrap();
+    let folders = [1, 2, 3, 4, 5].map(|key| (key, Folder::new(setup, &format!("lost-{key}"))));
+    let mut kit = setup.kit_with(setup.config(), CAPACITY);
+    for (key, folder) in &folders {
+        fs::write(folder.0.join("file"), "").unwrap();
+        kit.queue.changes(*key, &folder.0, libc::IN_OPEN | libc::IN_CLOSE).unwrap();
+    }
+    // Two changes each, which are not taken for one.
+    for _ in 0..room / 2 + 1 {
+        fs::File::open(folders[0].1.0.join("file")).unwrap();
+    }
+    let mut losers = Vec::new();
+    while losers.len() < folders.len() {
+        let events = kit.wait();
+        assert!(events.len() <= CAPACITY, "{events:?}");
+        let lost = events.iter().filter(|event| change(event).mask == libc::IN_Q_OVERFLOW);
+        losers.extend(lost.map(|event| event.key));
+    }
+    assert_eq!(losers, folders.each_ref().map(|(key, _)| *key));
+    kit.nothing();
+    fs::File::open(folders[4].1.0.join("file")).unwrap();
+    assert_eq!(kit.wait()[0].key, 5, "it goes on afterwards");
 }

@@ -13,9 +13,10 @@
 use super::address::{Address, unnamed};
 use super::message;
 use super::modes::{Modes, timed_out, timed_out_as_in_std};
+use crate::at_hand::AtHand;
 use crate::host::Way;
 use crate::label::{Label, WaitsFor};
-use crate::operation;
+use crate::operation::{self, Busy};
 use crate::pauses::Pauses;
 use raddle_event::{Interest, Op};
 use rustix::io::Errno;
@@ -23,16 +24,18 @@ use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketAddrAny, SocketFlags, SocketType, sockopt,
 };
 use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::ManuallyDrop;
 use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::ptr;
+use std::sync::atomic::Ordering;
 
 /// A handle of a socket of the kernel's.
 #[derive(Debug)]
 pub(super) struct Live {
     fd: OwnedFd,
-    /// The last read of the stream has found less than it had room for.
-    is_drained: AtomicBool,
+    /// Its mark says that the last read of the stream has found less than it had room for.
+    at_hand: AtHand,
 }
 
 /// Whether the kernel's mode is the socket's, or always non-blocking.
@@ -45,7 +48,7 @@ pub(super) enum Role {
 // What it is made of and becomes.
 impl Live {
     fn new(fd: OwnedFd) -> Live {
-        Live { fd, is_drained: AtomicBool::new(false) }
+        Live { fd, at_hand: AtHand::new() }
     }
 
     /// A new one. `connects`: it is a stream that [`connect`](Live::connect) or [`listen`](Live::listen) is called on next.
@@ -95,7 +98,21 @@ impl Live {
             let _ = sockopt::set_socket_timeout(&self.fd, id, modes.timeout(way))
                 .or_else(|_| sockopt::set_socket_timeout(&self.fd, id, None));
         }
-        self.fd
+        let mut this = ManuallyDrop::new(self);
+        this.leave();
+        // SAFETY: nobody drops it here, and it has nothing else that would have to be.
+        unsafe { ptr::read(&raw const this.fd) }
+    }
+
+    /// No core has it at hand any more.
+    fn leave(&mut self) {
+        self.at_hand.leave(self.fd.as_fd());
+    }
+
+    /// For operations that the event queue does.
+    #[inline]
+    fn busy(&self) -> Busy<'_> {
+        (self.fd.as_fd(), &self.at_hand)
     }
 
     /// Another handle of the same socket.
@@ -130,6 +147,14 @@ impl Live {
         let op = Op::Poll { file: self.fd.as_raw_fd(), interest };
         // SAFETY: it points to nothing; the socket is open until this returns.
         unsafe { operation::perform(op, self.on(label), deadline_ns) }
+    }
+}
+
+impl Drop for Live {
+    #[inline]
+    fn drop(&mut self) {
+        // Closing it is what ends the connection.
+        self.leave();
     }
 }
 
@@ -237,15 +262,16 @@ impl Live {
     /// Whether it is worth a call to see if there is something to read.
     #[inline]
     fn tries_to_read(&self, modes: &Modes) -> bool {
-        !self.is_drained.load(Ordering::Relaxed) || modes.is_nonblocking()
+        !self.at_hand.mark.load(Ordering::Relaxed) || modes.is_nonblocking()
     }
 
     /// Notes what a read has found. An end is found again at once.
     #[inline]
     fn note_read(&self, count: usize, room: usize) {
         let is_drained = count < room && count > 0;
-        if self.is_drained.load(Ordering::Relaxed) != is_drained {
-            self.is_drained.store(is_drained, Ordering::Relaxed);
+        let mark = &self.at_hand.mark;
+        if mark.load(Ordering::Relaxed) != is_drained {
+            mark.store(is_drained, Ordering::Relaxed);
         }
     }
 
@@ -289,7 +315,7 @@ impl Live {
         }
         modes.may_wait()?;
         let (waits_for, deadline_ns) = (self.on(Label::INPUT), modes.deadline_ns(Way::In));
-        let count = message::receive_later(&self.fd, slices, waits_for, deadline_ns)
+        let count = message::receive_later(self.busy(), slices, waits_for, deadline_ns)
             .map_err(timed_out_as_in_std)?;
         self.note_read(count, room);
         Ok(count)
@@ -314,7 +340,9 @@ impl Live {
                 flags: 0,
             };
             // SAFETY: the bytes are borrowed, and the socket open, until this returns.
-            unsafe { operation::perform(op, self.on(Label::OUTPUT), deadline_ns) }
+            unsafe {
+                operation::perform_on(op, Some(self.busy()), self.on(Label::OUTPUT), deadline_ns)
+            }
         })
     }
 
@@ -352,7 +380,7 @@ impl Live {
             modes.may_wait()?;
         }
         self.send_later(modes, |deadline_ns| {
-            message::send_later(&self.fd, slices, self.on(Label::OUTPUT), deadline_ns)
+            message::send_later(self.busy(), slices, self.on(Label::OUTPUT), deadline_ns)
         })
     }
 
@@ -395,8 +423,9 @@ impl Live {
             flags: flags.bits() as i32,
             is_drained: true,
         };
+        let (waits_for, deadline_ns) = (self.on(Label::INPUT), modes.deadline_ns(Way::In));
         // SAFETY: the buffer is borrowed, and the socket open, until this returns.
-        unsafe { operation::perform(op, self.on(Label::INPUT), modes.deadline_ns(Way::In)) }
+        unsafe { operation::perform_on(op, Some(self.busy()), waits_for, deadline_ns) }
             .map_err(timed_out_as_in_std)
     }
 
@@ -417,7 +446,7 @@ impl Live {
         }
         modes.may_wait()?;
         let (waits_for, deadline_ns) = (self.on(Label::INPUT), modes.deadline_ns(Way::In));
-        message::receive_from_later(&self.fd, buffer, flags, waits_for, deadline_ns)
+        message::receive_from_later(self.busy(), buffer, flags, waits_for, deadline_ns)
             .map_err(timed_out_as_in_std)
     }
 

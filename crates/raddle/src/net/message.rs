@@ -4,7 +4,7 @@
 
 use super::address::Address;
 use crate::label::WaitsFor;
-use crate::operation;
+use crate::operation::{self, Busy};
 use raddle_event::Op;
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
@@ -65,21 +65,21 @@ pub(super) fn send(fd: &OwnedFd, slices: &[IoSlice<'_>]) -> Result<usize, Errno>
 /// Waits for something to read.
 #[track_caller]
 pub(super) fn receive_later(
-    fd: &OwnedFd,
+    socket: Busy<'_>,
     slices: &mut [IoSliceMut<'_>],
     waits_for: WaitsFor,
     deadline_ns: Option<u64>,
 ) -> io::Result<usize> {
     let mut header = of_mut(slices);
-    let op = Op::RecvMessage { socket: fd.as_raw_fd(), message: &raw mut header, flags: 0 };
+    let op = Op::RecvMessage { socket: socket.0.as_raw_fd(), message: &raw mut header, flags: 0 };
     // SAFETY: the header stands here, its buffers are borrowed and the socket is open until this returns.
-    unsafe { operation::perform(op, waits_for, deadline_ns) }
+    unsafe { operation::perform_on(op, Some(socket), waits_for, deadline_ns) }
 }
 
 /// Waits for a datagram; says who sent it.
 #[track_caller]
 pub(super) fn receive_from_later(
-    fd: &OwnedFd,
+    socket: Busy<'_>,
     buffer: &mut [u8],
     flags: RecvFlags,
     waits_for: WaitsFor,
@@ -94,9 +94,9 @@ pub(super) fn receive_from_later(
         ..of_mut(&mut slices)
     };
     let flags = flags.bits() as i32;
-    let op = Op::RecvMessage { socket: fd.as_raw_fd(), message: &raw mut header, flags };
+    let op = Op::RecvMessage { socket: socket.0.as_raw_fd(), message: &raw mut header, flags };
     // SAFETY: header, name and slices stand here, the buffer is borrowed and the socket is open until this returns.
-    let count = unsafe { operation::perform(op, waits_for, deadline_ns) }?;
+    let count = unsafe { operation::perform_on(op, Some(socket), waits_for, deadline_ns) }?;
     let len = (header.msg_namelen as usize).min(size_of_val(&name));
     // SAFETY: all of it was zeroed, and then the kernel wrote some.
     let sender = unsafe { slice::from_raw_parts((&raw const name).cast::<u8>(), len) };
@@ -106,13 +106,13 @@ pub(super) fn receive_from_later(
 /// Waits until something could be sent.
 #[track_caller]
 pub(super) fn send_later(
-    fd: &OwnedFd,
+    socket: Busy<'_>,
     slices: &[IoSlice<'_>],
     waits_for: WaitsFor,
     deadline_ns: Option<u64>,
 ) -> io::Result<usize> {
     let header = of(slices);
-    let op = Op::SendMessage { socket: fd.as_raw_fd(), message: &raw const header, flags: 0 };
+    let op = Op::SendMessage { socket: socket.0.as_raw_fd(), message: &raw const header, flags: 0 };
     // SAFETY: the header stands here, what it points to is borrowed and the socket is open until this returns.
-    unsafe { operation::perform(op, waits_for, deadline_ns) }
+    unsafe { operation::perform_on(op, Some(socket), waits_for, deadline_ns) }
 }

@@ -47,17 +47,20 @@ pub(crate) unsafe fn submit(core: &'static Core, request: &Request) -> Result<()
         return Err(if is_live { Refused::NoQueue(core) } else { Refused::Simulated });
     };
     // SAFETY: the caller's.
-    let begun = unsafe { begin(seated, request) };
+    let begun = unsafe { begin(seated, request, request.is_at_hand_on(core.index)) };
     leave(core, held);
     begun.map_err(Refused::Error)
 }
 
 /// # Safety
 ///
-/// As [`submit`].
-unsafe fn begin(seated: &mut Seated, request: &Request) -> io::Result<()> {
-    // SAFETY: the caller's.
-    let operation = unsafe { seated.queue.submit(request.key(), request.op()) }?;
+/// As [`submit`]. `is_at_hand`: the queue has the operation's file, or had it a moment ago.
+unsafe fn begin(seated: &mut Seated, request: &Request, is_at_hand: bool) -> io::Result<()> {
+    let (key, op) = (request.key(), request.op());
+    // SAFETY: the caller's. A socket stands in tables under its own number only, and leaves them before it is closed.
+    let operation = unsafe {
+        if is_at_hand { seated.queue.submit_fixed(key, op) } else { seated.queue.submit(key, op) }
+    }?;
     request.operation.set(Some(operation));
     seated.is_unflushed = true;
     Ok(())
@@ -66,7 +69,7 @@ unsafe fn begin(seated: &mut Seated, request: &Request) -> io::Result<()> {
 /// Gives `core` a queue, unless it has one: then the new one comes back, to be dropped outside the runtime. The caller is a kernel thread
 /// that holds no core, or runs with preemption forbidden.
 #[must_use = "a queue is dropped outside the runtime"]
-pub(crate) fn install(core: &'static Core, seated: Box<Seated>) -> Option<Box<Seated>> {
+pub(crate) fn install(core: &'static Core, mut seated: Box<Seated>) -> Option<Box<Seated>> {
     loop {
         // Whoever waits in a queue holds the lock for as long.
         if core.events.waker.get().is_some() {
@@ -82,6 +85,9 @@ pub(crate) fn install(core: &'static Core, seated: Box<Seated>) -> Option<Box<Se
         let is_cheap = seated.queue.report().backend == BackendKind::IoUring;
         core.events.is_cheap.store(is_cheap, Ordering::Relaxed);
         let _ = core.events.waker.set(seated.queue.waker());
+        if let Some(files) = seated.files.take() {
+            let _ = core.events.files.set(files);
+        }
         *held = Some(seated);
         return None;
     }
@@ -107,7 +113,7 @@ fn read_mail(core: &'static Core, seated: &mut Seated, here: Option<&'static Cor
                 // SAFETY: whoever sent it waits until it is settled, which it is not before it has begun.
                 let request = unsafe { &*request };
                 // SAFETY: whoever sent it has promised that.
-                if let Err(error) = unsafe { begin(seated, request) } {
+                if let Err(error) = unsafe { begin(seated, request, false) } {
                     settle(request, as_number(&Err(error)), here);
                 }
             }
@@ -139,7 +145,7 @@ fn deliver(seated: &mut Seated, here: Option<&'static Core>, first: impl Fn()) -
     const BATCH: usize = 16;
     /// What is touched of a request, and of a thread's block.
     const LINES: usize = 3;
-    let Seated { queue, batch, is_unflushed } = seated;
+    let Seated { queue, batch, is_unflushed, .. } = seated;
     let mut was_any_woken = false;
     let mut done = batch.iter().filter_map(|event| match event.what {
         What::Done(completion) => Some((event.key, completion)),

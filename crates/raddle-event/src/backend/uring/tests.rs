@@ -5,6 +5,7 @@ use crate::backend::Backend;
 use crate::config::BackendKind;
 use crate::queue::Queue;
 use crate::slots::Kind;
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::time::Instant;
 
 /// A queue on this backend, if the machine has it.
@@ -36,11 +37,8 @@ fn a_wake_between_dozing_and_sleeping_is_not_lost() {
 fn a_close_that_was_interrupted_is_done() {
     let Some(mut queue) = queue() else { return };
     for is_cancelled in [false, true] {
-        let index = queue.core.slots.take(Kind::Operation, 1).expect("a slot");
-        let slot = &mut queue.core.slots[index];
-        (slot.op.code, slot.op.fd, slot.place) = (Code::Close, 1000, Place::Ring);
-        slot.is_cancelled = is_cancelled;
-        queue.core.begin(index);
+        let index = in_the_ring(&mut queue, Code::Close, 1000);
+        queue.core.slots[index].is_cancelled = is_cancelled;
         let name = queue.core.slots.name(index);
         let Backend::Uring(uring) = &mut queue.backend else { panic!("another backend") };
         uring.finish(&mut queue.core, name, -i64::from(libc::EINTR));
@@ -50,4 +48,33 @@ fn a_close_that_was_interrupted_is_done() {
         );
         assert_eq!(queue.core.in_flight, 0);
     }
+}
+
+/// An operation that the ring has, on `fd`.
+fn in_the_ring(queue: &mut Queue, code: Code, fd: i32) -> u32 {
+    let index = queue.core.slots.take(Kind::Operation, 1).expect("a slot");
+    let slot = &mut queue.core.slots[index];
+    (slot.op.code, slot.op.fd, slot.place) = (code, fd, Place::Ring);
+    queue.core.begin(index);
+    index
+}
+
+/// Setting the machine's clock is what makes a timerfd say that, so here nobody asks it.
+#[test]
+fn a_timer_may_say_by_itself_that_it_was_cancelled() {
+    let Some(mut queue) = queue() else { return };
+    let flags = libc::TFD_CLOEXEC | libc::TFD_NONBLOCK;
+    // SAFETY: no memory is involved, and nobody else has the new descriptor.
+    let timer = unsafe { OwnedFd::from_raw_fd(libc::timerfd_create(libc::CLOCK_REALTIME, flags)) };
+    let (pipe, _writer) = std::io::pipe().expect("a pipe");
+    let given_up = -i64::from(libc::ECANCELED);
+    for (fd, place) in [(timer.as_raw_fd(), Place::Rest), (pipe.as_raw_fd(), Place::Again)] {
+        let index = in_the_ring(&mut queue, Code::Read, fd);
+        let name = queue.core.slots.name(index);
+        let Backend::Uring(uring) = &mut queue.backend else { panic!("another backend") };
+        uring.finish(&mut queue.core, name, given_up);
+        assert_eq!(queue.core.slots[index].place, place);
+    }
+    assert!(queue.core.has_reports());
+    assert_eq!(queue.core.in_flight, 1, "what a pipe's reader has not asked for is done again");
 }
