@@ -313,3 +313,8 @@ fn an_expired_certificate_is_a_warning() {
     assert_eq!(kit::text(&output.stderr), expected);
     assert_eq!(kit::text(&output.stdout), "raddle: the configuration is valid\n");
 }
+
+#[test]
+fn all_of_this_with_io_uring_forbidden() {
+    kit::again_with_io_uring_forbidden();
+}

@@ -21,11 +21,18 @@ pub(super) struct Clients {
     pub(super) requests_per_s: Option<Spanned<u32>>,
     pub(super) burst: Option<Spanned<u32>>,
     pub(super) remembered: u32,
+    pub(super) exempt: Vec<Spanned<String>>,
 }
 
 impl Default for Clients {
     fn default() -> Clients {
-        Clients { connections: None, requests_per_s: None, burst: None, remembered: 65_536 }
+        Clients {
+            connections: None,
+            requests_per_s: None,
+            burst: None,
+            remembered: 65_536,
+            exempt: Vec::new(),
+        }
     }
 }
 

@@ -530,6 +530,7 @@ mod tests {
         assert!(host.names.get_ref().len() == 2 && host.error_pages.len() == 1);
         assert!(host.headers.len() == 1 && host.redirects.len() == 1);
         assert!(config.client_limits.limits().iter().all(|(_, given, _)| given.is_some()));
+        assert_eq!(config.client_limits.exempt.len(), 3);
         assert!(config.connections.is_some());
         assert!(config.listen.is_some() && config.tls.is_there());
         assert!(config.user.is_some() && config.group.is_some());

@@ -57,7 +57,7 @@ impl Live {
         let logs = Logs::open(&source)?;
         let config = source.config;
         let serve = |server, listeners: Vec<TcpListener>| {
-            let server = equipped(&config, limits, server, &logs, around.metrics.as_ref());
+            let server = equipped(&config, limits.clone(), server, &logs, around.metrics.as_ref());
             server.serve_all(listeners.into_iter().map(Into::into).collect()).map_err(failed)
         };
         let mut servers = vec![serve(speaking(server, secured.as_ref()), listeners)?];
@@ -162,7 +162,7 @@ impl Live {
         for running in &self.servers {
             let server = server.take().unwrap_or_else(|| redirect(&config, port));
             let metrics = self.around.metrics.as_ref();
-            running.replace(equipped(&config, limits, server, logs, metrics));
+            running.replace(equipped(&config, limits.clone(), server, logs, metrics));
         }
         *self.now.lock().unwrap_or_else(PoisonError::into_inner) = now(secured.as_ref(), logs);
         (self.config, self.secured) = (config, secured);

@@ -125,6 +125,12 @@ impl Site {
         let response = self.files.failed(request, Status::UNAUTHORIZED);
         response.header(Header::WwwAuthenticate, challenge)
     }
+
+    /// 503, with the site's page for it: too many wait for their passwords to be hashed.
+    pub(super) fn put_off(&self, request: &mut Request<'_>) -> Response {
+        let response = self.files.failed(request, Status::SERVICE_UNAVAILABLE);
+        response.header(Header::RetryAfter, "1")
+    }
 }
 
 fn redirects(source: &Source, wanted: &Wanted<'_>) -> Result<Router<(Status, String)>, String> {
