@@ -15,7 +15,7 @@ pub(super) enum Excess {
 
 /// What one client may have.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 pub(super) struct Clients {
     pub(super) connections: Option<Spanned<u32>>,
     pub(super) requests_per_s: Option<Spanned<u32>>,

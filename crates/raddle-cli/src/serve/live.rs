@@ -17,6 +17,7 @@ use raddle_http::server::{ClientLimits, Running, Server};
 use std::io;
 use std::net::TcpListener;
 use std::num::NonZeroU16;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -73,7 +74,7 @@ impl Live {
     pub(super) fn greet(&self) {
         let at = self.servers[0].local_addr();
         let scheme = if self.secured.is_some() { "https" } else { "http" };
-        let folder = self.config.folder.as_deref().unwrap_or_else(|| ".".as_ref());
+        let folder = self.config.folder.as_ref().map_or(Path::new("."), |folder| folder.get_ref());
         say::line(&format!("listening on {at}: {scheme}://{at}/ is {}", folder.display()));
         for redirecting in &self.servers[1..] {
             let from = redirecting.local_addr();
