@@ -24,7 +24,7 @@ const FORBIDS: &str = "RADDLE_SERVE_FORBIDS_RING";
 /// The `main` of a test binary.
 pub(crate) fn main(cases: &'static [Case]) -> ExitCode {
     if let Ok(name) = std::env::var(CHILD) {
-        if std::env::var_os(FORBIDS).is_some() {
+        if forbids_ring() {
             seccompiler::apply_filter(&filter().expect("it was made before")).expect("seccomp");
         }
         let (_, test) = cases.iter().find(|(case, _)| *case == name).expect("a known test");
@@ -52,6 +52,11 @@ pub(crate) fn main(cases: &'static [Case]) -> ExitCode {
         }
     }
     libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// Whether this child is one in which io_uring is forbidden: it runs beside the one in which it is not.
+pub(crate) fn forbids_ring() -> bool {
+    std::env::var_os(FORBIDS).is_some()
 }
 
 fn filter() -> Result<BpfProgram, String> {
