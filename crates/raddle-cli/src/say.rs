@@ -4,7 +4,7 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 use raddle_http::error_log::ErrorLog;
 use std::io::{self, IsTerminal, Write};
 use std::panic;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// One line on the standard output: what a program has to say.
 pub(crate) fn line(what: &str) {
@@ -74,6 +74,22 @@ impl Journal {
     }
 }
 
+/// What a machine lacks, each event queue says anew, and each core has one: once is enough.
+fn was_said(record: &Record<'_>) -> bool {
+    static SAID: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    if !record.target().starts_with("raddle_event") {
+        return false;
+    }
+    let (what, mut said) =
+        (record.args().to_string(), SAID.lock().unwrap_or_else(PoisonError::into_inner));
+    let was_said = said.contains(&what);
+    // Some kinds of them, with the kernel's errors: so few that they need no bound, but nobody should have to trust in that.
+    if !was_said && said.len() < 64 {
+        said.push(what);
+    }
+    was_said
+}
+
 /// The libraries' warnings, a forbidden io_uring for one, become ours.
 pub(crate) fn install_log() {
     struct Told;
@@ -85,7 +101,7 @@ pub(crate) fn install_log() {
 
         fn log(&self, record: &Record<'_>) {
             match JOURNAL.get() {
-                _ if !self.enabled(record.metadata()) => {}
+                _ if !self.enabled(record.metadata()) || was_said(record) => {}
                 Some(journal) => journal.log.log(record),
                 None => labelled(record.level(), &record.args().to_string()),
             }

@@ -206,6 +206,8 @@ fn a_mistake_is_named_with_file_line_and_key() {
         ("log = \"xml\"", ":1: log: unknown variant `xml`"),
         ("[error_pages]\n200 = \"a\"", ":2: error_pages"),
         ("folder = ", ":1: "),
+        ("\nfolder = \"none\"", ":2: folder: "),
+        ("folder = \"site\"\nadmin = 3", ":2: admin: invalid type: integer `3`, expected a table"),
         (
             "folder = \"site\"\n[[redirects]]\nfrom = \"old\"\nto = \"/\"",
             ":3: redirects.from: old: a pattern begins with a slash",
@@ -229,6 +231,18 @@ fn a_mistake_is_named_with_file_line_and_key() {
     assert!(line.contains("no folder; give DIR"), "{line}");
     let line = kit::failure(&mut raddle(&["serve", "-c", "/no/such.toml"]));
     assert!(line.starts_with("raddle: error: /no/such.toml: it can't be read: "), "{line}");
+}
+
+#[test]
+fn pages_that_are_not_there_are_a_warning() {
+    let text = "folder = \"site\"\nfallback = \"app.html\"\nerror_pages = { 404 = \"404.html\" }";
+    let (path, folder) = configured("pageless", text);
+    folder.file("site/404.html", "nothing");
+    let check = kit::output(&["serve", "-c", &path, "--check"]);
+    assert!(check.status.success());
+    let site = format!("{}/site", folder.path());
+    let line = format!("raddle: warning: fallback: there is no file app.html in {site} so far\n");
+    assert_eq!(kit::text(&check.stderr), line);
 }
 
 #[test]

@@ -173,6 +173,19 @@ fn a_client_has_what_is_configured() {
 }
 
 #[test]
+fn who_is_exempt_has_no_limits() {
+    let folder = site("exempt");
+    let text = "over_capacity = \"busy\"\n[client_limits]\nconnections = 1\nrequests_per_s = 1\nexempt = [\"127.0.0.0/8\"]\n";
+    let server = configured(&folder, text, &[]);
+    let inside: Vec<TcpStream> = (0..10).map(|_| server.connect()).collect();
+    for turn in 0..100 {
+        let head = ask(&inside[turn % 10]);
+        assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+    }
+    server.stop();
+}
+
+#[test]
 fn mistakes_are_named() {
     let folder = site("unlimited");
     for (text, expected) in [
@@ -194,6 +207,10 @@ fn mistakes_are_named() {
             ":3: client_limits.burst: of which rate? give requests_per_s, too",
         ),
         ("[client_limits]\nrate = 3", ":2: client_limits: unknown field `rate`"),
+        (
+            "[client_limits]\nexempt = [\"10.0.0.1/8\"]",
+            ":2: client_limits.exempt: \"10.0.0.1/8\": there are bits behind the first 8; 10.0.0.0/8 is",
+        ),
     ] {
         let path = folder.file("raddle.toml", text);
         let line = kit::failure(&mut raddle(&["serve", folder.path(), "-c", &path, "--check"]));

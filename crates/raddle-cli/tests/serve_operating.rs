@@ -10,7 +10,6 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
-use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -25,6 +24,7 @@ const CHECKS: &[(&str, fn())] = &[
     ("logs_are_renamed_under_load", logs_are_renamed_under_load),
     ("the_error_log_says_who_and_which", the_error_log_says_who_and_which),
     ("mistakes_are_named", mistakes_are_named),
+    ("all_of_this_with_io_uring_forbidden", kit::again_with_io_uring_forbidden),
 ];
 
 fn main() {
@@ -37,7 +37,7 @@ fn main() {
         })
     };
     let mut trials: Vec<Trial> = CHECKS.iter().map(trial).collect();
-    let browser = browser();
+    let browser = kit::browser::find();
     if browser.is_none() {
         eprintln!("ignored: chromium loads the page; it is not installed");
     }
@@ -48,13 +48,6 @@ fn main() {
     };
     trials.push(Trial::test("chromium_loads_the_page", loads).with_ignored_flag(is_missing));
     libtest_mimic::run(&arguments, trials).exit();
-}
-
-fn browser() -> Option<&'static str> {
-    let is_there = |name: &&str| {
-        Command::new(name).arg("--version").output().is_ok_and(|output| output.status.success())
-    };
-    ["chromium", "chromium-browser", "google-chrome"].into_iter().find(is_there)
 }
 
 /// A server with an admin listener, and where that is.
@@ -267,25 +260,13 @@ fn the_status_is_json_and_a_page_of_its_own() {
 }
 
 fn chromium_loads_the_page(browser: &str) {
-    let folder = Folder::new("browser");
     let (server, at) = watched(SITE, &[]);
     for _ in 0..20 {
         content(&get(&server.at.to_string(), "/"));
     }
     // Of one second alone there is no line.
     until("no second passes", || get(&at, "/status.json").contains("\"number\":2,"));
-    let profile = format!("--user-data-dir={}", folder.path());
-    let output = Command::new(browser)
-        .args(["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", &profile])
-        .args(["--virtual-time-budget=5000", "--enable-logging=stderr", "--dump-dom"])
-        .arg(format!("http://{at}/status"))
-        .output()
-        .expect("it is installed");
-    let (page, said) = (kit::text(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{said}");
-    // What the script and the policy have to complain of comes as lines of the browser's console.
-    let console: Vec<&str> = said.lines().filter(|line| line.contains("CONSOLE")).collect();
-    assert!(console.is_empty(), "{console:?}");
+    let page = kit::browser::loaded(browser, &format!("http://{at}/status"));
     for expected in [
         "data-state=\"serving\" role=\"status\">serving</p>",
         &format!("id=\"where\" class=\"soft\">{}</p>", server.at),

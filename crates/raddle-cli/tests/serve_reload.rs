@@ -244,3 +244,8 @@ fn while_it_ends_it_reads_nothing_any_more() {
     assert!(rest.len() > 64 << 20);
     assert!(server.end().0.success());
 }
+
+#[test]
+fn all_of_this_with_io_uring_forbidden() {
+    kit::again_with_io_uring_forbidden();
+}

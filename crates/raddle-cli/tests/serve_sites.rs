@@ -402,3 +402,8 @@ fn mistakes_about_hosts_are_named() {
         assert!(line.starts_with(expected), "{text}: {line}");
     }
 }
+
+#[test]
+fn all_of_this_with_io_uring_forbidden() {
+    kit::again_with_io_uring_forbidden();
+}

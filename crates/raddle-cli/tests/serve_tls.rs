@@ -27,8 +27,9 @@ use takes_all::client_with;
 /// The example in the repository.
 const SITE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/site");
 
-/// A folder of a test's own.
+/// A folder of a test's own, and of this process'.
 fn folder(name: &str) -> PathBuf {
+    let name = format!("{name}-{}", std::process::id());
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).expect("cargo's own folder for this");
@@ -312,4 +313,9 @@ fn an_expired_certificate_is_a_warning() {
     let expected = format!("raddle: warning: {}: {said}\n", both.display());
     assert_eq!(kit::text(&output.stderr), expected);
     assert_eq!(kit::text(&output.stdout), "raddle: the configuration is valid\n");
+}
+
+#[test]
+fn all_of_this_with_io_uring_forbidden() {
+    kit::again_with_io_uring_forbidden();
 }

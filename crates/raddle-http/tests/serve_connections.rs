@@ -3,9 +3,9 @@
 mod serve_kit;
 
 use raddle::time::sleep;
-use raddle_http::protocol::{Limits, RequestHead};
-use raddle_http::server::{Plugin, Running, Served, Server, Times};
-use raddle_http::{Body, Header, Request, Response, Status};
+use raddle_http::protocol::Limits;
+use raddle_http::server::{Running, Server, Times};
+use raddle_http::{Body, Request, Response};
 use serve_kit::{Case, Client, PATIENCE};
 use std::io::{Read, Write};
 use std::net::SocketAddr;
@@ -32,7 +32,6 @@ const CASES: &[Case] = &[
     ("more_connections_wait", more_connections_wait),
     ("an_end_lets_requests_finish", an_end_lets_requests_finish),
     ("an_end_by_force_stops_handlers", an_end_by_force_stops_handlers),
-    ("plugins_see_every_stage", plugins_see_every_stage),
     ("who_was_idle_for_a_while_is_served_again", who_was_idle_for_a_while_is_served_again),
     ("hundreds_of_connections_are_idle", hundreds_of_connections_are_idle),
 ];
@@ -469,65 +468,6 @@ fn an_end_by_force_stops_handlers() {
     running.end();
     client.expect_end();
     assert!(running.wait_timeout(PATIENCE));
-}
-
-struct Stages(Arc<Mutex<Vec<String>>>);
-
-impl Stages {
-    fn note(&self, what: impl Into<String>) {
-        self.0.lock().unwrap().push(what.into());
-    }
-}
-
-impl Plugin for Stages {
-    fn accepted(&self, peer: Option<SocketAddr>) -> bool {
-        self.note(format!("accepted {}", peer.is_some()));
-        true
-    }
-
-    fn arrived(&self, request: &mut Request<'_>) -> Option<Response> {
-        self.note(format!("arrived {}", request.path()));
-        (request.path() == "/forbidden").then(|| Response::new(Status::FORBIDDEN))
-    }
-
-    fn answered(&self, _: &RequestHead, response: &mut Response) {
-        self.note(format!("answered {}", response.status().code()));
-        response.headers_mut().add(Header::Server, "raddle").expect("valid");
-    }
-
-    fn served(&self, served: &Served<'_>) {
-        self.note(format!("served {} {}", served.status.code(), served.content));
-    }
-
-    fn ended(&self, _: Option<SocketAddr>) {
-        self.note("ended");
-    }
-}
-
-fn plugins_see_every_stage() {
-    let notes = Arc::new(Mutex::new(Vec::new()));
-    let running = started(server().plugin(Stages(notes.clone())));
-    let mut client = Client::connect(running.local_addr());
-    let answer = client.get("/hello/a", &[]);
-    assert_eq!((answer.status, answer.field("server")), (200, Some("raddle")));
-    assert_eq!(client.get("/forbidden", &[]).status, 403);
-    client.send("nonsense\r\n\r\n");
-    assert_eq!(client.answer(false).status, 400);
-    client.expect_end();
-    drop(client);
-    finished(&running);
-    let expected = [
-        "accepted true",
-        "arrived /hello/a",
-        "answered 200",
-        "served 200 8",
-        "arrived /forbidden",
-        "answered 403",
-        "served 403 0",
-        "served 400 0",
-        "ended",
-    ];
-    assert_eq!(*notes.lock().unwrap(), expected);
 }
 
 fn hundreds_of_connections_are_idle() {

@@ -15,17 +15,24 @@ pub(super) enum Excess {
 
 /// What one client may have.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 pub(super) struct Clients {
     pub(super) connections: Option<Spanned<u32>>,
     pub(super) requests_per_s: Option<Spanned<u32>>,
     pub(super) burst: Option<Spanned<u32>>,
     pub(super) remembered: u32,
+    pub(super) exempt: Vec<Spanned<String>>,
 }
 
 impl Default for Clients {
     fn default() -> Clients {
-        Clients { connections: None, requests_per_s: None, burst: None, remembered: 65_536 }
+        Clients {
+            connections: None,
+            requests_per_s: None,
+            burst: None,
+            remembered: 65_536,
+            exempt: Vec::new(),
+        }
     }
 }
 

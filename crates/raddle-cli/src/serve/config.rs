@@ -21,9 +21,9 @@ pub(super) const DEFAULTS: &str = include_str!("defaults.toml");
 
 /// What a server is told. Each field is described in `defaults.toml`.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 pub(super) struct Config {
-    pub(super) folder: Option<PathBuf>,
+    pub(super) folder: Option<Spanned<PathBuf>>,
     /// What the server says if it is not said depends on whether it has TLS.
     pub(super) listen: Option<Address>,
     pub(super) index: Vec<String>,
@@ -75,7 +75,7 @@ pub(super) enum Log {
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 pub(super) struct Seconds {
     head_s: u32,
     idle_s: u32,
@@ -85,7 +85,7 @@ pub(super) struct Seconds {
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 pub(super) struct Sizes {
     target_size: u32,
     head_size: u32,
@@ -94,7 +94,7 @@ pub(super) struct Sizes {
 }
 
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 pub(super) struct Tls {
     pub(super) self_signed: bool,
     pub(super) version_min: Version,
@@ -117,7 +117,7 @@ pub(super) enum Version {
 
 /// A certificate and its key, and for whom it is.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Pair {
     pub(super) cert: Spanned<PathBuf>,
     pub(super) key: Spanned<PathBuf>,
@@ -130,14 +130,14 @@ pub(super) struct Pair {
 pub(super) struct Code(pub(super) Status);
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Fields {
     pub(super) path: String,
     pub(super) set: BTreeMap<String, Spanned<String>>,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Redirect {
     pub(super) from: Spanned<String>,
     pub(super) to: Spanned<String>,
@@ -147,7 +147,7 @@ pub(super) struct Redirect {
 
 /// Who may see a folder.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Auth {
     pub(super) path: Spanned<String>,
     #[serde(default = "realm")]
@@ -159,7 +159,7 @@ pub(super) struct Auth {
 
 /// Which other sites' pages may read a folder.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Cors {
     pub(super) path: Spanned<String>,
     pub(super) origins: Spanned<Vec<String>>,
@@ -172,7 +172,7 @@ pub(super) struct Cors {
 
 /// A site of its own for those who ask for it by name. What is not said is as for the first.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Host {
     pub(super) names: Spanned<Vec<Spanned<String>>>,
     pub(super) folder: Spanned<PathBuf>,
@@ -343,9 +343,10 @@ impl Config {
 
     /// What is opened while it runs. `source` is this configuration's file.
     pub(super) fn needs(&self, source: Option<&Path>) -> Needs {
+        let own = self.folder.iter().map(Spanned::get_ref);
         let hosts = self.hosts.iter().map(|host| host.folder.get_ref());
         Needs {
-            served: self.folder.iter().chain(hosts).cloned().collect(),
+            served: own.chain(hosts).cloned().collect(),
             read: self.files().chain(source).map(Path::to_owned).collect(),
             written: self.logs().map(Path::to_owned).collect(),
             ..Needs::default()
@@ -375,7 +376,8 @@ impl Config {
 
     /// Options on the command line go before.
     fn overridden(mut self, options: &ServeOptions) -> Config {
-        self.folder = options.folder.clone().or(self.folder);
+        let given = options.folder.clone().map(|folder| Spanned::new(0..0, folder));
+        self.folder = given.or(self.folder);
         if let Some(listen) = &options.listen {
             self.listen = Some(Address(listen.clone()));
         }
@@ -456,7 +458,9 @@ impl Source {
             place(path, &text, error.span(), &format!("{key}{message}"))
         })?;
         let beside = path.parent().unwrap_or(Path::new(""));
-        config.folder = config.folder.map(|folder| beside.join(folder));
+        if let Some(folder) = &mut config.folder {
+            *folder.get_mut() = beside.join(folder.get_ref());
+        }
         for host in &mut config.hosts {
             *host.folder.get_mut() = beside.join(host.folder.get_ref());
         }
@@ -530,6 +534,7 @@ mod tests {
         assert!(host.names.get_ref().len() == 2 && host.error_pages.len() == 1);
         assert!(host.headers.len() == 1 && host.redirects.len() == 1);
         assert!(config.client_limits.limits().iter().all(|(_, given, _)| given.is_some()));
+        assert_eq!(config.client_limits.exempt.len(), 3);
         assert!(config.connections.is_some());
         assert!(config.listen.is_some() && config.tls.is_there());
         assert!(config.user.is_some() && config.group.is_some());

@@ -31,6 +31,13 @@ pub(super) fn client_limits(source: &Source) -> Result<Option<ClientLimits>, Str
         let what = "client_limits.burst: of which rate? give requests_per_s, too";
         return Err(source.mistake(burst.span(), what));
     }
+    for given in &wanted.exempt {
+        let network = given.get_ref().parse().map_err(|error| {
+            let what = format!("client_limits.exempt: {:?}: {error}", given.get_ref());
+            source.mistake(given.span(), &what)
+        })?;
+        limits = limits.exempt(network);
+    }
     Ok((connections.is_some() || rate.is_some()).then_some(limits))
 }
 

@@ -17,6 +17,7 @@ use raddle_http::server::{ClientLimits, Running, Server};
 use std::io;
 use std::net::TcpListener;
 use std::num::NonZeroU16;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,7 +58,7 @@ impl Live {
         let logs = Logs::open(&source)?;
         let config = source.config;
         let serve = |server, listeners: Vec<TcpListener>| {
-            let server = equipped(&config, limits, server, &logs, around.metrics.as_ref());
+            let server = equipped(&config, limits.clone(), server, &logs, around.metrics.as_ref());
             server.serve_all(listeners.into_iter().map(Into::into).collect()).map_err(failed)
         };
         let mut servers = vec![serve(speaking(server, secured.as_ref()), listeners)?];
@@ -73,7 +74,7 @@ impl Live {
     pub(super) fn greet(&self) {
         let at = self.servers[0].local_addr();
         let scheme = if self.secured.is_some() { "https" } else { "http" };
-        let folder = self.config.folder.as_deref().unwrap_or_else(|| ".".as_ref());
+        let folder = self.config.folder.as_ref().map_or(Path::new("."), |folder| folder.get_ref());
         say::line(&format!("listening on {at}: {scheme}://{at}/ is {}", folder.display()));
         for redirecting in &self.servers[1..] {
             let from = redirecting.local_addr();
@@ -162,7 +163,7 @@ impl Live {
         for running in &self.servers {
             let server = server.take().unwrap_or_else(|| redirect(&config, port));
             let metrics = self.around.metrics.as_ref();
-            running.replace(equipped(&config, limits, server, logs, metrics));
+            running.replace(equipped(&config, limits.clone(), server, logs, metrics));
         }
         *self.now.lock().unwrap_or_else(PoisonError::into_inner) = now(secured.as_ref(), logs);
         (self.config, self.secured) = (config, secured);

@@ -8,7 +8,7 @@ use toml::Spanned;
 
 /// What goes wrong, and what else is worth a line.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 pub(super) struct ErrorLog {
     pub(super) form: Form,
     pub(super) level: Level,
@@ -53,7 +53,7 @@ impl Level {
 
 /// Where the operator asks.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 pub(super) struct Admin {
     pub(super) listen: Option<Spanned<At>>,
 }

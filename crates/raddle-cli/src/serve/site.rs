@@ -1,6 +1,7 @@
 //! Folders as `raddle serve` serves them: which site a host has, its files, and addresses that lead elsewhere.
 
 use super::config::{Code, Fields, Host, Redirect, Source};
+use crate::say;
 use raddle_http::files::Files;
 use raddle_http::semantics::{Hosts, canonical};
 use raddle_http::{Header, Request, Response, Router, Status};
@@ -65,11 +66,13 @@ struct Wanted<'a> {
 impl Wanted<'_> {
     fn first(source: &Source) -> Result<Wanted<'_>, String> {
         let config = &source.config;
-        let folder = config.folder.as_deref();
+        let folder = config.folder.as_ref();
+        let folder = folder.ok_or("no folder; give DIR, or `folder` in the configuration")?;
         Ok(Wanted {
             key: "",
-            folder: folder.ok_or("no folder; give DIR, or `folder` in the configuration")?,
-            at: None,
+            folder: folder.get_ref(),
+            // That of an option stands nowhere.
+            at: Some(folder.span()).filter(|span| *span != (0..0)),
             index: &config.index,
             listings: config.listings,
             hidden: config.hidden,
@@ -125,6 +128,12 @@ impl Site {
         let response = self.files.failed(request, Status::UNAUTHORIZED);
         response.header(Header::WwwAuthenticate, challenge)
     }
+
+    /// 503, with the site's page for it: too many wait for their passwords to be hashed.
+    pub(super) fn put_off(&self, request: &mut Request<'_>) -> Response {
+        let response = self.files.failed(request, Status::SERVICE_UNAVAILABLE);
+        response.header(Header::RetryAfter, "1")
+    }
 }
 
 fn redirects(source: &Source, wanted: &Wanted<'_>) -> Result<Router<(Status, String)>, String> {
@@ -167,10 +176,19 @@ fn files(source: &Source, wanted: &Wanted<'_>) -> Result<Files, String> {
         .compressed(wanted.compressed)
         .clean_urls(wanted.clean_urls)
         .freshness(Duration::from_millis(source.config.freshness_ms.into()));
+    // Pages may be made later, so that is no mistake.
+    let look = |key: &str, page: &str| {
+        if !wanted.folder.join(page.trim_start_matches('/')).is_file() {
+            let key = format!("{}{key}", wanted.key);
+            say::warning(&format!("{key}: there is no file {page} in {shown} so far"));
+        }
+    };
     if let Some(fallback) = wanted.fallback {
+        look("fallback", fallback);
         files = files.fallback(fallback);
     }
     for (code, page) in wanted.error_pages {
+        look(&format!("error_pages.{}", code.0.code()), page);
         files = files.error_page(code.0, page);
     }
     for fields in wanted.headers {

@@ -10,7 +10,7 @@ use super::sandbox::Allowed;
 use super::site::Sites;
 use super::tls::{Secured, secured};
 use crate::args::ServeOptions;
-use raddle_http::server::{ClientLimits, Server};
+use raddle_http::server::{Admission, ClientLimits, Server};
 
 /// A configuration, and what it makes: nothing of it serves yet.
 pub(super) struct Wanted {
@@ -59,8 +59,9 @@ fn server(source: &Source) -> Result<Server, String> {
     let server = Server::new().times(config.times()).limits(config.limits());
     // Preflight requests have no passwords.
     let server = server.plugin(cors::rules(source)?);
-    Ok(server.otherwise(move |request| match guard.challenge(request) {
-        Some(challenge) => sites.find(request).refuse(request, challenge),
-        None => sites.find(request).answer(request),
+    Ok(server.otherwise(move |request| match guard.check(request) {
+        Admission::Granted => sites.find(request).answer(request),
+        Admission::Refused(challenge) => sites.find(request).refuse(request, challenge),
+        Admission::Crowded => sites.find(request).put_off(request),
     }))
 }

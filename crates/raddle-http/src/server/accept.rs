@@ -1,6 +1,6 @@
 //! Taking connections: each gets a thread, or is refused.
 
-use super::clients::Visitor;
+use super::clients::{TooMany, Visitor};
 use super::connection::{self, Refusal};
 use super::crowd::{Crowd, Place};
 use super::current::{Current, Serving};
@@ -110,8 +110,8 @@ impl Acceptor {
         let visitor = match &entrance.current.service().clients {
             None => None,
             Some(clients) => match clients.enter(peer.ip()) {
-                Some(visitor) => Some(visitor),
-                None => return self.refuse(stream, Refusal::Client),
+                Ok(visitor) => visitor,
+                Err(TooMany) => return self.refuse(stream, Refusal::Client),
             },
         };
         let core = self.place();

@@ -5,7 +5,7 @@ use super::content::{Content, Failure};
 use super::crowd::Place;
 use super::current::Serving;
 use super::link::Link;
-use super::plugin::{Served, Trouble};
+use super::plugin::{Plugin, Served, Trouble};
 use super::send::send;
 use super::service::plain;
 use super::times::{is_timeout, within};
@@ -23,6 +23,7 @@ use raddle::thread;
 use raddle::time::Instant;
 use std::io;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, SystemTime};
 
 /// Of what a client sends after all has been said, so much is read.
@@ -69,7 +70,8 @@ pub(super) fn serve<S: Transport + ?Sized>(
 ) -> io::Result<()> {
     let peer = stream.peer();
     let plugins = service.plugins();
-    if !plugins.iter().all(|plugin| plugin.accepted(peer)) {
+    let mut greeted = Greeted { plugins: &plugins, count: 0, peer };
+    if !greeted.by_all() {
         return Ok(());
     }
     let protocol = Connection::new(&service.limits);
@@ -88,7 +90,7 @@ pub(super) fn serve<S: Transport + ?Sized>(
         waits: Waits::ForBegin,
         is_about_to_ask: false,
     };
-    let result = match within(times.head, || course.link.stream.begin()) {
+    match within(times.head, || course.link.stream.begin()) {
         Ok(Begun::Refused(why)) => {
             course.refuse_all(Response::text(why).with_status(Status::BAD_REQUEST))
         }
@@ -96,9 +98,35 @@ pub(super) fn serve<S: Transport + ?Sized>(
         Ok(Begun::AtOnce) => course.run(),
         Ok(Begun::ByHandshake) => Course { is_about_to_ask: true, ..course }.run(),
         Err(error) => Err(error),
-    };
-    plugins.iter().for_each(|plugin| plugin.ended(peer));
-    result
+    }
+}
+
+/// Plugins that a connection has come to. They see it go, however it ends: in order, refused by a later one, cut off.
+struct Greeted<'a> {
+    plugins: &'a [Box<dyn Plugin>],
+    count: usize,
+    peer: Option<SocketAddr>,
+}
+
+impl Greeted<'_> {
+    /// Whether all let it in.
+    fn by_all(&mut self) -> bool {
+        self.plugins.iter().all(|plugin| {
+            self.count += 1;
+            plugin.accepted(self.peer)
+        })
+    }
+}
+
+impl Drop for Greeted<'_> {
+    fn drop(&mut self) {
+        for plugin in &self.plugins[..self.count] {
+            // The others are to see it all the same, and the thread may be unwinding already.
+            if catch_unwind(AssertUnwindSafe(|| plugin.ended(self.peer))).is_err() {
+                log::error!("a plugin has panicked at a connection's end");
+            }
+        }
+    }
 }
 
 fn trouble(has_panicked: bool, sent: &io::Result<()>) -> Option<Trouble> {
@@ -263,7 +291,10 @@ impl<S: Transport + ?Sized> Course<'_, S> {
                 self.say_last(Some(head), plain(Status::REQUEST_TIMEOUT), Trouble::TooSlow);
                 return Ok(());
             }
-            Some(Failure::Gone) => return Err(io::ErrorKind::ConnectionAborted.into()),
+            Some(Failure::Gone) => {
+                self.tell(Some(head), response.status(), Trouble::BrokenOff);
+                return Err(io::ErrorKind::ConnectionAborted.into());
+            }
             None => {}
         }
         let status = response.status();
@@ -324,7 +355,7 @@ impl<S: Transport + ?Sized> Course<'_, S> {
             id: self.name(head),
             status,
             content: 0,
-            is_whole: true,
+            is_whole: why != Trouble::BrokenOff,
             trouble: Some(why),
             begun: SystemTime::now(),
             took: Duration::ZERO,

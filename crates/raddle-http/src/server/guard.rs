@@ -2,13 +2,14 @@
 
 use super::plugin::Plugin;
 use super::service::plain;
+use super::turns::{Crowded, Turns};
 use crate::header::Header;
 use crate::percent;
 use crate::request::Request;
 use crate::response::Response;
 use crate::semantics::{Credentials, Folders, InvalidFolder, Users, canonical, challenge};
 use crate::status::Status;
-use raddle::sync::{Mutex, PoisonError, Semaphore};
+use raddle::sync::{Mutex, PoisonError};
 use raddle::time::Instant;
 use std::collections::HashMap;
 use std::fmt;
@@ -20,12 +21,15 @@ use std::time::Duration;
 /// For how long a password that was right is right without being hashed.
 const KNOWN_FOR: Duration = Duration::from_secs(300);
 
+/// So many requests wait for their passwords to be hashed: some three seconds for the last one, with one core for that and bcrypt's cost 10.
+const WAITING_MAX: usize = 64;
+
 /// Asks for a password, by Basic authentication, where a request's path leads into one of these folders. As a [`Plugin`] it answers 401
 /// before any handler is called.
 ///
 /// *Passwords are slow on purpose*: a hash takes some ten milliseconds and more. So a right password is known for five minutes, by a keyed hash
 /// that is fast; and wrong ones are hashed on half of the cores at most, while the others wait for their turn: whoever guesses takes
-/// the time of those who guess, and connections without passwords go on.
+/// the time of those who guess, and connections without passwords go on. 64 wait, and others are answered 503, to come again.
 ///
 /// ```
 /// use raddle_http::{Response, semantics::{Users, hash_password}, server::{Guard, Server}};
@@ -37,8 +41,27 @@ const KNOWN_FOR: Duration = Duration::from_secs(300);
 /// ```
 pub struct Guard {
     realms: Folders<Realm>,
-    /// Passwords that may be hashed at once.
-    turns: Semaphore,
+    /// For passwords to be hashed.
+    turns: Turns,
+}
+
+/// What becomes of a request.
+///
+/// ```
+/// use raddle_http::{Params, Request, protocol::RequestHead, server::{Admission, Guard}};
+/// let (head, mut content) = (RequestHead::new(), std::io::empty());
+/// let request = Request::new(&head, Params::default(), &mut content);
+/// assert_eq!(Guard::new().check(&request), Admission::Granted);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "who is refused must not see it"]
+pub enum Admission<'a> {
+    /// It may see what it has asked for.
+    Granted,
+    /// It is to be answered 401, with this as the value of `WWW-Authenticate`.
+    Refused(&'a str),
+    /// It is to be answered 503: too many wait for their passwords to be hashed.
+    Crowded,
 }
 
 /// Users, and what they are asked by.
@@ -64,7 +87,7 @@ impl Guard {
     /// ```
     pub fn new() -> Guard {
         let cores = raddle::thread::available_parallelism().map_or(1, NonZero::get);
-        Guard { realms: Folders::new(), turns: Semaphore::new((cores / 2).max(1)) }
+        Guard { realms: Folders::new(), turns: Turns::new((cores / 2).max(1), WAITING_MAX) }
     }
 
     /// Only these users may see this folder, and what is below it. The realm is what they are asked by. Of folders in each other the
@@ -91,20 +114,29 @@ impl Guard {
         Ok(self)
     }
 
-    /// The value of `WWW-Authenticate`, if a request is to be answered with 401. It may take as long as a password's hash.
+    /// How many requests may wait for their passwords to be hashed, beside those that are: 64 by default.
     ///
     /// ```
-    /// use raddle_http::{Params, Request, protocol::{Limits, RequestHead}, semantics::Users, server::Guard};
+    /// let guard = raddle_http::server::Guard::new().waiting_max(16);
+    /// ```
+    pub fn waiting_max(self, most: usize) -> Guard {
+        Guard { turns: self.turns.with_waiting_max(most), ..self }
+    }
+
+    /// Whether a request may pass. To find out may take as long as a password's hash, and those of who waits before it.
+    ///
+    /// ```
+    /// use raddle_http::{Params, Request, protocol::{Limits, RequestHead}, semantics::Users, server::{Admission, Guard}};
     ///
     /// let guard = Guard::new().folder("/private/", "the house", Users::parse("").unwrap()).unwrap();
     /// let head = RequestHead::parse(b"GET /private/a HTTP/1.1\r\nHost: b\r\n\r\n", &Limits::default()).unwrap();
     /// let mut content = std::io::empty();
     /// let request = Request::new(&head, Params::default(), &mut content);
-    /// assert_eq!(guard.challenge(&request), Some("Basic realm=\"the house\", charset=\"UTF-8\""));
+    /// assert_eq!(guard.check(&request), Admission::Refused("Basic realm=\"the house\", charset=\"UTF-8\""));
     /// ```
-    pub fn challenge(&self, request: &Request<'_>) -> Option<&str> {
+    pub fn check(&self, request: &Request<'_>) -> Admission<'_> {
         if self.realms.is_empty() {
-            return None;
+            return Admission::Granted;
         }
         let path = request.path();
         let by_file = self.realms.find(path);
@@ -112,11 +144,18 @@ impl Guard {
         let by_route = self
             .by_route(path)
             .filter(|realm| by_file.is_none_or(|by_file| !ptr::eq::<Realm>(*realm, by_file)));
-        let refused = by_file.into_iter().chain(by_route).find(|realm| {
-            let credentials = Credentials::of(request.headers());
-            !credentials.is_some_and(|credentials| realm.admits(&credentials, &self.turns))
-        });
-        refused.map(|realm| &*realm.challenge)
+        for realm in by_file.into_iter().chain(by_route) {
+            let admits = match Credentials::of(request.headers()) {
+                Some(credentials) => realm.admits(&credentials, &self.turns),
+                None => Ok(false),
+            };
+            match admits {
+                Ok(true) => {}
+                Ok(false) => return Admission::Refused(&realm.challenge),
+                Err(Crowded) => return Admission::Crowded,
+            }
+        }
+        Admission::Granted
     }
 
     /// As routes see the path; what is an encoded slash for them is one here: in doubt there is a password.
@@ -129,22 +168,22 @@ impl Guard {
 }
 
 impl Realm {
-    fn admits(&self, credentials: &Credentials, turns: &Semaphore) -> bool {
+    fn admits(&self, credentials: &Credentials, turns: &Turns) -> Result<bool, Crowded> {
         let hash = [0, 1].map(|key: usize| self.keys[key].hash_one(credentials.password()));
         if self.knows(credentials.user(), hash) {
-            return true;
+            return Ok(true);
         }
-        let _turn = turns.acquire();
+        let _turn = turns.take()?;
         // A page's pictures are asked for at once, and the first has found out meanwhile.
         if self.knows(credentials.user(), hash) {
-            return true;
+            return Ok(true);
         }
         let is_right = self.users.verify(credentials);
         if is_right && let Some(until) = Instant::now().checked_add(KNOWN_FOR) {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             known.insert(credentials.user().to_owned(), (hash, until));
         }
-        is_right
+        Ok(is_right)
     }
 
     fn knows(&self, user: &str, hash: [u64; 2]) -> bool {
@@ -155,8 +194,15 @@ impl Realm {
 
 impl Plugin for Guard {
     fn arrived(&self, request: &mut Request<'_>) -> Option<Response> {
-        let challenge = self.challenge(request)?;
-        Some(plain(Status::UNAUTHORIZED).header(Header::WwwAuthenticate, challenge))
+        match self.check(request) {
+            Admission::Granted => None,
+            Admission::Refused(challenge) => {
+                Some(plain(Status::UNAUTHORIZED).header(Header::WwwAuthenticate, challenge))
+            }
+            Admission::Crowded => {
+                Some(plain(Status::SERVICE_UNAVAILABLE).header(Header::RetryAfter, "1"))
+            }
+        }
     }
 }
 
@@ -189,7 +235,11 @@ mod tests {
         let head = RequestHead::parse(text.as_bytes(), &Limits::default()).unwrap();
         let mut content = std::io::empty();
         let request = Request::new(&head, Params::default(), &mut content);
-        guard.challenge(&request).map(str::to_owned)
+        match guard.check(&request) {
+            Admission::Granted => None,
+            Admission::Refused(challenge) => Some(challenge.to_owned()),
+            Admission::Crowded => Some("crowded".to_owned()),
+        }
     }
 
     #[test]
@@ -261,9 +311,12 @@ mod tests {
         assert_eq!(challenge(&guard, "/", "a:b"), None);
         assert!(challenge(&guard, "/", "a:c").is_some(), "a wrong one afterwards");
         assert!(challenge(&guard, "/", "x:b").is_some());
-        // No turns: whoever had to be hashed would wait for ever.
-        guard.turns = Semaphore::new(0);
+        // No turns, and no room to wait for one.
+        guard.turns = Turns::new(0, 0);
         assert_eq!(challenge(&guard, "/", "a:b"), None);
+        assert_eq!(challenge(&guard, "/", "a:c").as_deref(), Some("crowded"));
+        let unasked = challenge(&guard, "/", "");
+        assert!(unasked.is_some_and(|told| told != "crowded"), "nothing is to be hashed");
         let realm = guard.realms.find("/").unwrap();
         let mut known = realm.known.lock().unwrap();
         assert_eq!(known.len(), 1, "what is wrong is not kept");

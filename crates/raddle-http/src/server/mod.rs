@@ -43,6 +43,7 @@
 //! | `service` | routes to handlers, plugins |
 //! | `current`, `replace` | all of that, exchanged while it runs |
 //! | `guard`, `cors` | passwords, and other sites' pages, by folder |
+//! | `turns` | who may hash a password now, and how many wait |
 //! | `events` | server-sent events |
 //! | `crowd` | who is connected, for an end in good order |
 //! | `times` | how long a client may take |
@@ -66,14 +67,15 @@ mod running;
 mod send;
 mod service;
 mod times;
+mod turns;
 
 pub use crate::transport::{Begun, Transport};
 pub use builder::Server;
-pub use clients::ClientLimits;
+pub use clients::{ClientLimits, InvalidNetwork, Network};
 pub use cors::CorsRules;
 pub use dispatch::{Dispatch, OverCapacity};
 pub use events::{Event, Events};
-pub use guard::Guard;
+pub use guard::{Admission, Guard};
 pub use plugin::{Plugin, Served, Trouble};
 pub use running::Running;
 pub use times::Times;

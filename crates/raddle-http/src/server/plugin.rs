@@ -48,7 +48,8 @@ pub trait Plugin: Send + Sync + 'static {
         let _ = served;
     }
 
-    /// The connection has ended.
+    /// The connection has ended, however that came: in good order, cut off, not let in by this or a later plugin. Once for each
+    /// [`accepted`](Plugin::accepted).
     fn ended(&self, peer: Option<SocketAddr>) {
         let _ = peer;
     }

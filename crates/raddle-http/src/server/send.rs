@@ -1,7 +1,7 @@
 //! Responses to bytes: what is small is gathered, what is large goes past the buffer, files go from the kernel to the kernel.
 
 use super::link::{Link, OUTPUT_MAX};
-use super::times::{Pace, is_timeout, within};
+use super::times::{is_timeout, within};
 use crate::headers::Headers;
 use crate::protocol::Unfinished;
 use crate::response::{Body, Response};
@@ -14,8 +14,16 @@ use std::os::unix::fs::FileExt;
 /// Bytes up to that are copied behind their head; more go out as they are, with one call for both.
 const COPIED_MAX: usize = 16 << 10;
 
-/// So much of a file goes out in one wait. A client that stops reading is found out after each.
-const FILE_STEP: u64 = 4 << 20;
+/// So much of what is large goes out in one wait: at first, and once the client takes it. Each wait has a limit of its own, so a client that
+/// stops reading is found out after five minutes, or a quarter of an hour, however much it has taken before. Longer steps find it
+/// out later; shorter ones are more calls for those who read.
+const STEP_MIN: u64 = 256 << 10;
+const STEP_MAX: u64 = 1 << 20;
+
+/// How much is next, when so much has been taken.
+fn step(taken: u64) -> u64 {
+    taken.clamp(STEP_MIN, STEP_MAX)
+}
 
 /// What a reader fills at once.
 const PIECE: usize = 16 << 10;
@@ -79,12 +87,22 @@ impl<S: Transport + ?Sized> Sender<'_, '_, S> {
         let is_large = bytes.len() > COPIED_MAX;
         let apart = if is_large { self.link.protocol.send_apart(bytes.len() as u64) } else { 0 };
         if apart > 0 {
-            self.link.flush_with(&bytes[..apart as usize])?;
-            self.sent += apart;
-            return Ok(());
+            return self.memory(&bytes[..apart as usize]);
         }
         self.put(bytes);
         self.flush_if_full()
+    }
+
+    /// Bytes that are in memory, past the buffer.
+    fn memory(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut taken = 0;
+        while taken < bytes.len() {
+            let end = bytes.len().min(taken + step(taken as u64) as usize);
+            self.link.flush_with(&bytes[taken..end])?;
+            self.sent += (end - taken) as u64;
+            taken = end;
+        }
+        Ok(())
     }
 
     /// Adds to the output.
@@ -104,21 +122,19 @@ impl<S: Transport + ?Sized> Sender<'_, '_, S> {
             return self.copy(&mut FilePart { file, range });
         }
         let (mut at, end) = (range.start, range.start + apart);
-        let mut pace = Pace::begin();
         while at < end {
-            let step = at..end.min(at + FILE_STEP);
-            let count = step.end - step.start;
+            let part = at..end.min(at + step(at - range.start));
+            let count = part.end - part.start;
             let head = self.link.protocol.output();
             let whole = head.len() as u64 + count;
-            let limit = pace.left(&self.link.times, whole);
+            let limit = self.link.times.for_bytes(whole);
             let stream = &mut *self.link.stream;
-            let sent = within(limit, || fs::send_file(head, file, step, stream))?;
+            let sent = within(limit, || fs::send_file(head, file, part, stream))?;
             self.link.protocol.sent(head.len());
             // The file is shorter than it was.
             if sent != whole {
                 return Err(too_short());
             }
-            pace.moved(count);
             self.sent += count;
             at += count;
         }

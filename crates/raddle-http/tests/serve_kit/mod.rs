@@ -1,8 +1,10 @@
-//! Tests over real sockets: each in a child process of its own, with the event queue that the machine gives and with epoll; a client that
-//! reads answers as they come.
+//! Tests over real sockets: each in a child process of its own, with the event queue that the machine gives and, as in containers, where
+//! a seccomp filter forbids io_uring; a client that reads answers as they come.
 #![allow(dead_code, reason = "each test file uses a part")]
 
 use libtest_mimic::{Arguments, Failed, Trial};
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
+use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, ExitCode};
@@ -16,11 +18,15 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Tells a child which test it is.
 const CHILD: &str = "RADDLE_SERVE_CHILD";
-const EVENT: &str = "RADDLE_EVENT";
+/// Tells a child to forbid io_uring.
+const FORBIDS: &str = "RADDLE_SERVE_FORBIDS_RING";
 
 /// The `main` of a test binary.
 pub(crate) fn main(cases: &'static [Case]) -> ExitCode {
     if let Ok(name) = std::env::var(CHILD) {
+        if forbids_ring() {
+            seccompiler::apply_filter(&filter().expect("it was made before")).expect("seccomp");
+        }
         let (_, test) = cases.iter().find(|(case, _)| *case == name).expect("a known test");
         test();
         return ExitCode::SUCCESS;
@@ -32,22 +38,41 @@ pub(crate) fn main(cases: &'static [Case]) -> ExitCode {
     for program in &missing {
         eprintln!("ignored where it is needed: {program}, which is not installed");
     }
+    let no_filter = filter().err();
+    if let Some(lack) = &no_filter {
+        eprintln!("ignored where io_uring is to be forbidden: {lack}");
+    }
     let mut trials = Vec::new();
     for (name, _) in cases {
-        for backend in ["by itself", "epoll"] {
-            let trial = Trial::test(*name, move || run(name, backend)).with_kind(backend);
-            let is_ignored = missing.iter().any(|program| name.starts_with(program));
+        for (backend, forbids) in [("by itself", false), ("io_uring forbidden", true)] {
+            let trial = Trial::test(*name, move || run(name, forbids)).with_kind(backend);
+            let is_ignored = missing.iter().any(|program| name.starts_with(program))
+                || forbids && no_filter.is_some();
             trials.push(trial.with_ignored_flag(is_ignored));
         }
     }
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
-fn run(name: &str, backend: &str) -> Result<(), Failed> {
+/// Whether this child is one in which io_uring is forbidden: it runs beside the one in which it is not.
+pub(crate) fn forbids_ring() -> bool {
+    std::env::var_os(FORBIDS).is_some()
+}
+
+fn filter() -> Result<BpfProgram, String> {
+    let architecture = std::env::consts::ARCH.try_into().map_err(|_| "no seccomp filter here")?;
+    // `io_uring_setup`, which has this number wherever Linux has it.
+    let rules = BTreeMap::from([(425, vec![])]);
+    let forbids = SeccompAction::Errno(rustix::io::Errno::PERM.raw_os_error() as u32);
+    let filter = SeccompFilter::new(rules, SeccompAction::Allow, forbids, architecture);
+    filter.and_then(TryInto::try_into).map_err(|error| error.to_string())
+}
+
+fn run(name: &str, forbids: bool) -> Result<(), Failed> {
     let mut command = Command::new(std::env::current_exe()?);
     command.env(CHILD, name);
-    if backend != "by itself" {
-        command.env(EVENT, backend);
+    if forbids {
+        command.env(FORBIDS, "1");
     }
     let output = command.output()?;
     if output.status.success() {

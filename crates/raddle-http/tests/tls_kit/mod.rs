@@ -180,8 +180,8 @@ impl TlsClient {
 
 /// A folder of a test's own.
 pub(crate) fn folder(name: &str) -> PathBuf {
-    let event = std::env::var("RADDLE_EVENT").unwrap_or_default();
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("tls-{name}{event}"));
+    let way = if crate::serve_kit::forbids_ring() { "-forbidden" } else { "" };
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("tls-{name}{way}"));
     _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder).expect("cargo's own folder for this");
     folder

@@ -4,21 +4,25 @@
 //! |---|---|
 //! | `bucket` | a token bucket: its arithmetic, without a clock |
 //! | `key` | which addresses are one client |
+//! | `network` | addresses by their first bits: whom no limit holds for |
 //! | `table` | who is known, and who is forgotten |
 
 mod bucket;
 mod key;
+mod network;
 mod table;
 
 use bucket::{Bucket, Rate};
 use key::Key;
+pub use network::{InvalidNetwork, Network};
 use raddle::sync::{Mutex, MutexGuard, PoisonError};
 use raddle::time::Instant;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use table::{Table, TooMany};
+use table::Table;
+pub(super) use table::TooMany;
 
 /// What one client may have: an IPv4 address, or an IPv6 network of 64 bits.
 ///
@@ -30,7 +34,8 @@ use table::{Table, TooMany};
 /// [`remembered_max`](ClientLimits::remembered_max), some 150 bytes each. Beyond that the one who has been gone for longest is forgotten, and has a
 /// whole burst again if it comes back: that is logged, once a second at most.
 ///
-/// Behind a proxy all clients have the proxy's address: there the limits are the proxy's to keep.
+/// Behind a proxy all clients have the proxy's address: there the limits are the proxy's to keep, and it is to be
+/// [exempt](ClientLimits::exempt).
 ///
 /// ```
 /// use raddle_http::{Response, server::{ClientLimits, Server}};
@@ -38,12 +43,13 @@ use table::{Table, TooMany};
 /// let limits = ClientLimits::new().connections(20).requests(10, 50);
 /// let server = Server::new().client_limits(limits).otherwise(|_| Response::text("welcome"));
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "limits hold in a server that was given them"]
 pub struct ClientLimits {
     connections: usize,
     rate: Option<Rate>,
     remembered_max: usize,
+    exempt: Vec<Network>,
 }
 
 impl Default for ClientLimits {
@@ -60,7 +66,8 @@ impl ClientLimits {
     /// assert_ne!(ClientLimits::new(), ClientLimits::new().connections(1));
     /// ```
     pub fn new() -> ClientLimits {
-        ClientLimits { connections: usize::MAX, rate: None, remembered_max: 1 << 16 }
+        let exempt = Vec::new();
+        ClientLimits { connections: usize::MAX, rate: None, remembered_max: 1 << 16, exempt }
     }
 
     /// So many connections at once.
@@ -93,6 +100,18 @@ impl ClientLimits {
         self.remembered_max = most;
         self
     }
+
+    /// For these addresses no limit holds: proxies, which keep limits of their own, and whoever looks whether the server is well.
+    ///
+    /// ```
+    /// use raddle_http::server::{ClientLimits, InvalidNetwork};
+    /// let limits = ClientLimits::new().connections(20).exempt("10.0.0.0/8".parse()?);
+    /// # Ok::<(), InvalidNetwork>(())
+    /// ```
+    pub fn exempt(mut self, network: Network) -> ClientLimits {
+        self.exempt.push(network);
+        self
+    }
 }
 
 /// The clients of a server.
@@ -109,9 +128,9 @@ pub(super) struct Clients {
 impl Clients {
     pub(super) fn new(limits: ClientLimits) -> Arc<Clients> {
         Arc::new(Clients {
-            limits,
             begun: Instant::now(),
             table: Mutex::new(Table::new(limits.remembered_max)),
+            limits,
             forgotten: AtomicU64::new(0),
             says_at_s: AtomicU64::new(0),
         })
@@ -122,15 +141,22 @@ impl Clients {
         if self.limits == before.limits { before.clone() } else { self.clone() }
     }
 
-    /// A connection from there; `None` if its client has as many as it may have.
-    pub(super) fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Visitor> {
+    /// A connection from there. No visitor: no limit holds for it.
+    ///
+    /// # Errors
+    ///
+    /// [`TooMany`] if its client has as many as it may have.
+    pub(super) fn enter(self: &Arc<Self>, address: IpAddr) -> Result<Option<Visitor>, TooMany> {
+        if self.limits.exempt.iter().any(|network| network.contains(address)) {
+            return Ok(None);
+        }
         let key = Key::of(address);
         let entered = self.table().enter(key, self.limits.connections);
         match entered {
-            Ok(bucket) => Some(Visitor { clients: self.clone(), key, bucket }),
+            Ok(bucket) => Ok(Some(Visitor { clients: self.clone(), key, bucket })),
             Err(TooMany) => {
                 log::debug!("{key} has {} connections, the most", self.limits.connections);
-                None
+                Err(TooMany)
             }
         }
     }

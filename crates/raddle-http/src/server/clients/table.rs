@@ -38,7 +38,7 @@ struct Known {
 
 /// It has as many connections as it may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct TooMany;
+pub(in crate::server) struct TooMany;
 
 impl Table {
     /// Nobody is known, and so many are to be remembered who are not connected.
