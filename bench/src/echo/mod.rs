@@ -108,7 +108,7 @@ pub(crate) fn run(
     let scale = options.scale();
     let mut report = Report { records: Vec::new(), notes: left_out };
     report.notes.extend(method(&scale, for_server, for_client));
-    let burst = built::beside("raddle", "raddle-cli").map_err(io::Error::other)?;
+    let burst = built::beside("raddle", "raddle-cli");
     let place = round::Place { client, burst, for_server, for_client };
     for case in Case::value_variants() {
         if !options.only.is_empty() && !options.only.contains(case) {

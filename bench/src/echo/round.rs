@@ -16,8 +16,8 @@ use std::time::Duration;
 /// Where it takes place.
 pub(super) struct Place {
     pub(super) client: PathBuf,
-    /// The program `raddle`, whose `burst` is the client of a crowd.
-    pub(super) burst: PathBuf,
+    /// The program `raddle`, whose `burst` is the client of a crowd; or what to do about it.
+    pub(super) burst: Result<PathBuf, String>,
     /// The processors.
     pub(super) for_server: usize,
     pub(super) for_client: usize,
@@ -168,7 +168,7 @@ impl<'f> Contender<'f> {
         let (server, port) = self.serve(case, limit, place)?;
         let watched = Watched::new(server.id() as usize, false)?;
         let before = watched.cpu_ns()?;
-        let mut command = Command::new(&place.burst);
+        let mut command = Command::new(place.burst.as_ref().map_err(Clone::clone)?);
         command.env("RADDLE_CORES", "1").args(["burst", &format!("127.0.0.1:{port}")]);
         command.arg(format!("--threads={threads}")).arg(format!("--rounds={rounds}"));
         command.args(["--json", "-"]).stdin(Stdio::null());

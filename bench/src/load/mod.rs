@@ -35,14 +35,15 @@ Cases (case in the JSON):
   pipelined_64     16 requests sent together on each of 64
   new_connection_1, new_connection_64   a connection for each request (Connection: close)
   accuracy         an open loop at 2,000 requests a second against a server that answers after known delays and stamps what it did: fixed_5ms;
-                   bimodal, 2 ms and each eighth time 20; stall_500ms, 1 ms and a stall each 5 s. wrk beside it where it stalls
+                   bimodal, 2 ms and each eighth time 20; stall_500ms, 1 ms and a stall each 5 s. Where it stalls, closed loops beside it:
+                   raddle load's (raddle_closed), and wrk, which adds afterwards what it takes to have missed
   offered          an open loop on 200 connections at 20, 40, 60 and 80 % of the limit, which is what comes of far too high a rate
 
 Figures (bench in the JSON):
   load_cpu      CPU time of the generator's process for each request, ns: in the kernel too, softirqs on its behalf included
   load_rate     requests a second
   load_accuracy how far off the worst percentile from 50 to 99.9 is, percent of the server's record, beyond twice the time by which a thread woke up
-                late. For wrk: its 99th percentile, beside that of those who come by the clock
+                late. For closed loops: their 99th percentile, beside that of those who come by the clock
   load_limit    requests a second that an open loop comes to
   load_offered  how far off the rate that came is from the one that was to come, percent
 
@@ -153,7 +154,15 @@ fn find(peers: &[Generator], processor: usize) -> io::Result<(Vec<Client>, Vec<S
             Err(why) => left_out.push(format!("{} is left out: {why}.", peer.name())),
         }
     }
-    Ok((found, left_out))
+    match found.is_empty() {
+        false => Ok((found, left_out)),
+        true => {
+            let why = left_out.join(" ");
+            Err(io::Error::other(format!(
+                "there is no load generator, so nothing can be measured: {why}"
+            )))
+        }
+    }
 }
 
 fn method(scale: Scale, for_server: usize, for_client: usize) -> Vec<String> {

@@ -53,7 +53,7 @@ pub(super) fn measure(
 
 /// Answers a second within the time, of so many that were to come.
 fn ask(raddle: &Client, wanted: f64, seconds: u64, responder: &Responder) -> Result<f64, String> {
-    let server = responder.start("")?;
+    let server = responder.start("", 0)?;
     let shape = Shape::Kept;
     let job = Job { port: server.port, path: "/", connections: CONNECTIONS, shape, seconds };
     raddle.result(raddle.open_loop(&job, wanted).output()).map(|summary| summary.rate)

@@ -66,7 +66,7 @@ impl<'c> Contender<'c> {
         scale: Scale,
         responder: &Responder,
     ) -> Result<(Round, f64), String> {
-        let server = responder.start("")?;
+        let server = responder.start("", 0)?;
         // Without it the first has the server's cold caches.
         self.client.run(&case.job(server.port, 1))?;
         let watched = Watched::new(server.id() as usize, false)?;

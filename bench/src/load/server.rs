@@ -36,10 +36,11 @@ impl Responder {
         Ok(Responder { program: built::beside("raddle-bench-echo", "raddle-bench")?, processor })
     }
 
-    /// Starts it with that delay; "" is none.
-    pub(super) fn start(&self, delay: &str) -> Result<Serving, String> {
+    /// Starts it with that delay; "" is none. Of what comes in so many seconds from the first request on it has no record.
+    pub(super) fn start(&self, delay: &str, skip_s: u64) -> Result<Serving, String> {
         let mut command = Command::new(&self.program);
-        command.args(["respond", &format!("delay={delay}"), &format!("limit={}", LIMIT.as_secs())]);
+        command.args(["respond", &format!("delay={delay}"), &format!("skip={}", skip_s * 1000)]);
+        command.arg(format!("limit={}", LIMIT.as_secs()));
         process::pin(&mut command, self.processor);
         process::end_with_parent(&mut command);
         let going = Going::start(&mut command, LIMIT)?;
@@ -59,6 +60,7 @@ impl Serving {
     pub(super) fn done(&self) -> Result<Done, String> {
         let failed = |error: std::io::Error| format!("the server's record: {error}");
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).map_err(failed)?;
+        stream.set_read_timeout(Some(Duration::from_secs(10))).map_err(failed)?;
         stream.write_all(b"GET /record HTTP/1.1\r\n\r\n").map_err(failed)?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).map_err(failed)?;

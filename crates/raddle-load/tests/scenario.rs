@@ -8,7 +8,7 @@ use raddle_http::{Header, Method, Response, Status};
 use raddle_load::{
     Detour, Flow, Outcome, Place, Plan, Request, Run, Scenario, Take, Template, Url,
 };
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

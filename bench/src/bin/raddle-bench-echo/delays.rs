@@ -9,7 +9,7 @@ pub(crate) enum Delay {
     Fixed,
     /// 2 ms; each eighth request 20 ms.
     Bimodal,
-    /// 1 ms; but in each 5 s from the first request on nothing is answered from 2.0 to 2.5 s.
+    /// 1 ms; but in each 5 s from the first request on nothing is answered from 3.0 to 3.5 s.
     Stall,
 }
 
@@ -34,8 +34,8 @@ impl Delay {
             Delay::Stall => {
                 let ready = at_ns + MS;
                 let within = ready % (5_000 * MS);
-                let is_stalled = (2_000 * MS..2_500 * MS).contains(&within);
-                if is_stalled { ready - within + 2_500 * MS } else { ready }
+                let is_stalled = (3_000 * MS..3_500 * MS).contains(&within);
+                if is_stalled { ready - within + 3_500 * MS } else { ready }
             }
         }
     }
@@ -54,12 +54,12 @@ mod tests {
         assert_eq!(long, [7, 15]);
         for (at, answered) in [
             (0, 1),
-            (1_998, 1_999),
-            (1_999, 2_500),
-            (2_400, 2_500),
-            (2_499, 2_500),
-            (2_500, 2_501),
-            (7_100, 7_500),
+            (2_998, 2_999),
+            (2_999, 3_500),
+            (3_400, 3_500),
+            (3_499, 3_500),
+            (3_500, 3_501),
+            (8_100, 8_500),
         ] {
             assert_eq!(Delay::Stall.answer_at(0, at * MS), answered * MS, "{at}");
         }

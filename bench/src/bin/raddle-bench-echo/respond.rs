@@ -2,7 +2,7 @@
 //! where it ends and whether it is the connection's last.
 //!
 //! With a delay it stamps when each request has come and when its answer has gone, and says so who asks for `/record`: percentiles of its own, of all
-//! that were asked for until then. While it delays it does not sleep: it has a processor of its own, and no kernel's timer is in what it does.
+//! that came until then, but for those of the first `skip` milliseconds, which are for connecting. While it delays it does not sleep: it has a processor of its own, and no kernel's timer is in what it does.
 
 #![allow(unsafe_code, reason = "sockets without std's tables in between")]
 
@@ -18,6 +18,9 @@ use std::os::fd::AsRawFd;
 
 const ANSWER: &[u8] =
     b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 13\r\n\r\nHello, World!";
+/// Who is not told so takes the end of a connection for a failure: wrk.
+const LAST_ANSWER: &[u8] =
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 13\r\nConnection: close\r\n\r\nHello, World!";
 const BUFFER_BYTES: usize = 64 * 1024;
 const EVENTS: usize = 1024;
 const END: &[u8] = b"\r\n\r\n";
@@ -65,6 +68,7 @@ struct Waiting {
 pub(crate) fn serve(arguments: &Arguments) -> Result<Said, String> {
     let mut server = Server {
         delay: Delay::parse(arguments.text("delay"))?,
+        skip_ns: arguments.number("skip").unwrap_or(0) as u64 * 1_000_000,
         connections: Vec::new(),
         waiting: BinaryHeap::new(),
         took_ns: Vec::new(),
@@ -96,6 +100,8 @@ pub(crate) fn serve(arguments: &Arguments) -> Result<Said, String> {
 
 struct Server {
     delay: Option<Delay>,
+    /// For so long from the first request on there is no record.
+    skip_ns: u64,
     connections: Vec<Connection>,
     waiting: BinaryHeap<Reverse<Waiting>>,
     /// Its record: from a request's coming to its answer's going.
@@ -128,7 +134,9 @@ impl Server {
         let asked = take(&mut connection.rest, &buffer[..count]);
         if asked.wants_record {
             let record = self.record()?;
-            return Ok(send(fd, &record).is_some_and(|sent| sent == record.len()));
+            // Whether it was taken whole is seen by its length.
+            _ = send(fd, &record);
+            return Ok(false);
         }
         let Some(delay) = self.delay else { return Ok(answer(fd, &asked)) };
         let (age, now) = (connection.age, now_ns()?);
@@ -155,7 +163,9 @@ impl Server {
             if !answer(one.fd, &asked) {
                 self.close(one.fd);
             }
-            self.took_ns.push(now_ns()? - one.came_ns);
+            if self.first_ns.is_some_and(|first| one.came_ns >= first + self.skip_ns) {
+                self.took_ns.push(now_ns()? - one.came_ns);
+            }
         }
         Ok(())
     }
@@ -222,12 +232,13 @@ fn is_last(head: &[u8]) -> bool {
 
 /// Answers; false if that was the last.
 fn answer(fd: i32, asked: &Asked) -> bool {
+    let one = if asked.is_last { LAST_ANSWER } else { ANSWER };
     let sent = match asked.requests {
         0 => return true,
-        1 => send(fd, ANSWER),
-        many => send(fd, &ANSWER.repeat(many)),
+        1 => send(fd, one),
+        many => send(fd, &one.repeat(many)),
     };
-    sent.is_some_and(|sent| sent == ANSWER.len() * asked.requests) && !asked.is_last
+    sent.is_some_and(|sent| sent == one.len() * asked.requests) && !asked.is_last
 }
 
 #[cfg(test)]

@@ -11,6 +11,9 @@ use std::time::Duration;
 /// server can do. With --rate requests have times of their own, as if they came from people: their
 /// latency counts from then, so that a server that stalls can't hide it.
 ///
+/// With --scenario each client visits, step by step, with what the answers have said and pauses to
+/// think; --rate is then that of visits. examples/load/shop.toml has all that can be in such a file.
+///
 /// It ends with a table, exit code 0; with 1 if the server can't be reached, or what --fail-if says is
 /// so. Ctrl-C ends it early, with the table of what there is. docs/load.md explains the figures.
 #[derive(Args)]
@@ -46,7 +49,7 @@ pub(crate) struct LoadOptions {
     #[arg(value_name = "URL", required_unless_present = "scenario")]
     pub(crate) urls: Vec<String>,
 
-    /// Visit as this file says: flows of steps, drawn by weight; examples/load/shop.toml has all its keys. A URL goes before its base
+    /// Visit as this file says, which tells whom, too; a URL goes before that
     #[arg(long, value_name = "FILE", conflicts_with_all = ["pipeline", "method", "body"])]
     pub(crate) scenario: Option<PathBuf>,
 
@@ -250,7 +253,7 @@ pub(crate) struct BurstOptions {
     #[arg(short = 't', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) cores: Option<u16>,
 
-    /// Write the distributions to this file as JSON; - is the standard output, in place of the table
+    /// Write the distributions to this file as JSON; - is the standard output
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
 
