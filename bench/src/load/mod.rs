@@ -134,7 +134,9 @@ pub(crate) fn run(
         done(round::records(&contenders, case))?;
     }
     if options.wants(ACCURACY) {
-        done(accuracy::measure(&clients, scale.rounds.min(3), &responder))?;
+        for known in &accuracy::ALL {
+            done(accuracy::measure(known, &clients, scale.rounds.min(3), &responder))?;
+        }
     }
     if options.wants(OFFERED) {
         done(offered::measure(&clients, scale.rounds.min(3), scale.measured_s, &responder))?;
