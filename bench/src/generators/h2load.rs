@@ -1,6 +1,6 @@
 //! nghttp2's h2load, over HTTP/1.1 and on one thread. It prints for people; its latencies have no percentiles.
 
-use super::{Bad, Job, Shape, Summary, check};
+use super::job::{Bad, Job, Shape, Summary, check};
 use std::process::Command;
 
 pub(super) fn arguments(command: &mut Command, job: &Job<'_>) {
@@ -47,7 +47,7 @@ pub(super) fn parse(said: &str) -> Result<Summary, Bad> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{JOB, words};
+    use super::super::job::{JOB, words};
     use super::*;
 
     const SAID: &str = "starting benchmark...

@@ -1,6 +1,6 @@
 //! oha, on one of tokio's threads. It says JSON if it is asked to.
 
-use super::{Bad, Job, Shape, Summary, check};
+use super::job::{Bad, Job, Shape, Summary, check};
 use serde_json::Value;
 use std::process::Command;
 
@@ -47,7 +47,7 @@ pub(super) fn parse(said: &str) -> Result<Summary, Bad> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{JOB, words};
+    use super::super::job::{JOB, words};
     use super::*;
 
     /// As its documentation shows it, shortened.

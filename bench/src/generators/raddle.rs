@@ -1,6 +1,6 @@
 //! `raddle load`, on one core. What it says is its own JSON.
 
-use super::{Bad, Job, Shape, Summary, check};
+use super::job::{Bad, Job, Shape, Summary, check};
 use serde_json::Value;
 use std::process::Command;
 
@@ -49,7 +49,7 @@ pub(super) fn parse(said: &str) -> Result<Summary, Bad> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{JOB, words};
+    use super::super::job::{JOB, words};
     use super::*;
 
     const SAID: &str = r#"{"answers":30,"rate":10.5,"failed":0,"bytes":900,"unfinished_bytes":7,"by_status":[{"status":200,"latency":{"count":30}}],"latency":{"percentiles":[{"percent":50.0,"ns":1500},{"percent":99.0,"ns":90000}]}}"#;

@@ -1,6 +1,6 @@
 //! The client: `wrk`, on one thread. Its scripts are Lua; one has it say its result as JSON, since what it prints for people is rounded.
 
-use super::{Bad, Job, Shape, Summary, check};
+use super::job::{Bad, Job, Shape, Summary, check};
 use serde::Deserialize;
 use std::env;
 use std::fs;
