@@ -2,6 +2,7 @@
 
 use super::server::Responder;
 use crate::generators::{Client, Generator, Job, Shape};
+use crate::neighbours::{Neighbours, TOLERATED};
 use crate::report::{Record, Unit, progress};
 
 const CONNECTIONS: usize = 200;
@@ -24,13 +25,18 @@ pub(super) fn measure(
     let Some(raddle) = raddle else { return Vec::new() };
     let mut limits = Vec::new();
     let mut off: [Vec<Option<f64>>; PARTS.len()] = Default::default();
-    let mut failure = None;
+    let mut remark = None;
     for turn in 1..=rounds {
         progress(&format!("offered: round {turn} of {rounds}"));
         let mut rate = |wanted| match ask(raddle, wanted, seconds, responder) {
-            Ok(rate) => Some(rate),
+            Ok((rate, others)) => {
+                if others > TOLERATED {
+                    remark = Some("disturbed by others".to_owned());
+                }
+                Some(rate)
+            }
             Err(why) => {
-                failure = Some(why);
+                remark = Some(why);
                 None
             }
         };
@@ -48,13 +54,21 @@ pub(super) fn measure(
         Record::of_rounds("load_offered", case, "raddle", off, Unit::Percent)
     });
     let all = [limit].into_iter().chain(parts);
-    all.map(|record| record.with_remark(failure.clone())).collect()
+    all.map(|record| record.with_remark(remark.clone())).collect()
 }
 
-/// Answers a second within the time, of so many that were to come.
-fn ask(raddle: &Client, wanted: f64, seconds: u64, responder: &Responder) -> Result<f64, String> {
+/// Answers a second within the time, of so many that were to come; and the share of the processors that others had.
+fn ask(
+    raddle: &Client,
+    wanted: f64,
+    seconds: u64,
+    responder: &Responder,
+) -> Result<(f64, f64), String> {
     let server = responder.start("", 0)?;
     let shape = Shape::Kept;
     let job = Job { port: server.port, path: "/", connections: CONNECTIONS, shape, seconds };
-    raddle.result(raddle.open_loop(&job, wanted).output()).map(|summary| summary.rate)
+    let neighbours = Neighbours::before([responder.processor, raddle.processor], server.id());
+    let summary = raddle.result(raddle.open_loop(&job, wanted).output())?;
+    let others = neighbours.and_then(|neighbours| neighbours.share()).unwrap_or(0.0);
+    Ok((summary.rate, others))
 }
