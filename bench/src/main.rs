@@ -9,10 +9,12 @@
 //! | `events` | a pass of the event queue against the number of its idle descriptors, on each backend |
 //! | `echo` | echo servers, raddle's and others, driven by one client |
 //! | `threads` | threads against kernel threads, tokio's tasks, may's coroutines and goroutines |
-//! | `http` | web servers, raddle's and others, driven by `wrk` |
+//! | `http` | web servers, raddle's and others, driven by a load generator |
+//! | `load` | load generators, raddle's and others, against one server |
 //! | `sendfile` | files over loopback, against a loop of blocking `sendfile` |
 //! | `workqueue` | work items against rayon's pool and tokio's blocking one |
 //!
+//! `generators` knows load generators: what they are told, and what they say.
 //! `built` and `child` build, find and run the programs that are measured; `neighbours` tells what others have taken of the processors meanwhile.
 //!
 //! A further benchmark is a further module with a `run` like [`switch::run`], and a further [`Command`].
@@ -23,7 +25,9 @@ mod child;
 mod echo;
 mod events;
 mod floors;
+mod generators;
 mod http;
+mod load;
 mod neighbours;
 mod pairs;
 mod report;
@@ -86,6 +90,10 @@ enum Command {
     #[command(after_long_help = http::CASES)]
     Http(http::Options),
 
+    /// Load generators: raddle load, wrk, oha, h2load
+    #[command(after_long_help = load::CASES)]
+    Load(load::Options),
+
     /// Files over loopback: raddle's send_path, and a loop of blocking sendfile on kernel threads
     #[command(after_long_help = sendfile::CASES)]
     Sendfile(sendfile::Options),
@@ -143,6 +151,12 @@ fn main() -> ExitCode {
         }
         Command::Http(options) => {
             http::run(&options, |_| Ok(())).and_then(|report| print(&report, false))
+        }
+        Command::Load(options) if options.json => {
+            load::run(&options, |case| print(case, true)).map(drop)
+        }
+        Command::Load(options) => {
+            load::run(&options, |_| Ok(())).and_then(|report| print(&report, false))
         }
         Command::Echo(options) if options.json => {
             echo::run(&options, |case| print(case, true)).map(drop)
@@ -213,7 +227,10 @@ mod tests {
 
     #[test]
     fn echo_knows_cases_and_peers_as_the_json_calls_them() {
-        let only = ["--only", "pingpong_1,pingpong_64,pingpong_1000,stream_16k,churn,idle_9000"];
+        let only = [
+            "--only",
+            "pingpong_1,pingpong_64,pingpong_1000,stream_16k,churn,burst_1000,idle_9000",
+        ];
         let peers = [
             "--peers",
             "raddle,raddle_queue_level,raddle_queue_edge,raddle_workqueue_bound,raddle_workqueue_unbound,epoll,io_uring,tokio,may,go",
@@ -230,6 +247,14 @@ mod tests {
             let arguments = ["raddle-bench", "http", "--only", &only, "--peers", peers];
             assert!(CommandLine::try_parse_from(arguments).is_ok(), "{only}");
         }
+    }
+
+    #[test]
+    fn load_knows_cases_and_peers_as_the_json_calls_them() {
+        let only = "closed_1,closed_64,closed_1000,pipelined_64,new_connection_1,new_connection_64,accuracy,offered";
+        let peers = "raddle,wrk,oha,h2load";
+        let arguments = ["raddle-bench", "load", "--only", only, "--peers", peers];
+        assert!(CommandLine::try_parse_from(arguments).is_ok());
     }
 
     #[test]

@@ -137,6 +137,24 @@ impl Record {
         Record { low: Some(rounded(estimate.low)), high: Some(rounded(estimate.high)), ..self }
     }
 
+    /// The median of what rounds have shown, as far as they have.
+    pub(crate) fn of_rounds(
+        bench: &'static str,
+        case: &'static str,
+        peer: &'static str,
+        rounds: &[Option<f64>],
+        unit: Unit,
+    ) -> Record {
+        let samples: Vec<f64> = rounds.iter().copied().flatten().collect();
+        if samples.is_empty() {
+            return Record::missing(bench, case, peer, unit);
+        }
+        let estimate = Estimate::of(&samples);
+        let record =
+            Record::counted(bench, case, peer, estimate.median, unit).of_samples(samples.len());
+        if samples.len() > 1 { record.between(estimate) } else { record }
+    }
+
     /// The median of so many samples.
     pub(crate) fn of_samples(self, samples: usize) -> Record {
         Record { samples: Some(samples), ..self }
@@ -154,6 +172,20 @@ impl Record {
             ratio_high: Some(rounded(ratio.high)),
             difference: Some(difference),
             ..self.with_ratio(ratio.median)
+        }
+    }
+
+    /// Compared with raddle's values, round by round: what stands at the same place of both is a pair, if both are known.
+    pub(crate) fn compared_by_round(self, base: &[Option<f64>], peer: &[Option<f64>]) -> Record {
+        let pairs = base.iter().zip(peer);
+        let pairs =
+            pairs.filter_map(|(base, peer)| Some((base.filter(|&base| base > 0.0)?, (*peer)?)));
+        let (ratios, differences): (Vec<f64>, Vec<f64>) =
+            pairs.map(|(base, peer)| (peer / base, peer - base)).unzip();
+        match ratios.as_slice() {
+            [] => self,
+            [ratio] => self.with_ratio(*ratio),
+            ratios => self.compared(Estimate::of(ratios), Estimate::of(&differences)),
         }
     }
 

@@ -137,7 +137,12 @@ fn echo_says_of_each_server_what_a_message_costs() {
 fn http_says_of_each_server_what_a_request_costs() {
     let arguments = ["--quick", "--json", "--only", "handler_1,churn_1"];
     let mut command = Command::new(env!("CARGO_BIN_EXE_raddle-bench"));
-    command.arg("http").args(arguments).args(["--peers", "raddle,hyper,may_minihttp"]);
+    command.arg("http").args(arguments).args([
+        "--client",
+        "wrk",
+        "--peers",
+        "raddle,hyper,may_minihttp",
+    ]);
     let output = command.env_remove("CARGO").output().expect("cargo has built the program");
     if !output.status.success() {
         // Both are said in one line; what else may fail is a remark.
@@ -167,7 +172,8 @@ fn http_says_of_each_server_what_a_request_costs() {
 #[test]
 fn without_its_client_http_measures_nothing_and_says_so() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_raddle-bench"));
-    let command = command.args(["http", "--quick"]).env_remove("CARGO").env("PATH", "");
+    let command =
+        command.args(["http", "--quick", "--client", "wrk"]).env_remove("CARGO").env("PATH", "");
     let output = command.output().expect("cargo has built the program");
     assert_eq!(output.status.code(), Some(1));
     let errors = String::from_utf8_lossy(&output.stderr);
@@ -176,6 +182,37 @@ fn without_its_client_http_measures_nothing_and_says_so() {
         errors.lines().count() == 1 && is_said.iter().any(|said| errors.contains(said)),
         "{errors}"
     );
+}
+
+/// Those that are not there are named; it may be all of them, since `raddle` is another package's.
+#[test]
+fn load_says_of_each_generator_what_a_request_costs() {
+    let arguments = ["load", "--quick", "--json", "--only", "new_connection_1"];
+    let mut command = Command::new(env!("CARGO_BIN_EXE_raddle-bench"));
+    let output = command.args(arguments).env_remove("CARGO").output();
+    let output = output.expect("cargo has built the program");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    if !output.status.success() {
+        let lacks = ["there is no load generator", "server and generator need a processor each"];
+        assert!(lacks.iter().any(|lack| errors.contains(lack)), "{errors}");
+        return;
+    }
+    let lines = json_lines(&output);
+    for peer in ["raddle", "wrk", "oha", "h2load"] {
+        let own = lines.iter().filter(|line| line["peer"] == peer);
+        let seen: Vec<_> =
+            own.map(|line| (line["case"].as_str(), line["bench"].as_str())).collect();
+        let expected =
+            ["load_cpu", "load_rate"].map(|bench| (Some("new_connection_1"), Some(bench)));
+        match errors.contains(&format!("{peer} is left out: ")) {
+            true => assert_eq!(seen, []),
+            false => assert_eq!(seen, expected, "{peer}"),
+        }
+    }
+    for line in &lines {
+        let is_told = line["value"].as_f64().is_some_and(|value| value > 0.0);
+        assert!(is_told || line["peer"] == "h2load" && line["remark"].is_string(), "{line}");
+    }
 }
 
 #[test]
@@ -223,6 +260,9 @@ fn what_makes_no_sense_is_refused_with_status_2() {
         &["echo", "--peers", "std"],
         &["http", "--only", "handler_63"],
         &["http", "--peers", "std"],
+        &["http", "--client", "oha"],
+        &["load", "--only", "closed_63"],
+        &["load", "--peers", "ab"],
         &["swich"],
         &[],
     ] {

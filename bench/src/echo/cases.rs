@@ -15,6 +15,8 @@ pub(crate) enum Case {
     Stream16k,
     #[value(name = "churn")]
     Churn,
+    #[value(name = "burst_1000")]
+    Burst1000,
     #[value(name = "idle_9000")]
     Idle9000,
 }
@@ -33,6 +35,11 @@ impl Scale {
 
     pub(super) fn measured_ms(&self) -> u64 {
         if self.is_quick { 250 } else { 1500 }
+    }
+
+    /// Of a crowd: each comes so often.
+    pub(super) fn crowds(&self) -> u32 {
+        if self.is_quick { 3 } else { 20 }
     }
 
     /// Of the runs that count system calls.
@@ -61,6 +68,16 @@ const TALK: &[Figure] = &[
     figure("syscalls", "echo_syscalls", Unit::Calls),
 ];
 
+/// Of a crowd: how long it takes to get in, too.
+const BURST: &[Figure] = &[
+    figure("rate", "echo_rate", Unit::OpsPerSecond),
+    figure("p50", "echo_p50", Unit::Us),
+    figure("p99", "echo_p99", Unit::Us),
+    figure("connect_p50", "echo_connect_p50", Unit::Us),
+    figure("connect_p99", "echo_connect_p99", Unit::Us),
+    figure("cpu", "echo_cpu", Unit::Ns),
+];
+
 const IDLE: &[Figure] = &[figure("idle_bytes", "echo_idle_bytes", Unit::Bytes)];
 
 impl Case {
@@ -72,11 +89,12 @@ impl Case {
             Case::Pingpong1000 => "pingpong_1000",
             Case::Stream16k => "stream_16k",
             Case::Churn => "churn",
+            Case::Burst1000 => "burst_1000",
             Case::Idle9000 => "idle_9000",
         }
     }
 
-    /// What the client is told: its own case, and the settings.
+    /// What the client is told: its own case, and the settings. That of a crowd is `raddle burst`, which is told nothing.
     pub(super) fn client(self) -> (&'static str, &'static [&'static str]) {
         match self {
             Case::Pingpong1 => ("talk", &["n=1", "bytes=64", "window=1"]),
@@ -84,6 +102,7 @@ impl Case {
             Case::Pingpong1000 => ("talk", &["n=1000", "bytes=64", "window=1"]),
             Case::Stream16k => ("talk", &["n=8", "bytes=16384", "window=4"]),
             Case::Churn => ("churn", &["n=64", "bytes=64", "duty=88"]),
+            Case::Burst1000 => ("burst", &[]),
             Case::Idle9000 => ("idle", &["n=9000"]),
         }
     }
@@ -93,16 +112,25 @@ impl Case {
         (self == Case::Idle9000).then_some(9000)
     }
 
+    /// How many threads come at once.
+    pub(super) fn crowd(self) -> Option<u32> {
+        (self == Case::Burst1000).then_some(1000)
+    }
+
     /// How large the buffers of servers are that have one for each connection.
     pub(super) fn buffer(self) -> usize {
         if self == Case::Stream16k { 64 * 1024 } else { 1024 }
     }
 
     pub(super) fn has_syscalls(self) -> bool {
-        self.idle().is_none()
+        self.idle().is_none() && self.crowd().is_none()
     }
 
     pub(super) fn figures(self) -> &'static [Figure] {
-        if self.idle().is_some() { IDLE } else { TALK }
+        match (self.idle(), self.crowd()) {
+            (Some(_), _) => IDLE,
+            (_, Some(_)) => BURST,
+            (None, None) => TALK,
+        }
     }
 }

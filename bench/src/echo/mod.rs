@@ -32,11 +32,13 @@ Cases (case in the JSON):
   churn         64 at a time connect, send 64 bytes, receive them, close. Most of a connection is made on the client's side of the
                 loopback device, so the client is held to 88 % of its core, and where the server has time left the rate is the
                 client's: compare the CPU time
+  burst_1000    1,000 threads come at once, connect, and send 13 bytes each, again and again: raddle burst, after kecho's bench
   idle_9000     connections that have had one message each and are silent
 
 Figures (bench in the JSON):
   echo_rate     messages a second
   echo_p50, echo_p99   from sending a message to having it back, us; in churn from before the socket is made
+  echo_connect_p50, echo_connect_p99   of a crowd: until there is a connection, us; echo_p50 and echo_p99 begin there
   echo_cpu      CPU time of the server's process for each message, ns: in the kernel too, softirqs on its behalf included
   echo_syscalls system calls of the server for each message, counted by perf in short runs of their own
   echo_idle_bytes      resident pages and page tables that the server's process has taken for each idle connection
@@ -51,7 +53,8 @@ hand); tokio (current_thread or the runtime of #[tokio::main], which is better),
 goroutine for each connection, with a buffer as large as the case needs.
 RADDLE_EVENT chooses the event queue's backend for raddle.
 
-The client is written by hand on io_uring, and the same for all.";
+The client is written by hand on io_uring, and the same for all: one system call a round, so that it has time left where servers have not. raddle
+load speaks HTTP; of a crowd the client is raddle burst.";
 
 /// What there is to choose.
 #[derive(clap::Args)]
@@ -105,7 +108,8 @@ pub(crate) fn run(
     let scale = options.scale();
     let mut report = Report { records: Vec::new(), notes: left_out };
     report.notes.extend(method(&scale, for_server, for_client));
-    let place = round::Place { client, for_server, for_client };
+    let burst = built::beside("raddle", "raddle-cli");
+    let place = round::Place { client, burst, for_server, for_client };
     for case in Case::value_variants() {
         if !options.only.is_empty() && !options.only.contains(case) {
             continue;

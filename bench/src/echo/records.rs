@@ -31,7 +31,6 @@ pub(super) fn of(contenders: &[Contender<'_>], case: Case, figure: &Figure) -> V
         let (bench, peer, unit) = (figure.bench, contender.peer.name(), figure.unit);
         let mut remarks: Vec<String> = contender.flavor.map(str::to_owned).into_iter().collect();
         let numbers = numbers(contender, figure.said);
-        let samples: Vec<f64> = numbers.iter().copied().flatten().collect();
         if figure.said != "syscalls" && figure.said != "idle_bytes" {
             remarks.extend(saturation(contender));
         }
@@ -42,20 +41,12 @@ pub(super) fn of(contenders: &[Contender<'_>], case: Case, figure: &Figure) -> V
         }
         remarks.extend(contender.failure.clone());
         let remark = (!remarks.is_empty()).then(|| remarks.join("; "));
-        if samples.is_empty() {
-            return Record::missing(bench, case.name(), peer, unit).with_remark(remark);
+        let record =
+            Record::of_rounds(bench, case.name(), peer, &numbers, unit).with_remark(remark);
+        match contender.peer {
+            Peer::Raddle => record,
+            _ => record.compared_by_round(&base, &numbers),
         }
-        let estimate = Estimate::of(&samples);
-        let mut record = Record::counted(bench, case.name(), peer, estimate.median, unit)
-            .of_samples(samples.len())
-            .with_remark(remark);
-        if samples.len() > 1 {
-            record = record.between(estimate);
-        }
-        if contender.peer != Peer::Raddle {
-            record = compared(record, &base, &numbers);
-        }
-        record
     };
     contenders.iter().map(one).collect()
 }
@@ -91,19 +82,6 @@ fn numbers(contender: &Contender<'_>, figure: &str) -> Vec<Option<f64>> {
 fn median(numbers: &[Option<f64>]) -> Option<f64> {
     let samples: Vec<f64> = numbers.iter().copied().flatten().collect();
     (!samples.is_empty()).then(|| Estimate::of(&samples).median)
-}
-
-/// Compares a peer with raddle, round by round.
-fn compared(record: Record, base: &[Option<f64>], peer: &[Option<f64>]) -> Record {
-    let pairs = base.iter().zip(peer);
-    let pairs = pairs.filter_map(|(base, peer)| Some((base.filter(|&base| base > 0.0)?, (*peer)?)));
-    let (ratios, differences): (Vec<f64>, Vec<f64>) =
-        pairs.map(|(base, peer)| (peer / base, peer - base)).unzip();
-    match ratios.as_slice() {
-        [] => record,
-        [ratio] => record.with_ratio(*ratio),
-        ratios => record.compared(Estimate::of(ratios), Estimate::of(&differences)),
-    }
 }
 
 #[cfg(test)]

@@ -5,16 +5,19 @@ use super::peer::{Found, Peer};
 use crate::child::{self, Going};
 use crate::neighbours::{Neighbours, TOLERATED};
 use raddle_bench::memory;
-use raddle_bench::process::pin;
+use raddle_bench::process::{end_with_parent, pin};
 use raddle_bench::subject::{PORT, Said};
+use raddle_bench::watched::Watched;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
 /// Where it takes place.
 pub(super) struct Place {
     pub(super) client: PathBuf,
+    /// The program `raddle`, whose `burst` is the client of a crowd; or what to do about it.
+    pub(super) burst: Result<PathBuf, String>,
     /// The processors.
     pub(super) for_server: usize,
     pub(super) for_client: usize,
@@ -63,9 +66,10 @@ impl<'f> Contender<'f> {
         if self.failure.is_some() {
             return;
         }
-        let said = match case.idle() {
-            Some(count) => self.idle(case, count, place),
-            None => self.talk_undisturbed(case, scale, place),
+        let said = match (case.idle(), case.crowd()) {
+            (Some(count), _) => self.idle(case, count, place),
+            (_, Some(threads)) => self.crowd(case, threads, scale.crowds(), place),
+            (None, None) => self.talk_undisturbed(case, scale, place),
         };
         match said {
             Ok(said) => self.take(said),
@@ -158,6 +162,26 @@ impl<'f> Contender<'f> {
         Ok(Said::figures([("idle_bytes", taken as f64 / count as f64)]))
     }
 
+    /// What a crowd meets. Of its client nothing is asked but that nobody fails: it is busy as long as the crowd is at the door.
+    fn crowd(&self, case: Case, threads: u32, rounds: u32, place: &Place) -> Result<Said, String> {
+        let limit = Duration::from_secs(60);
+        let (server, port) = self.serve(case, limit, place)?;
+        let watched = Watched::new(server.id() as usize, false)?;
+        let before = watched.cpu_ns()?;
+        let mut command = Command::new(place.burst.as_ref().map_err(Clone::clone)?);
+        command.env("RADDLE_CORES", "1").args(["burst", &format!("127.0.0.1:{port}")]);
+        command.arg(format!("--threads={threads}")).arg(format!("--rounds={rounds}"));
+        command.args(["--json", "-"]).stdin(Stdio::null());
+        pin(&mut command, place.for_client);
+        end_with_parent(&mut command);
+        let output = command.output().map_err(|error| format!("raddle burst: {error}"))?;
+        let cpu = (watched.cpu_ns()? - before) as f64;
+        crowd_said(&output.stdout, cpu).ok_or_else(|| {
+            let why = String::from_utf8_lossy(&output.stderr);
+            format!("raddle burst failed: {}", why.lines().last().unwrap_or("some had no echo"))
+        })
+    }
+
     fn serve(&self, case: Case, limit: Duration, place: &Place) -> Result<(Going, u16), String> {
         let mut command = self.found.command(case, self.flavor, limit.as_secs() + 10);
         pin(&mut command, place.for_server);
@@ -177,6 +201,26 @@ fn client(case: Case, port: u16, limit: Duration, place: &Place) -> Command {
     command
 }
 
+/// What `raddle burst` says, if nobody has failed; `cpu_ns` is the server's.
+fn crowd_said(json: &[u8], cpu_ns: f64) -> Option<Said> {
+    let said: serde_json::Value = serde_json::from_slice(json).ok()?;
+    let count = said["trip"]["count"].as_f64().filter(|count| *count > 0.0)?;
+    said["failed"].as_u64().filter(|failed| *failed == 0)?;
+    let percentile = |row: &str, percent: f64| {
+        let found = said[row]["percentiles"].as_array()?;
+        let found = found.iter().find(|one| one["percent"].as_f64() == Some(percent))?;
+        Some(found["ns"].as_f64()? / 1e3)
+    };
+    Some(Said::figures([
+        ("rate", count / said["took_s"].as_f64()?),
+        ("p50", percentile("trip", 50.0)?),
+        ("p99", percentile("trip", 99.0)?),
+        ("connect_p50", percentile("connect", 50.0)?),
+        ("connect_p99", percentile("connect", 99.0)?),
+        ("cpu", cpu_ns / count),
+    ]))
+}
+
 /// Where a server listens, by its first line: JSON, or `raddle: listening on ADDR: ...`.
 fn port(line: &str) -> Option<u16> {
     if let Ok(said) = serde_json::from_str::<Said>(line) {
@@ -194,6 +238,18 @@ pub(super) fn value(said: &Said, figure: &str) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_crowd_counts_if_nobody_has_failed() {
+        let row =
+            r#"{"count":10,"percentiles":[{"percent":50.0,"ns":1000},{"percent":99.0,"ns":3000}]}"#;
+        let json = format!(r#"{{"took_s":2.0,"connect":{row},"trip":{row},"failed":0}}"#);
+        let said = crowd_said(json.as_bytes(), 50.0).expect("nobody has");
+        assert_eq!((value(&said, "rate"), value(&said, "cpu")), (Some(5.0), Some(5.0)));
+        assert_eq!((value(&said, "p50"), value(&said, "connect_p99")), (Some(1.0), Some(3.0)));
+        let failed = json.replace("\"failed\":0", "\"failed\":1");
+        assert_eq!(crowd_said(failed.as_bytes(), 50.0), None);
+    }
 
     #[test]
     fn a_port_is_found_in_either_line() {

@@ -1,5 +1,6 @@
 //! What the client asks for, and what is said of it.
 
+use crate::generators::{Job, Shape, Summary};
 use crate::report::Unit;
 
 /// What is asked for.
@@ -67,6 +68,42 @@ impl Asked {
             Asked::Handler | Asked::Pipelined | Asked::Churn => "/hello",
         }
     }
+
+    /// How many answers have come. Of large files parts count as well: when the time is over each connection has one on its way, and those would be
+    /// the server's work for nothing.
+    pub(super) fn answers(self, summary: &Summary) -> f64 {
+        match self {
+            Asked::File(_, len) if len > LARGE => summary.bytes / len as f64,
+            _ => summary.answers,
+        }
+    }
+
+    /// And so many of them a second.
+    pub(super) fn rate(self, summary: &Summary, seconds: u64) -> f64 {
+        match self {
+            Asked::File(_, len) if len > LARGE => self.answers(summary) / seconds as f64,
+            _ => summary.rate,
+        }
+    }
+
+    fn shape(self) -> Shape {
+        match self {
+            Asked::File(..) | Asked::Handler => Shape::Kept,
+            Asked::Pipelined => Shape::Pipelined(DEPTH),
+            Asked::Churn => Shape::NewConnection,
+        }
+    }
+}
+
+/// Larger files than that are counted in parts.
+const LARGE: usize = 1 << 20;
+
+impl Case {
+    /// What the client is told, for a server on that port.
+    pub(super) fn job(&self, port: u16, seconds: u64) -> Job<'static> {
+        let (path, shape) = (self.asked.path(), self.asked.shape());
+        Job { port, path, connections: self.connections, shape, seconds }
+    }
 }
 
 /// How much is measured. wrk counts in whole seconds.
@@ -97,3 +134,16 @@ pub(super) const FIGURES: [Figure; 6] = [
     figure("syscalls", "http_syscalls", Unit::Calls),
     figure("rss", "http_rss", Unit::Bytes),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_large_files_count() {
+        let (bytes, rate) = ((15 << 20) as f64, 50.0);
+        let summary = Summary { answers: 150.0, rate, bytes, p50_us: None, p99_us: None };
+        assert_eq!((FILE_10M.answers(&summary), FILE_10M.rate(&summary, 3)), (1.5, 0.5));
+        assert_eq!((FILE_1K.answers(&summary), FILE_1K.rate(&summary, 3)), (150.0, 50.0));
+    }
+}

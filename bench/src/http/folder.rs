@@ -1,7 +1,6 @@
 //! What lies in files while it is measured.
 
-use super::cases::{ALL, Asked, FILES};
-use super::wrk;
+use super::cases::{Asked, FILES};
 use std::env;
 use std::fs;
 use std::io;
@@ -10,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// Where the site is, below the folder.
 pub(super) const SITE: &str = "site";
 
-/// A temporary folder: the site, nginx's prefix, wrk's scripts. It is removed with this.
+/// A temporary folder: the site, nginx's prefix. It is removed with this.
 pub(super) struct Folder(PathBuf);
 
 impl Folder {
@@ -25,9 +24,6 @@ impl Folder {
                 fs::write(path, "x".repeat(bytes))?;
             }
         }
-        for case in &ALL {
-            fs::write(folder.script(case.name), wrk::script(case.asked))?;
-        }
         Ok(folder)
     }
 
@@ -37,11 +33,6 @@ impl Folder {
 
     pub(super) fn site(&self) -> PathBuf {
         self.0.join(SITE)
-    }
-
-    /// wrk's, for that case.
-    pub(super) fn script(&self, case: &str) -> PathBuf {
-        self.0.join(Path::new(case).with_extension("lua"))
     }
 }
 

@@ -1,4 +1,4 @@
-//! `raddle-bench http`: web servers, one after another, driven by `wrk`, with a core each.
+//! `raddle-bench http`: web servers, one after another, driven by `raddle load` or wrk, with a core each.
 //!
 //! The servers take turns, round by round, so that whatever slows the machine down meets all; a round of raddle's and a round of a peer's
 //! are a pair. Server and client are processes of their own, started anew for each round and pinned to a processor each.
@@ -9,7 +9,6 @@
 //! | `folder` | the site, and what else lies in files meanwhile |
 //! | `peer` | the servers, and how each is started |
 //! | `nginx` | nginx's configuration |
-//! | `wrk` | the client: its scripts, and what it says |
 //! | `round` | one server and the client, once |
 //! | `records` | makes records of all rounds |
 
@@ -19,14 +18,13 @@ mod nginx;
 mod peer;
 mod records;
 mod round;
-mod wrk;
 
 use self::cases::{ALL, Case, FIGURES, Scale};
 use self::folder::Folder;
 use self::peer::Peer;
 use self::round::{Contender, Place};
-use self::wrk::Wrk;
 use crate::built;
+use crate::generators::{Client, Generator};
 use crate::report::{self, Record, Report, progress};
 use clap::ValueEnum;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -40,11 +38,11 @@ Cases (case in the JSON), each on 1, 64 and 1000 connections: file1k_1, file1k_6
               on their way when the time is over
   handler     a function's answer, Hello, World!, of 13 bytes
   pipelined   the same, 16 requests sent together, latencies are until all are answered
-  churn       the same, a new connection for each request (Connection: close); latencies are without the handshake
+  churn       the same, a new connection for each request (Connection: close); latencies are with the handshake, wrk's without
 
 Figures (bench in the JSON):
   http_rate     requests a second
-  http_p50, http_p99   from sending a request to having its answer, us, as wrk says it
+  http_p50, http_p99   from sending a request to having its answer, us, as the client says it
   http_cpu      CPU time of the server's process for each request, ns: in the kernel too, softirqs on its behalf included
   http_syscalls system calls of the server for each request, counted by perf in a run of its own
   http_rss      resident pages and page tables of the server's process in the midst of that run, files that it maps included
@@ -62,7 +60,7 @@ Peers, on one core each:
   go            net/http and its FileServer, if go is on the path
 Who is left out is said, and why. RADDLE_EVENT chooses the event queue's backend for raddle.
 
-The client is wrk, on one thread; without it on the path nothing is measured (Debian: apt install wrk).";
+The client is raddle load, on one core, the cheapest a request (raddle-bench load); --client wrk has wrk in its place, on one thread.";
 
 /// What there is to choose.
 #[derive(clap::Args)]
@@ -86,6 +84,10 @@ pub(crate) struct Options {
     /// Only these peers; all that can be had by default
     #[arg(long, value_name = "PEER,..", value_delimiter = ',')]
     peers: Vec<Peer>,
+
+    /// Who asks
+    #[arg(long, value_name = "GENERATOR", default_value = "raddle", value_parser = client())]
+    client: Generator,
 }
 
 /// A case by its name.
@@ -93,6 +95,14 @@ fn case() -> impl TypedValueParser<Value = Case> {
     let names = PossibleValuesParser::new(ALL.map(|case| case.name));
     names.try_map(|name| {
         ALL.into_iter().find(|case| case.name == name).ok_or("there is no such case")
+    })
+}
+
+/// Those that can do all cases.
+fn client() -> impl TypedValueParser<Value = Generator> {
+    PossibleValuesParser::new(["raddle", "wrk"]).map(|name| match name.as_str() {
+        "wrk" => Generator::Wrk,
+        _ => Generator::Raddle,
     })
 }
 
@@ -114,7 +124,8 @@ pub(crate) fn run(
     let [for_server, for_client, ..] = processors[..] else {
         return Err(io::Error::other("server and client need a processor each; one is there"));
     };
-    let wrk = built::on_path("wrk").map_err(|why| {
+    built::build(built::CLI)?;
+    let client = Client::find(options.client, for_client).map_err(|why| {
         io::Error::other(format!("{why}: it is the client, so nothing can be measured"))
     })?;
     let peers =
@@ -125,9 +136,8 @@ pub(crate) fn run(
     }
     let scale = options.scale();
     let mut report = Report { records: Vec::new(), notes: left_out };
-    report.notes.extend(method(&scale, for_server, for_client));
-    let wrk = Wrk { program: wrk, processor: for_client };
-    let place = Place { wrk, folder: Folder::make()?, for_server };
+    report.notes.extend(method(&scale, for_server, &client));
+    let place = Place { client, folder: Folder::make()?, for_server };
     for case in &ALL {
         if !options.only.is_empty() && !options.only.contains(case) {
             continue;
@@ -155,12 +165,12 @@ pub(crate) fn run(
     Ok(report)
 }
 
-fn method(scale: &Scale, for_server: usize, for_client: usize) -> Vec<String> {
+fn method(scale: &Scale, for_server: usize, client: &Client) -> Vec<String> {
     let mut notes = report::first_notes();
     notes.push(format!(
-        "Server on processor {for_server}, wrk on {for_client}. Medians of {} rounds of {} s, the servers' in turns, each started anew; \
+        "Server on processor {for_server}, {} on {}. Medians of {} rounds of {} s, the servers' in turns, each started anew; \
          below six samples, the interval is their range. --help says what the cases are.",
-        scale.rounds, scale.measured_s,
+        client.generator.client_name(), client.processor, scale.rounds, scale.measured_s,
     ));
     notes
 }

@@ -3,7 +3,6 @@
 use super::cases::{Case, Figure};
 use super::peer::Peer;
 use super::round::{Contender, value};
-use crate::pairs::Estimate;
 use crate::report::Record;
 
 /// A figure of each contender, compared with raddle's.
@@ -15,20 +14,10 @@ pub(super) fn of(contenders: &[Contender<'_>], case: &Case, figure: &Figure) -> 
         let numbers = numbers(contender, figure.said);
         let remarks = remarks(contender, figure.said);
         let remark = (!remarks.is_empty()).then(|| remarks.join("; "));
-        let samples: Vec<f64> = numbers.iter().copied().flatten().collect();
-        if samples.is_empty() {
-            return Record::missing(bench, case.name, peer, unit).with_remark(remark);
-        }
-        let estimate = Estimate::of(&samples);
-        let mut record = Record::counted(bench, case.name, peer, estimate.median, unit)
-            .of_samples(samples.len())
-            .with_remark(remark);
-        if samples.len() > 1 {
-            record = record.between(estimate);
-        }
+        let record = Record::of_rounds(bench, case.name, peer, &numbers, unit).with_remark(remark);
         match contender.peer {
             Peer::Raddle => record,
-            _ => compared(record, &base, &numbers),
+            _ => record.compared_by_round(&base, &numbers),
         }
     };
     contenders.iter().map(one).collect()
@@ -84,19 +73,6 @@ fn limits(contender: &Contender<'_>) -> Vec<String> {
     .into_iter()
     .flatten()
     .collect()
-}
-
-/// Compares a peer with raddle, round by round.
-fn compared(record: Record, base: &[Option<f64>], peer: &[Option<f64>]) -> Record {
-    let pairs = base.iter().zip(peer);
-    let pairs = pairs.filter_map(|(base, peer)| Some((base.filter(|&base| base > 0.0)?, (*peer)?)));
-    let (ratios, differences): (Vec<f64>, Vec<f64>) =
-        pairs.map(|(base, peer)| (peer / base, peer - base)).unzip();
-    match ratios.as_slice() {
-        [] => record,
-        [ratio] => record.with_ratio(*ratio),
-        ratios => record.compared(Estimate::of(ratios), Estimate::of(&differences)),
-    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::cases::{Case, SHORT_S, Scale};
 use super::folder::Folder;
 use super::peer::{Found, Peer, Serving};
-use super::wrk::{self, Summary, Wrk};
+use crate::generators::{Client, Summary};
 use crate::neighbours::{Neighbours, TOLERATED};
 use raddle_bench::memory;
 use raddle_bench::process;
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 /// Where it takes place.
 pub(super) struct Place {
-    pub(super) wrk: Wrk,
+    pub(super) client: Client,
     pub(super) folder: Folder,
     /// The server's processor.
     pub(super) for_server: usize,
@@ -76,7 +76,8 @@ impl<'f> Contender<'f> {
         let server = self.found.start(&place.folder, place.for_server)?;
         load(case, &server, SHORT_S, place)?;
         let watched = Watched::new(server.id() as usize, false)?;
-        let neighbours = Neighbours::before([place.for_server, place.wrk.processor], server.id());
+        let neighbours =
+            Neighbours::before([place.for_server, place.client.processor], server.id());
         let (began, cpu_ns) = (Instant::now(), watched.cpu_ns()?);
         let client = process::cpu_time_of_children();
         let summary = load(case, &server, seconds, place)?;
@@ -84,15 +85,16 @@ impl<'f> Contender<'f> {
         let elapsed = began.elapsed().as_secs_f64();
         let client = (process::cpu_time_of_children() - client).as_secs_f64();
         let others = neighbours.and_then(|neighbours| neighbours.share()).unwrap_or(0.0);
-        let requests = summary.answers(case.asked);
-        let said = Said::figures([
-            ("rate", requests * 1e6 / summary.us as f64),
-            ("p50", summary.p50),
-            ("p99", summary.p99),
+        let requests = case.asked.answers(&summary);
+        let mut said = Said::figures([
+            ("rate", case.asked.rate(&summary, seconds)),
             ("cpu", server_ns / requests),
             ("server_busy", server_ns / 1e9 / elapsed),
             ("client_busy", client / elapsed),
         ]);
+        for (name, us) in [("p50", summary.p50_us), ("p99", summary.p99_us)] {
+            said.figures.insert(name.to_owned(), us.into_iter().collect());
+        }
         Ok((said, others))
     }
 
@@ -110,17 +112,16 @@ impl<'f> Contender<'f> {
         load(case, &server, SHORT_S, place)?;
         let watched = Watched::new(server.id() as usize, true);
         let before = watched.as_ref().map_err(Clone::clone).and_then(Watched::calls);
-        let script = place.folder.script(case.name);
-        let mut command = place.wrk.command(case, server.port, SHORT_S, &script);
-        let client = command.spawn().map_err(|error| format!("wrk: {error}"))?;
+        let mut command = place.client.command(&case.job(server.port, SHORT_S));
+        let client = command.spawn().map_err(|error| format!("the client: {error}"))?;
         thread::sleep(MIDST);
         let rss = memory::of_process(server.id());
-        let summary = wrk::result(client.wait_with_output())?;
+        let summary = place.client.result(client.wait_with_output())?;
         let rss = rss.map_err(|error| error.to_string())?;
         let mut said = Said::figures([("rss", rss as f64)]);
         match (before, watched.and_then(|watched| watched.calls())) {
             (Ok(Some(before)), Ok(Some(after))) => {
-                let calls = (after - before) as f64 / summary.answers(case.asked);
+                let calls = (after - before) as f64 / case.asked.answers(&summary);
                 said.figures.insert("syscalls".to_owned(), vec![calls]);
             }
             (before, after) => said.remark = before.and(after).err(),
@@ -131,8 +132,7 @@ impl<'f> Contender<'f> {
 
 /// The client, to its end.
 fn load(case: &Case, server: &Serving, seconds: u64, place: &Place) -> Result<Summary, String> {
-    let script = place.folder.script(case.name);
-    wrk::result(place.wrk.command(case, server.port, seconds, &script).output())
+    place.client.run(&case.job(server.port, seconds))
 }
 
 /// The one sample of a figure.

@@ -124,24 +124,11 @@ fn records(contenders: &[Contender<'_>], group: &Group, figure: &Figure) -> Vec<
         }
         // Of numbers around zero a ratio says nothing.
         if contender.peer != Peer::Raddle && figure.unit != Unit::Percent {
-            record = compared(record, &base, &contender.medians(figure));
+            record = record.compared_by_round(&base, &contender.medians(figure));
         }
         record
     };
     contenders.iter().map(one).collect()
-}
-
-/// Compares a peer with raddle, round by round.
-fn compared(record: Record, base: &[Option<f64>], peer: &[Option<f64>]) -> Record {
-    let pairs = base.iter().zip(peer);
-    let pairs = pairs.filter_map(|(base, peer)| Some((base.filter(|&base| base > 0.0)?, (*peer)?)));
-    let (ratios, differences): (Vec<f64>, Vec<f64>) =
-        pairs.map(|(base, peer)| (peer / base, peer - base)).unzip();
-    match ratios.as_slice() {
-        [] => record,
-        [ratio] => record.with_ratio(*ratio),
-        ratios => record.compared(Estimate::of(ratios), Estimate::of(&differences)),
-    }
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@
 //! | `limits` | how many descriptors this process may have |
 //! | `say` | what goes to the terminal: errors, warnings, the library's log |
 //! | `text` | numbers as people read them |
+//! | `toml_file` | files that users write, and what is wrong with one |
 //!
 //! Exit codes: 0, also after `SIGTERM`; 1 for what fails while it runs; 2 for a command line that makes no sense.
 #![deny(unsafe_code)]
@@ -28,6 +29,7 @@ mod papers;
 mod say;
 mod serve;
 mod text;
+mod toml_file;
 
 use args::{CommandLine, Verb};
 use clap::Parser;

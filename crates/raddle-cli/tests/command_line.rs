@@ -1,14 +1,11 @@
 //! `raddle` at the command line: what it refuses, with which words and exit code; help, completions, manual pages; colours.
 
-#![allow(unsafe_code, reason = "a terminal of our own")]
-
 mod kit;
 
-use kit::{Folder, PATIENCE, Server, failure, output, raddle, text};
-use std::fs::{self, File};
+use kit::{Folder, PATIENCE, Server, failure, output, raddle, terminal, text};
+use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::os::fd::{FromRawFd, OwnedFd};
 use std::path::Path;
 use std::process::Stdio;
 use std::thread;
@@ -153,19 +150,6 @@ fn every_verb_has_a_manual_page() {
         line.starts_with("raddle: error: /proc/no/such: the manual pages could not be"),
         "{line}"
     );
-}
-
-/// Both ends of a terminal.
-fn terminal() -> (File, OwnedFd) {
-    let (mut ours, mut theirs) = (-1, -1);
-    let nothing = std::ptr::null_mut();
-    // SAFETY: the library writes two numbers; name, settings and size are not wanted.
-    let result = unsafe {
-        libc::openpty(&raw mut ours, &raw mut theirs, nothing, std::ptr::null(), std::ptr::null())
-    };
-    assert_eq!(result, 0, "no terminal can be had");
-    // SAFETY: both were just made, and nobody else knows of them.
-    unsafe { (File::from_raw_fd(ours), OwnedFd::from_raw_fd(theirs)) }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 mod kit;
 
-use kit::{Folder, PATIENCE, Server, failure, output, raddle, text};
+use kit::{Folder, PATIENCE, Server, failure, output, raddle, terminal, text};
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Output, Stdio};
@@ -193,6 +193,57 @@ fn limits_and_full_disks_are_told_after_the_table() {
     assert!(output(&["load", &url, "-n", "9", "--fail-if", "failed>0"]).status.success());
 }
 
+/// On a terminal one line is drawn again and again, and nothing of it stays.
+#[test]
+fn a_terminal_has_a_bar() {
+    let (_folder, _server, url) = site("load-bar");
+    let (mut ours, theirs) = terminal();
+    let mut command = raddle(&["load", &url, "-n", "300", "-c", "3"]);
+    let status = command.stdout(Stdio::null()).stderr(theirs).status().unwrap();
+    assert_eq!(status.code(), Some(0));
+    drop(command);
+    let mut seen = Vec::new();
+    let mut piece = [0; 4096];
+    // The end of the other side is an error here.
+    while let Ok(count @ 1..) = ours.read(&mut piece) {
+        seen.extend_from_slice(&piece[..count]);
+    }
+    let seen = text(&seen);
+    let drawn: Vec<&str> = seen.split("\r\x1b[K").collect();
+    let [first, .., last, end] = &drawn[..] else { panic!("{seen:?}") };
+    assert!(first.is_empty() && end.is_empty(), "it is cleared in the end: {seen:?}");
+    // It does not wrap, however narrow the terminal is.
+    assert!(
+        last.starts_with("\x1b[?7l[####################] ") && last.ends_with("\x1b[?7h"),
+        "{last:?}"
+    );
+    assert!(last.contains(" answers/s, p50 ") && last.contains(['▁', '▄', '█']), "{last:?}");
+    assert!(!seen.contains('\n'), "{seen:?}");
+}
+
+#[test]
+fn another_place_is_connected_to() {
+    let folder = Folder::new("load-place");
+    folder.file("a", "content");
+    let socket = folder.path().to_owned() + "/admin";
+    let options = ["serve", folder.path(), "-l", "127.0.0.1:0", "--admin", &socket];
+    let server = Server::of(&mut raddle(&options));
+    let at = server.at.to_string();
+    let by_address =
+        output(&["load", "http://no-such-host.invalid/a", "--connect-to", &at, "-n", "20", "-q"]);
+    assert!(good(&by_address).0.contains("\nby status: 200: 20\n"), "{}", good(&by_address).0);
+    let by_path = output(&[
+        "load",
+        "http://no-such-host.invalid/status",
+        "--unix",
+        &socket,
+        "-n",
+        "20",
+        "-q",
+    ]);
+    assert!(good(&by_path).0.contains("\nby status: 200: 20\n"), "{}", good(&by_path).0);
+}
+
 /// A run that goes on until something happens to it; it has begun.
 fn endless(url: &str) -> (Child, BufReader<std::process::ChildStderr>) {
     let mut run = raddle(&["load", url, "-d", "1h", "-c", "2"]);
@@ -266,7 +317,10 @@ fn a_burst_is_told_by_thread() {
     assert!(read(&csv).lines().skip(1).all(|line| line.split(',').nth(1) == Some("3")));
     assert_eq!(read(&gnuplot).lines().filter(|line| !line.starts_with('#')).count(), 100);
     assert!(read(&svg).starts_with("<svg ") && read(&svg).contains("xmlns="));
-    assert!(server.stop().contains("300 connections"));
+    let json = output(&["burst", &at, "-n", "10", "--rounds", "2", "--json", "-"]);
+    let json: serde_json::Value = serde_json::from_str(good(&json).0).unwrap();
+    assert_eq!((&json["trip"]["count"], &json["failed"]), (&20.into(), &0.into()));
+    assert!(server.stop().contains("320 connections"));
     let gone = failure(&mut raddle(&["burst", &at, "-n", "3", "--rounds", "1"]));
     assert!(gone.contains("Connection refused (ECONNREFUSED, 111)"), "{gone}");
 }

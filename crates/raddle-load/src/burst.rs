@@ -6,11 +6,13 @@
 use crate::failure::{Failure, Step};
 use crate::plot::{Axis, Line, Scale, plot};
 use crate::recorder::Times;
+use crate::report::Distribution;
 use crate::words;
 use raddle::net::{SocketOptions, TcpStream};
 use raddle::sync::Barrier;
 use raddle::thread;
 use raddle::time::{Duration, Instant};
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, Read, Write};
@@ -202,6 +204,23 @@ impl Crowd {
         for (failure, count) in &self.failures {
             _ = writeln!(text, "{} failed: {failure}", words::count(*count, "message"));
         }
+        text
+    }
+
+    /// All but the single threads, as JSON in one line.
+    pub fn json(&self) -> String {
+        #[derive(Serialize)]
+        struct Said {
+            took_s: f64,
+            connect: Distribution,
+            trip: Distribution,
+            failed: u64,
+        }
+        let (connect, trip) = (Distribution::of(&self.connect), Distribution::of(&self.trip));
+        let (took_s, failed) = (self.took.as_secs_f64(), self.failures.values().sum());
+        let said = Said { took_s, connect, trip, failed };
+        let mut text = serde_json::to_string(&said).expect("numbers and lists");
+        text.push('\n');
         text
     }
 

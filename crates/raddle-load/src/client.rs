@@ -5,21 +5,16 @@
 
 use crate::failure::{Failure, Step};
 use crate::mix::Mix;
+use crate::pause::Pause;
 use crate::recorder::{Answered, Lane};
 use crate::shared::Shared;
 use crate::stream::{self, Stream};
-use raddle::thread;
-use raddle::time::{Duration, sleep_until};
 use raddle_http::protocol::{Limits, ResponseDecoder, ResponsePiece};
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 
 /// Larger than any head, so that one always fits. Only what is filled takes memory.
 const BUFFER: usize = 64 << 10;
-
-/// Between attempts to connect in a closed loop, which would otherwise do nothing else.
-const PAUSE_MIN: Duration = Duration::from_millis(10);
-const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 pub(crate) struct Client<'a> {
     shared: &'a Shared,
@@ -46,7 +41,7 @@ pub(crate) struct Client<'a> {
     wave: Vec<u8>,
     /// The last look at the clock.
     now: u64,
-    pause: Duration,
+    pause: Pause,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -62,9 +57,12 @@ impl<'a> Client<'a> {
         let plan = &shared.plan;
         Client {
             shared,
-            lane: &shared.lanes[number % shared.lanes.len()],
+            lane: shared.lane(number),
             // Each draws for itself, and all from one number.
-            mix: Mix::new(&plan.targets, plan.seed.wrapping_add((number as u64) << 32)),
+            mix: Mix::new(
+                plan.targets.iter().map(|target| target.weight),
+                plan.seed.wrapping_add((number as u64) << 32),
+            ),
             streams: shared.places.iter().map(|_| None).collect(),
             decoder: ResponseDecoder::new(&Limits::default()),
             buffer: vec![0; BUFFER].into_boxed_slice(),
@@ -77,7 +75,7 @@ impl<'a> Client<'a> {
             bytes: 0,
             wave: Vec::new(),
             now: 0,
-            pause: PAUSE_MIN,
+            pause: Pause::default(),
         }
     }
 
@@ -111,6 +109,9 @@ impl<'a> Client<'a> {
             figures.unfinished += 1;
             figures.unfinished_age = figures.unfinished_age.max(now.saturating_sub(one.due));
         }
+        if self.waiting.front().is_some_and(|first| first.counts) {
+            figures.unfinished_bytes += self.bytes;
+        }
     }
 
     /// The next request, when it is time for it.
@@ -126,26 +127,12 @@ impl<'a> Client<'a> {
             self.now = self.shared.clock();
         }
         if due > self.now {
-            self.wait_until(due)?;
+            self.now = self.shared.wait_until(due, self.now)?;
             if counts {
                 self.lane.lock().oversleep.add(self.now - due);
             }
         }
         Some(Waiting { target: self.mix.draw(), due, sent: 0, counts })
-    }
-
-    /// Until a request is due. The last part of it computing, if the plan says so: timers have ticks, and who sleeps has to be woken.
-    fn wait_until(&mut self, due: u64) -> Option<()> {
-        let spin = self.shared.plan.spin.as_nanos() as u64;
-        if due - self.now > spin {
-            sleep_until(self.shared.moment(due - spin)?);
-            self.now = self.shared.clock();
-        }
-        while self.now < due {
-            thread::yield_now();
-            self.now = self.shared.clock();
-        }
-        Some(())
     }
 
     /// Sends what is to be sent, reads once, and takes the answers that are complete.
@@ -170,15 +157,10 @@ impl<'a> Client<'a> {
 
     fn open(&mut self, place: usize) -> Result<Stream, Failure> {
         let opened = stream::open(&self.shared.places[place], self.shared.plan.patience)?;
-        self.pause = PAUSE_MIN;
+        self.pause = Pause::default();
         self.now = self.shared.clock();
         if self.now >= self.shared.begin_ns {
-            let ns = |time: Duration| time.as_nanos() as u64;
-            let mut figures = self.lane.lock();
-            figures.connect.add(ns(opened.connect));
-            if let Some(handshake) = opened.handshake {
-                figures.handshake.add(ns(handshake));
-            }
+            self.lane.lock().opened(&opened);
         }
         Ok(opened.stream)
     }
@@ -326,8 +308,7 @@ impl<'a> Client<'a> {
             (0..failed).for_each(|_| figures.failed(failure.clone()));
         }
         if is_connect && !self.shared.is_open() {
-            thread::sleep(self.pause);
-            self.pause = (self.pause * 2).min(PAUSE_MAX);
+            self.pause.wait();
         }
         self.now = self.shared.clock();
     }

@@ -23,6 +23,8 @@ pub enum Step {
     Protocol,
     /// There was no answer in time.
     Timeout,
+    /// A scenario could not go on: another status than it allows, or an answer without what is to be taken from it.
+    Scenario,
 }
 
 impl fmt::Display for Step {
@@ -35,6 +37,7 @@ impl fmt::Display for Step {
             Step::Closed => "closed by the server",
             Step::Protocol => "protocol",
             Step::Timeout => "time-out",
+            Step::Scenario => "scenario",
         })
     }
 }
@@ -86,6 +89,10 @@ impl Failure {
     pub(crate) fn no_echo() -> Failure {
         let what = "what comes back is not what was sent".to_owned();
         Failure { step: Step::Protocol, errno: None, what }
+    }
+
+    pub(crate) fn scenario(what: String) -> Failure {
+        Failure { step: Step::Scenario, errno: None, what }
     }
 
     pub(crate) fn closed(has_begun: bool) -> Failure {

@@ -13,7 +13,9 @@
 //! | `url`, `place`, `target` | what is asked for, where, as which bytes |
 //! | `pace`, `mix` | when requests are due, and which |
 //! | `plan` | all that is said of a run |
-//! | `stream`, `client` | a connection; who asks on it |
+//! | `scenario`, `take` | what a visitor does, one request after the other; what is taken from answers |
+//! | `stream`, `client`, `visitor` | a connection; who asks on it, for targets or as a scenario says |
+//! | `pause` | how long who could not connect waits |
 //! | `recorder`, `failure` | what is measured and counted |
 //! | `shared`, `run`, `machine`, `outcome` | clients together, from the beginning to the end; what the process had of the machine |
 //! | `report`; `table`, `tables`, `words` | what is kept of it; as people and other programs read it |
@@ -34,18 +36,22 @@ mod mix;
 mod outcome;
 mod pace;
 mod page;
+mod pause;
 mod place;
 mod plan;
 mod plot;
 mod recorder;
 mod report;
 mod run;
+mod scenario;
 mod shared;
 mod stream;
 mod table;
 mod tables;
+mod take;
 mod target;
 mod url;
+mod visitor;
 pub mod words;
 
 pub use burst::{Burst, Crowd, ThreadMeans};
@@ -62,7 +68,9 @@ pub use report::{
     About, Distribution, Failed, Generator, NoReport, OfStatus, Percentile, Report, Slice,
 };
 pub use run::{CannotBegin, Run, Stopper};
+pub use scenario::{BadTemplate, Flow, Request, Scenario, Template};
 pub use table::table;
 pub use tables::{csv, gnuplot};
+pub use take::Take;
 pub use target::{Ask, Target};
 pub use url::{BadUrl, Url};

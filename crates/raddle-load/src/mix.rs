@@ -1,6 +1,5 @@
-//! Which of several targets is next: drawn by their weights.
+//! Which of several targets, or of a scenario's flows, is next: drawn by their weights.
 
-use crate::target::Target;
 use raddle_core::random::Random;
 
 #[derive(Debug)]
@@ -12,13 +11,13 @@ pub(crate) struct Mix {
 
 impl Mix {
     /// One of the weights at least is not zero.
-    pub(crate) fn new(targets: &[Target], seed: u64) -> Mix {
+    pub(crate) fn new(weights: impl Iterator<Item = u32>, seed: u64) -> Mix {
         let mut sum = 0;
-        let mut add = |target: &Target| {
-            sum += u64::from(target.weight);
+        let add = |weight: u32| {
+            sum += u64::from(weight);
             sum
         };
-        Mix { sums: targets.iter().map(&mut add).collect(), random: Random::from_seed(seed) }
+        Mix { sums: weights.map(add).collect(), random: Random::from_seed(seed) }
     }
 
     #[inline]

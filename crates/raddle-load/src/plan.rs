@@ -1,6 +1,7 @@
 //! All that is said of a run before it begins.
 
 use crate::pace::Pace;
+use crate::scenario::Scenario;
 use crate::target::Target;
 use std::time::Duration;
 
@@ -18,8 +19,11 @@ use std::time::Duration;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// What is asked for, one at least.
+    /// What is asked for, one at least if there is no scenario.
     pub targets: Vec<Target>,
+    /// What clients do in place of asking for targets. In an open loop it is visits that begin by the pace; what follows in a visit does when the
+    /// answer before it has come, and the visitor has thought.
+    pub scenario: Option<Scenario>,
     /// So many clients, each with a connection of its own.
     pub connections: usize,
     /// When requests begin: by this pace, whatever the server does; `None`: each when the one before it has been answered.
@@ -50,10 +54,16 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// One client that does this, as [`Plan::new`] has it.
+    pub fn visiting(scenario: Scenario) -> Plan {
+        Plan { scenario: Some(scenario), ..Plan::new(Vec::new()) }
+    }
+
     /// One client, ten seconds, no warm-up.
     pub fn new(targets: Vec<Target>) -> Plan {
         Plan {
             targets,
+            scenario: None,
             connections: 1,
             pace: None,
             requests: None,

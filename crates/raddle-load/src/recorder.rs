@@ -9,6 +9,7 @@
 //! sample (80 MB for a million, and a sort at the end); one that is made of atomics (a shared line for each request).
 
 use crate::failure::Failure;
+use crate::stream::Opened;
 use hdrhistogram::Histogram;
 use raddle::cancel;
 use raddle::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
@@ -122,6 +123,8 @@ pub struct Recorder {
     pub unfinished: u64,
     /// The longest of these had waited for so long, in nanoseconds.
     pub unfinished_age: u64,
+    /// What had come of their answers.
+    pub unfinished_bytes: u64,
 }
 
 impl Recorder {
@@ -143,6 +146,13 @@ impl Recorder {
         }
         self.bytes += one.bytes;
         self.late += u64::from(one.is_late);
+    }
+
+    pub(crate) fn opened(&mut self, opened: &Opened) {
+        self.connect.add(opened.connect.as_nanos() as u64);
+        if let Some(handshake) = opened.handshake {
+            self.handshake.add(handshake.as_nanos() as u64);
+        }
     }
 
     pub(crate) fn failed(&mut self, failure: Failure) {
@@ -169,6 +179,7 @@ impl Recorder {
         }
         self.unfinished += other.unfinished;
         self.unfinished_age = self.unfinished_age.max(other.unfinished_age);
+        self.unfinished_bytes += other.unfinished_bytes;
     }
 
     /// Empty, with the memory that it has.
@@ -179,7 +190,8 @@ impl Recorder {
         let phases = [connect, handshake, first_byte, service, slip, oversleep];
         by_status.iter_mut().map(|(_, times)| times).chain(phases).for_each(|one| one.0.reset());
         self.failures.clear();
-        (self.bytes, self.late, self.unfinished, self.unfinished_age) = (0, 0, 0, 0);
+        (self.bytes, self.late) = (0, 0);
+        (self.unfinished, self.unfinished_age, self.unfinished_bytes) = (0, 0, 0);
     }
 
     /// Latencies of all answers, whatever their status.

@@ -27,6 +27,9 @@ pub struct Report {
     pub failed: u64,
     /// Requests without an answer when it ended.
     pub unfinished: u64,
+    /// What had come of their answers.
+    #[serde(default)]
+    pub unfinished_bytes: u64,
     /// Bytes of answers, with their heads.
     pub bytes: u64,
     /// From when a request was due to its answer's last byte.
@@ -261,6 +264,7 @@ impl Report {
             late: figures.late,
             failed: figures.failed_count(),
             unfinished: figures.unfinished,
+            unfinished_bytes: figures.unfinished_bytes,
             bytes: figures.bytes,
             latency,
             by_status,

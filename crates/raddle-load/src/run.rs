@@ -14,6 +14,7 @@ use crate::plan::Plan;
 use crate::recorder::Recorder;
 use crate::shared::Shared;
 use crate::stream;
+use crate::visitor::Visitor;
 use raddle::cancel::Token;
 use raddle::sync::channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use raddle::thread;
@@ -81,13 +82,14 @@ impl Run {
     /// # Panics
     ///
     /// If the plan has no targets, all have a weight of zero, or it has neither connections nor a depth; or with several requests on a connection in an
-    /// open loop: a thread that waits for its time can't read.
+    /// open loop or a scenario: a thread that waits for its time can't read.
     pub fn new(plan: Plan) -> Run {
-        assert!(plan.targets.iter().any(|target| target.weight > 0), "nothing is asked for");
+        let asks = plan.scenario.is_some() || plan.targets.iter().any(|target| target.weight > 0);
+        assert!(asks, "nothing is asked for");
         assert!(plan.connections > 0 && plan.depth > 0, "nobody asks");
         assert!(
-            plan.depth == 1 || plan.pace.is_none(),
-            "an open loop has one request on a connection"
+            plan.depth == 1 || (plan.pace.is_none() && plan.scenario.is_none()),
+            "an open loop and a scenario have one request on a connection"
         );
         let (sender, receiver) = unbounded();
         Run { plan, sender, receiver }
@@ -138,15 +140,17 @@ fn probe(plan: &Plan) -> Result<(Vec<Place>, Vec<usize>), CannotBegin> {
     let mut places: Vec<Place> = Vec::new();
     let mut found: Vec<*const Place> = Vec::new();
     let mut place_of = Vec::new();
-    for target in &plan.targets {
-        let own = Arc::as_ptr(&target.place);
+    let targets = plan.targets.iter().map(|target| (&target.place, target.name.clone()));
+    let visited = plan.scenario.iter().map(|visits| (&visits.place, visits.base.to_string()));
+    for (place, name) in targets.chain(visited) {
+        let own = Arc::as_ptr(place);
         if let Some(at) = found.iter().position(|one| *one == own) {
             place_of.push(at);
             continue;
         }
-        let mut place = Place::clone(&target.place);
+        let mut place = Place::clone(place);
         let opened = stream::open(&place, plan.patience)
-            .map_err(|failure| CannotBegin::Unreachable(target.name.clone(), failure))?;
+            .map_err(|failure| CannotBegin::Unreachable(name, failure))?;
         if let Some(peer) = opened.stream.peer() {
             place.at = At::Addresses(vec![peer]);
         }
@@ -166,11 +170,20 @@ fn start(
     for number in 0..shared.plan.connections {
         let (shared_, token_, sender_) = (shared.clone(), token.clone(), sender.clone());
         let client = move || {
-            let mut client = Client::new(&shared_, number);
-            if token_.carry(|| client.run()).is_err() {
-                client.abandon();
+            match &shared_.plan.scenario {
+                Some(scenario) => {
+                    let mut visitor = Visitor::new(&shared_, scenario, number);
+                    if token_.carry(|| visitor.run()).is_err() {
+                        visitor.abandon();
+                    }
+                }
+                None => {
+                    let mut client = Client::new(&shared_, number);
+                    if token_.carry(|| client.run()).is_err() {
+                        client.abandon();
+                    }
+                }
             }
-            drop(client);
             // Whoever waits for it may have gone.
             _ = sender_.send(Message::Ended);
         };
@@ -238,7 +251,7 @@ impl Watch {
         show: &mut impl FnMut(&Interval),
     ) -> Outcome {
         let ns = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        let (step, grace) = (ns(shared.plan.interval).max(1), ns(shared.plan.grace));
+        let (step, grace) = (ns(shared.plan.interval).max(1), ns(shared.plan.grace).max(1));
         let mut end = End::Done;
         let mut has_begun = shared.begin_ns == 0;
         let mut at_end = None;

@@ -5,7 +5,8 @@ use crate::place::Place;
 use crate::plan::Plan;
 use crate::recorder::Lane;
 use raddle::sync::{Mutex, PoisonError};
-use raddle::time::{Duration, Instant};
+use raddle::thread;
+use raddle::time::{Duration, Instant, sleep_until};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
@@ -56,6 +57,26 @@ impl Shared {
     /// The moment so long after the run's beginning; `None` for never.
     pub(crate) fn moment(&self, ns: u64) -> Option<Instant> {
         self.epoch.checked_add(Duration::from_nanos(ns))
+    }
+
+    /// Until a request is due, or a pause is over: what time it is then. `None` if that is never. The last part of it computing, if the plan says so:
+    /// timers have ticks, and who sleeps has to be woken.
+    pub(crate) fn wait_until(&self, due: u64, mut now: u64) -> Option<u64> {
+        let spin = self.plan.spin.as_nanos() as u64;
+        if due.saturating_sub(now) > spin {
+            sleep_until(self.moment(due - spin)?);
+            now = self.clock();
+        }
+        while now < due {
+            thread::yield_now();
+            now = self.clock();
+        }
+        Some(now)
+    }
+
+    /// Where the client of that number writes its figures.
+    pub(crate) fn lane(&self, number: usize) -> &Lane {
+        &self.lanes[number % self.lanes.len()]
     }
 
     /// Whether a request may begin that is due then, and whether it counts.

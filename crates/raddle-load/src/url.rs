@@ -57,6 +57,19 @@ impl Url {
         &self.target
     }
 
+    /// The same host, asked for something else: a path, which may have a query.
+    ///
+    /// # Errors
+    ///
+    /// If it is no path, or has in it what must be percent-encoded.
+    pub(crate) fn with_target(&self, target: &str) -> Result<Url, BadUrl> {
+        if !target.starts_with('/') {
+            return Err(BadUrl(format!("{target:?} does not begin with /")));
+        }
+        let scheme = if self.is_https { "https" } else { "http" };
+        format!("{scheme}://{}{target}", self.authority()).parse()
+    }
+
     /// What `Host` says: with the port if one was given.
     pub fn authority(&self) -> String {
         let host = match self.host.contains(':') {

@@ -75,6 +75,27 @@ fn a_fixed_delay_is_what_is_measured() {
     }
 }
 
+/// Each eighth answer takes ten times as long: the 87.5th percentile is where the one ends and the other begins.
+#[test]
+fn two_delays_are_told_apart() {
+    for pace in [None, every(40)] {
+        let outcome = run(move || {
+            let asked = AtomicU64::new(0);
+            let at = answering(move || {
+                let is_long = asked.fetch_add(1, Relaxed) % 8 == 7;
+                sleep(ms(if is_long { 20 } else { 2 }));
+            });
+            let mut plan = plan(at);
+            (plan.pace, plan.requests, plan.time) = (pace, Some(800), None);
+            plan
+        });
+        let latency = outcome.figures.latency();
+        assert_are(&latency, [vec![2 * MS; 700], vec![20 * MS; 100]].concat());
+        let around = [87.5, 87.6].map(|percent| latency.percentile(percent) > 10 * MS);
+        assert_eq!(around, [false, true]);
+    }
+}
+
 /// What the first of two bytes takes, and both.
 #[test]
 fn the_first_byte_and_the_last_are_told_apart() {

@@ -26,30 +26,22 @@ struct Connection {
 
 /// Serves until the driver has seen enough.
 pub(crate) fn serve() -> Result<Said, String> {
-    process::raise_descriptors();
-    let listener = TcpListener::bind("0.0.0.0:0").map_err(failed("bind"))?;
+    let (listener, epoll) = listen()?;
     let own = listener.as_raw_fd();
-    // SAFETY: numbers only; a longer backlog than std's.
-    check("listen", unsafe { libc::listen(own, 4096) })?;
-    listener.set_nonblocking(true).map_err(failed("a socket"))?;
-    // SAFETY: numbers only.
-    let epoll = check("epoll_create1", unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
-    watch(epoll, libc::EPOLL_CTL_ADD, own, libc::EPOLLIN as u32)?;
-    serves(listener.local_addr().map_err(failed("a socket"))?.port());
     let mut events = [libc::epoll_event { events: 0, u64: 0 }; EVENTS];
     let mut buffer = vec![0; BUFFER_BYTES];
     let mut connections: Vec<Connection> = Vec::new();
     loop {
-        // SAFETY: the kernel writes at most as many events as there is room for.
-        let count = unsafe { libc::epoll_wait(epoll, events.as_mut_ptr(), EVENTS as i32, -1) };
-        if count < 0 && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted {
-            continue;
-        }
-        let count = check("epoll_wait", count)?;
-        for event in &events[..count as usize] {
+        for event in wait(epoll, &mut events, -1)? {
             let fd = event.u64 as i32;
             if fd == own {
-                accept(epoll, own, &mut connections)?;
+                accept(own, |fd| {
+                    if connections.len() <= fd as usize {
+                        connections.resize_with(fd as usize + 1, Connection::default);
+                    }
+                    connections[fd as usize] = Connection::default();
+                    watch(epoll, libc::EPOLL_CTL_ADD, fd, INPUT)
+                })?;
                 continue;
             }
             let connection = &mut connections[fd as usize];
@@ -64,14 +56,49 @@ pub(crate) fn serve() -> Result<Said, String> {
     }
 }
 
-fn watch(epoll: i32, how: i32, fd: i32, events: u32) -> Result<(), String> {
+/// A listener on any port, which is said, and an epoll that watches it.
+pub(super) fn listen() -> Result<(TcpListener, i32), String> {
+    process::raise_descriptors();
+    let listener = TcpListener::bind("0.0.0.0:0").map_err(failed("bind"))?;
+    let own = listener.as_raw_fd();
+    // SAFETY: numbers only; a longer backlog than std's.
+    check("listen", unsafe { libc::listen(own, 4096) })?;
+    listener.set_nonblocking(true).map_err(failed("a socket"))?;
+    // SAFETY: numbers only.
+    let epoll = check("epoll_create1", unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
+    watch(epoll, libc::EPOLL_CTL_ADD, own, libc::EPOLLIN as u32)?;
+    serves(listener.local_addr().map_err(failed("a socket"))?.port());
+    Ok((listener, epoll))
+}
+
+/// What there is, within so many milliseconds; for ever, if they are -1.
+pub(super) fn wait(
+    epoll: i32,
+    events: &mut [libc::epoll_event],
+    ms: i32,
+) -> Result<&[libc::epoll_event], String> {
+    let room = events.len() as i32;
+    // SAFETY: the kernel writes at most as many events as there is room for.
+    let count = unsafe { libc::epoll_wait(epoll, events.as_mut_ptr(), room, ms) };
+    if count < 0 && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted {
+        return Ok(&[]);
+    }
+    let count = check("epoll_wait", count)?;
+    Ok(&events[..count as usize])
+}
+
+pub(super) fn watch(epoll: i32, how: i32, fd: i32, events: u32) -> Result<(), String> {
     let mut event = libc::epoll_event { events, u64: fd as u64 };
     // SAFETY: reads one event.
     check("epoll_ctl", unsafe { libc::epoll_ctl(epoll, how, fd, &raw mut event) })?;
     Ok(())
 }
 
-fn accept(epoll: i32, listener: i32, connections: &mut Vec<Connection>) -> Result<(), String> {
+/// Each connection that waits is for `admit`.
+pub(super) fn accept(
+    listener: i32,
+    mut admit: impl FnMut(i32) -> Result<(), String>,
+) -> Result<(), String> {
     loop {
         let (nobody, flags) = (std::ptr::null_mut(), libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC);
         // SAFETY: no memory is involved: nobody wants to know who connects.
@@ -81,11 +108,7 @@ fn accept(epoll: i32, listener: i32, connections: &mut Vec<Connection>) -> Resul
             let is_over = error.kind() == io::ErrorKind::WouldBlock;
             return if is_over { Ok(()) } else { Err(format!("accept: {error}")) };
         }
-        if connections.len() <= fd as usize {
-            connections.resize_with(fd as usize + 1, Connection::default);
-        }
-        connections[fd as usize] = Connection::default();
-        watch(epoll, libc::EPOLL_CTL_ADD, fd, INPUT)?;
+        admit(fd)?;
     }
 }
 
@@ -120,7 +143,7 @@ fn echo(fd: i32, events: u32, buffer: &mut [u8], rest: &mut Vec<u8>) -> bool {
 }
 
 /// How much the kernel took; `None` if nobody is there any more.
-fn send(fd: i32, bytes: &[u8]) -> Option<usize> {
+pub(super) fn send(fd: i32, bytes: &[u8]) -> Option<usize> {
     let mut sent = 0;
     while sent < bytes.len() {
         let left = &bytes[sent..];

@@ -1,10 +1,12 @@
-//! What `raddle-bench echo` and `sendfile` measure by, and against what: the clients, the same for all servers, and two servers written by hand,
-//! which are the floors of echo.
+//! What `raddle-bench echo`, `sendfile` and `load` measure by, and against what: the clients, the same for all servers, and servers written by
+//! hand: two are the floors of echo, one answers load generators.
 //!
 //! | module | what it holds |
 //! |---|---|
 //! | `epoll` | a server on epoll: two calls a message and a wait for each round |
 //! | `uring` | a server on io_uring: one call a round |
+//! | `respond` | a server of HTTP on epoll, for what asks: it answers at once, or after delays that are known, and keeps a record of what it did |
+//! | `delays` | these delays |
 //! | `talk` | the client: connections that send and receive messages, one or several at a time |
 //! | `churn` | the client: a connection for each message |
 //! | `idle` | the client: connections that have said something, and are silent |
@@ -18,10 +20,12 @@
 mod buffers;
 mod calls;
 mod churn;
+mod delays;
 mod epoll;
 mod fetch;
 mod histogram;
 mod idle;
+mod respond;
 mod talk;
 mod uring;
 mod window;
@@ -37,6 +41,7 @@ fn run(arguments: &Arguments) -> Result<Said, String> {
     match arguments.case() {
         "epoll" => epoll::serve(),
         "io_uring" => uring::serve(arguments),
+        "respond" => respond::serve(arguments),
         "talk" => talk::measure(arguments),
         "churn" => churn::measure(arguments),
         "idle" => idle::connect(arguments),

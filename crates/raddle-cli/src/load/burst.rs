@@ -27,6 +27,7 @@ pub(crate) fn run(options: &BurstOptions) -> Result<ExitCode, String> {
         ));
     }
     let outputs = Outputs::open([
+        (&options.json, Crowd::json),
         (&options.csv, Crowd::csv),
         (&options.gnuplot, Crowd::gnuplot),
         (&options.svg, Crowd::svg),

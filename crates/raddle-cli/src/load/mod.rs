@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `options` | its command line |
 //! | `prepare` | makes a plan of it |
+//! | `scenario` | reads what visitors do from a file |
 //! | `outputs` | files for figures, opened before the run |
 //! | `live` | what is shown while it runs |
 //! | `burst` | the other verb |
@@ -13,6 +14,7 @@ mod live;
 mod options;
 mod outputs;
 mod prepare;
+mod scenario;
 
 pub(crate) use burst::run as run_burst;
 pub(crate) use options::{BurstOptions, LoadCommand};
@@ -127,9 +129,15 @@ fn about(options: &LoadOptions, plan: &raddle_load::Plan) -> About {
         (Some(_), false) => "even",
         (Some(_), true) => "poisson",
     };
+    let (method, targets) = match (&options.scenario, &plan.scenario) {
+        (Some(file), Some(scenario)) => {
+            ("scenario".to_owned(), vec![format!("{} on {}", file.display(), scenario.base())])
+        }
+        _ => (prepare::method(options).to_string(), options.urls.clone()),
+    };
     About {
-        targets: options.urls.clone(),
-        method: prepare::method(options).to_string(),
+        targets,
+        method,
         connections: plan.connections,
         depth: plan.depth,
         keeps: plan.keeps,

@@ -11,6 +11,9 @@ use std::time::Duration;
 /// server can do. With --rate requests have times of their own, as if they came from people: their
 /// latency counts from then, so that a server that stalls can't hide it.
 ///
+/// With --scenario each client visits, step by step, with what the answers have said and pauses to
+/// think; --rate is then that of visits. examples/load/shop.toml has all that can be in such a file.
+///
 /// It ends with a table, exit code 0; with 1 if the server can't be reached, or what --fail-if says is
 /// so. Ctrl-C ends it early, with the table of what there is. docs/load.md explains the figures.
 #[derive(Args)]
@@ -43,8 +46,12 @@ pub(crate) enum LoadVerb {
 #[derive(Args)]
 pub(crate) struct LoadOptions {
     /// What to ask for; of several, URL@3 is drawn three times as often as URL
-    #[arg(value_name = "URL", required = true)]
+    #[arg(value_name = "URL", required_unless_present = "scenario")]
     pub(crate) urls: Vec<String>,
+
+    /// Visit as this file says, which tells whom, too; a URL goes before that
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["pipeline", "method", "body"])]
+    pub(crate) scenario: Option<PathBuf>,
 
     /// So many clients, each with a connection and a thread of its own
     #[arg(short, long, value_name = "N", default_value = "16", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
@@ -66,7 +73,7 @@ pub(crate) struct LoadOptions {
     #[arg(long, value_name = "TIME", value_parser = time, default_value = "0s")]
     pub(crate) warm_up: Duration,
 
-    /// Open loop: so many requests a second, whatever the server does
+    /// Open loop: so many requests a second, or visits, whatever the server does
     #[arg(short, long, value_name = "N", value_parser = rate)]
     pub(crate) rate: Option<f64>,
 
@@ -130,6 +137,10 @@ pub(crate) struct LoadOptions {
     #[arg(long, value_name = "TIME", value_parser = time, default_value = "30s")]
     pub(crate) timeout: Duration,
 
+    /// At the end, requests that are on their way may finish within this time
+    #[arg(long, value_name = "TIME", value_parser = time, default_value = "2s")]
+    pub(crate) grace: Duration,
+
     /// Write all figures to this file as JSON; - is the standard output, in place of the table
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
@@ -160,6 +171,7 @@ Examples:
   raddle load http://127.0.0.1:8080/ -c 64 -d 10s
   raddle load http://127.0.0.1:8080/ --rate 2000 --poisson --json a.json --report a.html
   raddle load http://127.0.0.1:8080/a@3 http://127.0.0.1:8080/b -n 100000 --fail-if 'p99>20ms'
+  raddle load --scenario examples/load/shop.toml -c 50 --rate 20 -d 5m
   raddle load compare a.json b.json";
 
 /// A number and its unit.
@@ -188,7 +200,7 @@ fn rate(text: &str) -> Result<f64, String> {
     }
 }
 
-fn method(name: &str) -> Result<Method, String> {
+pub(super) fn method(name: &str) -> Result<Method, String> {
     match Method::from_bytes(name.as_bytes()) {
         Some(Method::Connect) => {
             Err("CONNECT makes a tunnel, which is nothing to be measured here".to_owned())
@@ -240,6 +252,10 @@ pub(crate) struct BurstOptions {
     /// On how many cores; all that this process may use by default
     #[arg(short = 't', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) cores: Option<u16>,
+
+    /// Write the distributions to this file as JSON; - is the standard output
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
 
     /// Write each thread's means to this file as CSV
     #[arg(long, value_name = "FILE")]

@@ -1,10 +1,12 @@
 //! Makes a plan of a command line: reads files, looks names up, says what is wrong.
 
 use super::options::LoadOptions;
+use super::scenario;
 use raddle_http::Method;
 use raddle_http::tls::ClientTls;
-use raddle_load::{Ask, Detour, Pace, Place, Plan, Spacing, Target, Url};
+use raddle_load::{Ask, Detour, Pace, Place, Plan, Scenario, Spacing, Target, Url};
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -16,6 +18,59 @@ const DURATION: Duration = Duration::from_secs(10);
 
 /// The whole of it.
 pub(super) fn plan(options: &LoadOptions, cores: usize) -> Result<Plan, String> {
+    let mut plan = match &options.scenario {
+        Some(file) => Plan::visiting(visits(options, file)?),
+        None => Plan::new(targets(options)?),
+    };
+    plan.connections = options.connections as usize;
+    plan.pace = options.rate.map(|rate| Pace {
+        rate,
+        spacing: if options.poisson { Spacing::Poisson } else { Spacing::Even },
+        ramp: options.ramp.unwrap_or_default(),
+    });
+    plan.requests = options.requests;
+    plan.time = options.duration.or(options.requests.is_none().then_some(DURATION));
+    plan.warm_up = options.warm_up;
+    plan.keeps = !options.new_connection;
+    plan.depth = usize::from(options.pipeline);
+    plan.patience = options.timeout.max(Duration::from_nanos(1));
+    plan.grace = options.grace;
+    plan.spin = if options.precise { SPIN } else { Duration::ZERO };
+    plan.seed = options.seed.unwrap_or_else(seed);
+    plan.cores = cores;
+    Ok(plan)
+}
+
+/// What a file says that visitors do.
+fn visits(options: &LoadOptions, file: &Path) -> Result<Scenario, String> {
+    let said = scenario::read(file)?;
+    let base = match (&options.urls[..], said.base) {
+        ([], Some(base)) => base,
+        ([url], _) => plain(url)?,
+        ([], None) => {
+            let file = file.display();
+            return Err(format!(
+                "{file}: it has no base, which says who is asked; write base = \"http://...\", or give a URL"
+            ));
+        }
+        _ => return Err("a scenario has one base: give one URL, or none".to_owned()),
+    };
+    let tls = if base.is_https() { Some(tls(options)?) } else { None };
+    let place = Place::of(&base, &detour(options), tls.as_ref());
+    let place = Arc::new(place.map_err(|error| error.to_string())?);
+    let mut visits = Scenario::new(base, place, said.flows);
+    visits.variables = said.variables;
+    visits.fields = options.fields.clone();
+    visits.closes = options.new_connection;
+    Ok(visits)
+}
+
+fn detour(options: &LoadOptions) -> Detour {
+    Detour { address: options.connect_to.clone(), socket: options.unix.clone() }
+}
+
+/// What the URLs and the options beside them ask for.
+fn targets(options: &LoadOptions) -> Result<Vec<Target>, String> {
     // One alone has nothing to be weighed against: then it is a part of the URL.
     let parse = match options.urls.len() {
         1 => |text: &String| Ok((plain(text)?, 1)),
@@ -37,7 +92,7 @@ pub(super) fn plan(options: &LoadOptions, cores: usize) -> Result<Plan, String> 
         body,
         closes: options.new_connection,
     };
-    let detour = Detour { address: options.connect_to.clone(), socket: options.unix.clone() };
+    let detour = detour(options);
     // Those of one host share connections.
     let mut places: Vec<(String, Arc<Place>)> = Vec::new();
     let mut targets = Vec::new();
@@ -57,23 +112,7 @@ pub(super) fn plan(options: &LoadOptions, cores: usize) -> Result<Plan, String> 
     if targets.iter().all(|target| target.weight() == 0) {
         return Err("all URLs have the weight 0: nothing would be asked for".to_owned());
     }
-    let mut plan = Plan::new(targets);
-    plan.connections = options.connections as usize;
-    plan.pace = options.rate.map(|rate| Pace {
-        rate,
-        spacing: if options.poisson { Spacing::Poisson } else { Spacing::Even },
-        ramp: options.ramp.unwrap_or_default(),
-    });
-    plan.requests = options.requests;
-    plan.time = options.duration.or(options.requests.is_none().then_some(DURATION));
-    plan.warm_up = options.warm_up;
-    plan.keeps = !options.new_connection;
-    plan.depth = usize::from(options.pipeline);
-    plan.patience = options.timeout.max(Duration::from_nanos(1));
-    plan.spin = if options.precise { SPIN } else { Duration::ZERO };
-    plan.seed = options.seed.unwrap_or_else(seed);
-    plan.cores = cores;
-    Ok(plan)
+    Ok(targets)
 }
 
 /// The method that is asked with.

@@ -4,6 +4,7 @@ use super::capacity::{Clients, Excess};
 use super::operating::{Admin, At, ErrorLog};
 use super::sandbox::{Needs, Sandbox};
 use crate::args::{DispatchMode, LogForm, ServeOptions, address};
+use crate::toml_file;
 use raddle_http::Status;
 use raddle_http::protocol::Limits;
 use raddle_http::server::Times;
@@ -446,17 +447,7 @@ impl Source {
         };
         let text = fs::read_to_string(path)
             .map_err(|error| format!("{}: it can't be read: {error}", path.display()))?;
-        let mut config = parse(&text).map_err(|error| {
-            let mut bare = error.clone();
-            // Without the text it names the key.
-            bare.set_input(None);
-            let what = bare.to_string();
-            let mut lines = what.trim_end().lines();
-            let message = lines.next().unwrap_or("malformed");
-            let key = lines.find_map(|line| line.strip_prefix("in `")?.strip_suffix('`'));
-            let key = key.map_or(String::new(), |key| format!("{key}: "));
-            place(path, &text, error.span(), &format!("{key}{message}"))
-        })?;
+        let mut config: Config = toml_file::parse(path, &text)?;
         let beside = path.parent().unwrap_or(Path::new(""));
         if let Some(folder) = &mut config.folder {
             *folder.get_mut() = beside.join(folder.get_ref());
@@ -485,34 +476,19 @@ impl Source {
     pub(super) fn mistake(&self, span: Range<usize>, what: &str) -> String {
         match &self.file {
             // What an option says stands nowhere in the file.
-            Some((path, text)) if span != (0..0) => place(path, text, Some(span), what),
+            Some((path, text)) if span != (0..0) => toml_file::place(path, text, Some(span), what),
             _ => what.to_owned(),
         }
-    }
-}
-
-fn parse(text: &str) -> Result<Config, toml::de::Error> {
-    toml::from_str(text)
-}
-
-/// `raddle.toml:7: what`.
-fn place(path: &Path, text: &str, span: Option<Range<usize>>, what: &str) -> String {
-    let path = path.display();
-    match span {
-        Some(span) => {
-            let line = text.as_bytes()[..span.start.min(text.len())]
-                .iter()
-                .filter(|byte| **byte == b'\n')
-                .count();
-            format!("{path}:{}: {what}", line + 1)
-        }
-        None => format!("{path}: {what}"),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn parse(text: &str) -> Result<Config, toml::de::Error> {
+        toml::from_str(text)
+    }
 
     #[test]
     fn what_is_printed_as_the_defaults_is_what_they_are() {

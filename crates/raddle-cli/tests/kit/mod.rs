@@ -1,16 +1,19 @@
 //! The program `raddle`, run as its users run it.
 
 #![allow(dead_code, reason = "each test file uses a part")]
-#![allow(unsafe_code, reason = "signals to children, limits, what a socket has not sent yet")]
+#![allow(
+    unsafe_code,
+    reason = "signals to children, limits, terminals, what a socket has not sent yet"
+)]
 
 pub(crate) mod browser;
 
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
@@ -90,6 +93,19 @@ pub(crate) fn failure(command: &mut Command) -> String {
 /// Bytes that a program has printed.
 pub(crate) fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).expect("raddle prints text")
+}
+
+/// Both ends of a terminal: ours, and a program's.
+pub(crate) fn terminal() -> (File, OwnedFd) {
+    let (mut ours, mut theirs) = (-1, -1);
+    let nothing = std::ptr::null_mut();
+    // SAFETY: the library writes two numbers; name, settings and size are not wanted.
+    let result = unsafe {
+        libc::openpty(&raw mut ours, &raw mut theirs, nothing, std::ptr::null(), std::ptr::null())
+    };
+    assert_eq!(result, 0, "no terminal can be had");
+    // SAFETY: both were just made, and nobody else knows of them.
+    unsafe { (File::from_raw_fd(ours), OwnedFd::from_raw_fd(theirs)) }
 }
 
 /// A folder for a test's files, which no other process has. It goes with this value.

@@ -1,0 +1,244 @@
+//! How right the figures are: beside the record of a server that answers after known delays.
+//!
+//! A generator's latency is the server's time and what it takes to wake up: once to send, once for the answer. `raddle load` measures the first of the
+//! two, in an open loop, so twice that is what it may be off; what is beyond is its fault. Those that ask in a closed loop have
+//! a record of their own making: they are held against what those would wait for who come whatever the server does.
+
+use super::server::{Done, Responder};
+use crate::generators::{Client, Generator, Job, Shape};
+use crate::neighbours::{Neighbours, TOLERATED};
+use crate::report::{Record, Unit, progress};
+use serde_json::Value;
+
+/// Requests a second, on so many connections as come in a stall and some more.
+const RATE: f64 = 2000.0;
+const CONNECTIONS: usize = 1_200;
+
+/// A delay by its name, the case, and for how long.
+pub(super) struct Known {
+    delay: &'static str,
+    case: &'static str,
+    seconds: u64,
+}
+
+/// Of twelve seconds, one and a half are stalled: of the percentiles that are looked at, 90 and those above.
+pub(super) const ALL: [Known; 3] = [
+    Known { delay: "fixed", case: "fixed_5ms", seconds: 4 },
+    Known { delay: "bimodal", case: "bimodal", seconds: 4 },
+    Known { delay: "stall", case: "stall_500ms", seconds: 12 },
+];
+
+/// All connections are there by then.
+const WARM_UP_S: u64 = 2;
+
+/// What a round of `raddle load` has shown: by percentile what the server did, what was measured, and how late a thread woke up, in nanoseconds.
+struct Seen(Vec<(f64, Times)>);
+
+#[derive(Clone, Copy)]
+struct Times {
+    server: f64,
+    measured: f64,
+    woke: f64,
+}
+
+impl Times {
+    /// By how much it is off beyond what waking up explains, of a hundred.
+    fn off(self) -> f64 {
+        let off = self.measured - self.server;
+        let beyond = if off > 0.0 { (off - 2.0 * self.woke).max(0.0) } else { -off };
+        100.0 * beyond / self.server
+    }
+}
+
+impl Seen {
+    /// The percentile that is most off.
+    fn worst(&self) -> Option<(f64, Times)> {
+        self.0.iter().copied().max_by(|one, other| one.1.off().total_cmp(&other.1.off()))
+    }
+
+    fn at(&self, percent: f64) -> Option<Times> {
+        self.0.iter().find(|one| one.0 == percent).map(|one| one.1)
+    }
+}
+
+/// One delay, `rounds` times; where the server stalls, those beside it that ask in a closed loop.
+pub(super) fn measure(
+    known: &Known,
+    clients: &[Client],
+    rounds: usize,
+    responder: &Responder,
+) -> Vec<Record> {
+    let client = |generator| clients.iter().find(|one| one.generator == generator);
+    let Some(raddle) = client(Generator::Raddle) else { return Vec::new() };
+    let wrk = client(Generator::Wrk).map(|wrk| ("wrk", wrk));
+    let closed = [Some(("raddle_closed", raddle)), wrk].into_iter().flatten();
+    let mut closed: Vec<_> = closed
+        .filter(|_| known.delay == "stall")
+        .map(|(peer, client)| (peer, client, Rounds::default()))
+        .collect();
+    let mut own = Rounds::default();
+    for turn in 1..=rounds {
+        progress(&format!("{}: round {turn} of {rounds}", known.case));
+        let seen = undisturbed(raddle, known, responder);
+        for (_, client, rounds) in &mut closed {
+            rounds.take(match &seen {
+                Ok((seen, _)) => ask_closed(client, known, seen, responder),
+                Err(_) => Err("there is nothing to hold it against".to_owned()),
+            });
+        }
+        own.take(seen.map(|(seen, others)| own_figures(&seen, others)));
+    }
+    let own = own.record("load_accuracy", known.case, "raddle");
+    let closed = closed.into_iter();
+    let closed = closed.map(|(peer, _, rounds)| rounds.record("load_accuracy", known.case, peer));
+    [own].into_iter().chain(closed).collect()
+}
+
+/// A round, and again as long as others disturb it; with the share that they had of the processors.
+fn undisturbed(
+    raddle: &Client,
+    known: &Known,
+    responder: &Responder,
+) -> Result<(Seen, f64), String> {
+    const AGAIN_AT_MOST: usize = 1;
+    let mut left = AGAIN_AT_MOST;
+    loop {
+        let (seen, others) = ask(raddle, known, responder)?;
+        if others <= TOLERATED || left == 0 {
+            return Ok((seen, others));
+        }
+        left -= 1;
+    }
+}
+
+/// Percent that it was off, and words for it.
+type Figures = (f64, String);
+
+#[derive(Default)]
+struct Rounds {
+    off: Vec<Option<f64>>,
+    remark: Option<String>,
+}
+
+impl Rounds {
+    /// The last remark stays.
+    fn take(&mut self, round: Result<Figures, String>) {
+        let (off, remark) = match round {
+            Ok((off, remark)) => (Some(off), remark),
+            Err(why) => (None, why),
+        };
+        self.off.push(off);
+        self.remark = Some(remark);
+    }
+
+    fn record(self, bench: &'static str, case: &'static str, peer: &'static str) -> Record {
+        Record::of_rounds(bench, case, peer, &self.off, Unit::Percent).with_remark(self.remark)
+    }
+}
+
+fn own_figures(seen: &Seen, others: f64) -> Figures {
+    let Some((percent, times)) = seen.worst() else { return (0.0, "no percentiles".to_owned()) };
+    let ms = |ns: f64| ns / 1e6;
+    let disturbed = if others > TOLERATED { "; disturbed by others" } else { "" };
+    let remark = format!(
+        "at most at the percentile {percent}: {:.3} ms, the server's record {:.3} ms, woke up {:.3} ms late{disturbed}",
+        ms(times.measured),
+        ms(times.server),
+        ms(times.woke),
+    );
+    (times.off(), remark)
+}
+
+/// `raddle load` in an open loop.
+fn ask(raddle: &Client, known: &Known, responder: &Responder) -> Result<(Seen, f64), String> {
+    let server = responder.start(known.delay, WARM_UP_S)?;
+    let (shape, seconds) = (Shape::Kept, known.seconds);
+    let job = Job { port: server.port, path: "/", connections: CONNECTIONS, shape, seconds };
+    let mut command = raddle.open_loop(&job, RATE);
+    command.arg("--warm-up").arg(format!("{WARM_UP_S}s"));
+    let neighbours = Neighbours::before([responder.processor, raddle.processor], server.id());
+    let output = command.output().map_err(|error| format!("raddle load: {error}"))?;
+    let others = neighbours.and_then(|neighbours| neighbours.share()).unwrap_or(0.0);
+    let said = String::from_utf8_lossy(&output.stdout);
+    let report: Value = serde_json::from_str(said.trim()).map_err(|_| {
+        format!("raddle load failed: {}", String::from_utf8_lossy(&output.stderr).trim())
+    })?;
+    Ok((seen(&report, &server.done()?)?, others))
+}
+
+/// Puts both records beside each other.
+fn seen(report: &Value, done: &Done) -> Result<Seen, String> {
+    /// The two see the end of the warm-up some milliseconds apart: when the first was due, and when it came.
+    const EDGE: f64 = 0.005;
+    let answers = report["answers"].as_f64().unwrap_or(0.0);
+    let asked = done.percentiles.get("count").copied().unwrap_or(0.0);
+    if (answers - asked).abs() > EDGE * answers {
+        return Err(format!("{answers} answers were counted, the server's record has {asked}"));
+    }
+    let of = |row: &str, percent: f64| {
+        let found = report[row]["percentiles"].as_array()?;
+        found.iter().find(|one| one["percent"].as_f64() == Some(percent))?["ns"].as_f64()
+    };
+    let each = done.percentiles.iter().filter_map(|(name, server)| {
+        let percent: f64 = name.strip_prefix('p')?.parse().ok()?;
+        let (measured, woke) = (of("latency", percent)?, of("oversleep", percent)?);
+        Some((percent, Times { server: *server, measured, woke }))
+    });
+    Ok(Seen(each.collect()))
+}
+
+/// Who asks on 64 connections when it has its answers: its 99th percentile, beside that of those who come whatever happens.
+fn ask_closed(
+    client: &Client,
+    known: &Known,
+    seen: &Seen,
+    responder: &Responder,
+) -> Result<Figures, String> {
+    let server = responder.start(known.delay, 0)?;
+    let (shape, seconds) = (Shape::Kept, known.seconds);
+    let job = Job { port: server.port, path: "/", connections: 64, shape, seconds };
+    let summary = client.run(&job)?;
+    let (truth, found) = seen.at(99.0).zip(summary.p99_us).ok_or("there is no 99th percentile")?;
+    let (truth, found) = (truth.server / 1e6, found / 1e3);
+    let correction = match client.generator {
+        Generator::Wrk => ", after it has added what it takes to have missed",
+        _ => "",
+    };
+    let remark = format!(
+        "the 99th percentile is {found:.2} ms{correction}; of those who come by the clock it is {truth:.0} ms"
+    );
+    Ok((100.0 * (truth - found).abs() / truth, remark))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn done(p99: f64) -> Done {
+        Done { percentiles: [("count".to_owned(), 3.0), ("p99".to_owned(), p99)].into() }
+    }
+
+    fn report(latency: f64, woke: f64) -> Value {
+        let row = |ns: f64| json!({"percentiles": [{"percent": 99.0, "ns": ns}]});
+        json!({"answers": 3, "latency": row(latency), "oversleep": row(woke)})
+    }
+
+    #[test]
+    fn waking_up_explains_as_much_as_it_took() {
+        let off = |measured, woke| {
+            let seen = seen(&report(measured, woke), &done(5e6)).expect("both have three");
+            seen.worst().expect("one percentile").1.off()
+        };
+        assert_eq!(off(5.1e6, 0.1e6), 0.0);
+        assert_eq!(off(5.2e6, 0.05e6), 2.0);
+        assert_eq!(off(4.9e6, 0.1e6), 2.0, "too early is never explained");
+    }
+
+    #[test]
+    fn a_record_of_other_requests_is_none() {
+        let mut other = report(5e6, 0.0);
+        other["answers"] = 40.into();
+        assert!(seen(&other, &done(5e6)).is_err_and(|why| why.starts_with("40 answers")));
+    }
+}
