@@ -4,9 +4,9 @@ mod serve_kit;
 
 use raddle::time::sleep;
 use raddle_http::protocol::Limits;
-use raddle_http::server::{Running, Server, Times};
+use raddle_http::server::{Server, Times};
 use raddle_http::{Body, Request, Response};
-use serve_kit::{Case, Client, PATIENCE};
+use serve_kit::{Case, Client, PATIENCE, finished, started};
 use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -57,15 +57,6 @@ fn echo(request: &mut Request<'_>) -> Response {
         Ok(content) => Response::of_type("application/octet-stream", content),
         Err(error) => Response::text(error.to_string()),
     }
-}
-
-fn started(server: Server) -> Running {
-    server.bind("127.0.0.1:0").expect("some port is free")
-}
-
-fn finished(running: &Running) {
-    running.drain();
-    assert!(running.wait_timeout(PATIENCE), "{} are left", running.connections());
 }
 
 fn one_connection_serves_many_requests() {

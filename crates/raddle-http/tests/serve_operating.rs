@@ -11,7 +11,7 @@ use raddle_http::metrics::Metrics;
 use raddle_http::protocol::Limits;
 use raddle_http::server::{Event, Events, Plugin, Running, Served, Server};
 use raddle_http::{Body, Request, Response, current};
-use serve_kit::{Case, Client, PATIENCE};
+use serve_kit::{Case, Client, PATIENCE, finished};
 use std::collections::HashSet;
 use std::fs;
 use std::io::{self, Write};
@@ -87,11 +87,6 @@ impl Drop for Folder {
 fn hello(server: Server) -> Running {
     let server = server.otherwise(|_| Response::text("hello"));
     server.bind("127.0.0.1:0").expect("some port is free")
-}
-
-fn finished(running: &Running) {
-    running.drain();
-    assert!(running.wait_timeout(PATIENCE), "{} are left", running.connections());
 }
 
 fn until(what: &str, mut is_so: impl FnMut() -> bool) {

@@ -4,9 +4,9 @@ mod serve_kit;
 
 use raddle::time::sleep;
 use raddle_http::protocol::RequestHead;
-use raddle_http::server::{Plugin, Running, Served, Server};
+use raddle_http::server::{Plugin, Served, Server};
 use raddle_http::{Header, Request, Response, Status};
-use serve_kit::{Case, Client, PATIENCE};
+use serve_kit::{Case, Client, PATIENCE, finished, started};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, mpsc};
@@ -34,15 +34,6 @@ fn server() -> Server {
             })
         });
     server.expect("valid routes")
-}
-
-fn started(server: Server) -> Running {
-    server.bind("127.0.0.1:0").expect("some port is free")
-}
-
-fn finished(running: &Running) {
-    running.drain();
-    assert!(running.wait_timeout(PATIENCE), "{} are left", running.connections());
 }
 
 struct Stages(Arc<Mutex<Vec<String>>>);

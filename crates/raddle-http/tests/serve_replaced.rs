@@ -3,10 +3,10 @@
 mod serve_kit;
 
 use raddle_http::protocol::Limits;
-use raddle_http::server::{Plugin, Running, Server};
+use raddle_http::server::{Plugin, Server};
 use raddle_http::tls::{Certificate, Tls};
 use raddle_http::{Request, Response};
-use serve_kit::{Case, Client, PATIENCE};
+use serve_kit::{Case, Client, PATIENCE, finished, started};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -25,15 +25,6 @@ const CASES: &[Case] = &[
 
 fn main() -> ExitCode {
     serve_kit::main(CASES)
-}
-
-fn started(server: Server) -> Running {
-    server.bind("127.0.0.1:0").expect("some port is free")
-}
-
-fn finished(running: &Running) {
-    running.drain();
-    assert!(running.wait_timeout(PATIENCE), "{} are left", running.connections());
 }
 
 /// Says its number twice: by a plugin and by the handler.

@@ -8,8 +8,8 @@
 //!
 //! While nobody is queued on the core, those in the nursery run in their order, and so do a spawner and whoever yields, which let them run before:
 //! behind them, as they would stand in the queue. As soon as anybody else is ready, or one of another level, all go to the queue, where levels and
-//! rounds decide; those that only yield come back when they are among themselves. Everybody who looks how many wait on a core counts them ([`Backlog`](crate::backlog::Backlog)), so idle cores, the monitor and
-//! hand-over do for them what they do for others.
+//! rounds decide; those that only yield come back when they are among themselves. Everybody who looks how many wait on a core counts them
+//! ([`Backlog`](crate::backlog::Backlog)), so idle cores, the monitor and hand-over do for them what they do for others.
 //!
 //! Two threads that talk to one another save two exchanges a message so, a sixth of its time.
 
@@ -72,8 +72,8 @@ pub(crate) fn first(core: &Core) -> Option<ThreadRef> {
 /// before. `None` also for one that is bound: thieves empty nurseries. The core stays in its nursery until it [leaves](leave): then the thread is saved.
 #[inline]
 pub(crate) fn first_before(core: &Core, thread: ThreadRef, level: u8) -> Option<ThreadRef> {
-    let are_others_elsewhere = core.waiting.queued() > 0 || core.waiting.newborn() == 0;
-    if are_others_elsewhere || thread.block().link.is_bound() {
+    let are_not_all_kept = core.waiting.queued() > 0 || core.waiting.newborn() == 0;
+    if are_not_all_kept || thread.block().link.is_bound() {
         return None;
     }
     // SAFETY: as in `push`.
@@ -128,10 +128,10 @@ pub(crate) fn first_of_queue(
     Some(first)
 }
 
-/// The thread that gave way by [`first_before`] is saved.
+/// The thread that gave way by [`first_before`] or [`first_of_queue`] is saved.
 #[inline]
 pub(crate) fn leave(core: &Core) {
-    // SAFETY: `first_before` stayed inside for this moment, on this worker, which still has its core.
+    // SAFETY: either stayed inside for this moment, on this worker, which still has its core.
     unsafe { core.nursery.release() };
 }
 

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses a part")]
 
 use libtest_mimic::{Arguments, Failed, Trial};
+use raddle_http::server::{Running, Server};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -79,6 +80,17 @@ fn run(name: &str, forbids: bool) -> Result<(), Failed> {
         return Ok(());
     }
     Err(format!("{}\n{}", output.status, String::from_utf8_lossy(&output.stderr)).into())
+}
+
+/// On some port of this machine's.
+pub(crate) fn started(server: Server) -> Running {
+    server.bind("127.0.0.1:0").expect("some port is free")
+}
+
+/// Waits until all connections have ended.
+pub(crate) fn finished(running: &Running) {
+    running.drain();
+    assert!(running.wait_timeout(PATIENCE), "{} are left", running.connections());
 }
 
 /// One connection of a client.

@@ -128,8 +128,8 @@ fn yield_among_alike(place: Place, level: u8, now: u64) -> Option<ThreadRef> {
     let yields = core.yields.load(Ordering::Relaxed) + 1;
     let is_round = yields >= core.waiting.queued();
     core.yields.store(if is_round { 0 } else { yields }, Ordering::Relaxed);
-    let may_go = !place.thread.block().link.is_bound() && core.runtime().host.is_none();
-    (is_round && may_go).then(|| newborns::first_of_queue(core, place.thread, level, now)).flatten()
+    let tries = is_round && core.runtime().host.is_none();
+    tries.then(|| newborns::first_of_queue(core, place.thread, level, now)).flatten()
 }
 
 /// The calling thread waits in the kernel for a lock, and shall let others run: if nobody is queued here, somebody from another core.
