@@ -9,8 +9,12 @@ use std::time::{Duration, Instant};
 
 /// Nothing moved for so long: threads are lost.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// One actor that has been at the same operation for so long is lost, even if the others go on.
+/// One actor that has been at the same operation for so long is lost, even if the others go on,
 const PATIENCE_WITH_ONE: Duration = Duration::from_secs(90);
+/// and there were so many dispatches for each actor since. Time alone says nothing where the kernel runs others: at `nice 15` beside
+/// four loops the process gets a fortieth of two processors, and a thousand actors that take turns have had some fifty each in 90 s; a
+/// baton that goes round a ring takes 480, one after another.
+const TURNS: u64 = 1_000;
 
 pub(super) fn start(world: &'static World, shows_progress: bool) -> JoinHandle<()> {
     std::thread::Builder::new()
@@ -27,6 +31,9 @@ fn watch(world: &'static World, shows_progress: bool) {
         std::thread::sleep(Duration::from_millis(50));
         count_kernel_threads(world);
         let now = world.progress();
+        if let Ok(runtime) = raddle::Runtime::get() {
+            world.dispatches.store(runtime.counters().dispatches, Ordering::Relaxed);
+        }
         if now != last {
             (last, moved_at) = (now, Instant::now());
         }
@@ -38,13 +45,13 @@ fn watch(world: &'static World, shows_progress: bool) {
                 let _ = write!(line, "\r{now} steps, {kernel_threads} kernel threads at most ");
                 line.flush();
             }
-            if world.print_stuck(PATIENCE_WITH_ONE) > 0 {
+            if world.print_stuck(PATIENCE_WITH_ONE, TURNS) > 0 {
                 print_scheduler();
                 world.fail(format_args!("the actors above are lost"));
             }
         }
         if moved_at.elapsed() > PATIENCE {
-            let stuck = world.print_stuck(Duration::ZERO);
+            let stuck = world.print_stuck(Duration::ZERO, 0);
             print_scheduler();
             world.fail(format_args!(
                 "nothing moved for {PATIENCE:?}; {stuck} operations are under way"
@@ -70,7 +77,7 @@ fn count_kernel_threads(world: &World) {
     world.kernel_threads.fetch_max(count, Ordering::Relaxed);
     if count > KERNEL_THREADS_MAX {
         print_scheduler();
-        world.print_stuck(Duration::ZERO);
+        world.print_stuck(Duration::ZERO, 0);
         world.fail(format_args!("{count} kernel threads: more than {KERNEL_THREADS_MAX}"));
     }
 }

@@ -19,6 +19,8 @@ pub(super) struct World {
     names: Vec<&'static str>,
     counts: Vec<AtomicU64>,
     slots: Vec<Slot>,
+    /// How often threads had been dispatched at the watchdog's last look.
+    pub(super) dispatches: AtomicU64,
     /// Operations that block a kernel thread each, under way now.
     blocking: AtomicUsize,
     /// Threads that nobody joins: begun and ended.
@@ -35,6 +37,8 @@ struct Slot {
     /// The operation's index and one, 0 between two.
     op: AtomicUsize,
     since_ms: AtomicU64,
+    /// The dispatches when it began.
+    since_dispatches: AtomicU64,
     /// Where in the operation it is: a number that the operation gives meaning to.
     step: AtomicU64,
 }
@@ -49,6 +53,7 @@ impl World {
         let slot = || Slot {
             op: AtomicUsize::new(0),
             since_ms: AtomicU64::new(0),
+            since_dispatches: AtomicU64::new(0),
             step: AtomicU64::new(0),
         };
         Box::leak(Box::new(World {
@@ -59,6 +64,7 @@ impl World {
             counts: names.iter().map(|_| AtomicU64::new(0)).collect(),
             names,
             slots: (0..actors).map(|_| slot()).collect(),
+            dispatches: AtomicU64::new(0),
             blocking: AtomicUsize::new(0),
             detached: Default::default(),
             locals: Default::default(),
@@ -131,14 +137,18 @@ impl World {
         kernel::end_failed();
     }
 
-    /// One line for each actor that has been at the same operation for `at_least`; says how many there are.
-    pub(super) fn print_stuck(&self, at_least: Duration) -> usize {
+    /// One line for each actor that has been at the same operation for `at_least` and for `turns` dispatches for each actor; says how
+    /// many there are.
+    pub(super) fn print_stuck(&self, at_least: Duration, turns: u64) -> usize {
         let now_ms = self.begun.elapsed().as_millis() as u64;
+        let dispatches = self.dispatches.load(Ordering::Relaxed);
         let mut stuck = 0;
         for (index, slot) in self.slots.iter().enumerate() {
             let op = slot.op.load(Ordering::Relaxed);
             let ms = now_ms.saturating_sub(slot.since_ms.load(Ordering::Relaxed));
-            if op == 0 || ms < at_least.as_millis() as u64 {
+            let had = dispatches.saturating_sub(slot.since_dispatches.load(Ordering::Relaxed));
+            let is_soon = ms < at_least.as_millis() as u64 || had < turns * self.slots.len() as u64;
+            if op == 0 || is_soon {
                 continue;
             }
             stuck += 1;
@@ -201,6 +211,8 @@ impl Actor {
     pub(super) fn begin(&self, op: usize) {
         let slot = &self.world.slots[self.index];
         slot.since_ms.store(self.world.begun.elapsed().as_millis() as u64, Ordering::Relaxed);
+        slot.since_dispatches
+            .store(self.world.dispatches.load(Ordering::Relaxed), Ordering::Relaxed);
         slot.op.store(op + 1, Ordering::Relaxed);
     }
 

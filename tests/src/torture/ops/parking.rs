@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 pub(super) fn yields(actor: &mut Actor) {
     for _ in 0..actor.between(1, 50) {
         thread::yield_now();
+        actor.step();
     }
 }
 
