@@ -11,9 +11,10 @@ mod children;
 use calls::{alarm, geteuid};
 use children::Case;
 use raddle::thread;
+use std::io::{PipeReader, Read, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::*};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::*};
 use std::time::Duration;
 
 unsafe extern "C" {
@@ -26,6 +27,12 @@ fn main() -> ExitCode {
     children::main(vec![
         Case::new("a_queued_holder_gets_its_turn", a_queued_holder_gets_its_turn).unless(not_root),
         Case::new("and_with_preemption_off", and_with_preemption_off).unless(not_root),
+        Case::new("who_waits_without_a_core_makes_room", || {
+            a_writer_gets_its_turn(|stream, _| stream.hold(|| {}))
+        })
+        .unless(not_root),
+        Case::new("who_reads_makes_room", || a_writer_gets_its_turn(|_, source| read(source)))
+            .unless(not_root),
         Case::new("calls_that_would_be_cut_short_are_left_alone", calls_are_left_alone)
             .unless(not_root),
         Case::new("one_cannot_start", || starts_or_says_why(1)).unless(not_root),
@@ -109,6 +116,72 @@ fn all_wait_for_one() {
     holder.join().unwrap();
     waiters.into_iter().for_each(|waiter| waiter.join().unwrap());
     assert_eq!(done.load(Relaxed), 30);
+}
+
+/// On all cores threads read from a pipe that a queued one would write to, and all other workers wait in the kernel in `first`, which may
+/// ask for a lock that somebody holds.
+fn a_writer_gets_its_turn(first: fn(Stream, &PipeReader)) {
+    const CORES: usize = 2;
+    const OTHERS: usize = 3;
+    have_at_most(2 + CORES as u64 + OTHERS as u64);
+    let runtime = raddle::runtime::Builder::new().cores(CORES).start().unwrap();
+    let (source, mut sink) = std::io::pipe().unwrap();
+    let (source, stream) = (Arc::new(source), Stream::new());
+    let is_held = Arc::new(AtomicBool::new(false));
+    let held = is_held.clone();
+    let holder = thread::spawn(move || {
+        stream.hold(|| {
+            held.store(true, Release);
+            thread::park();
+        });
+    });
+    wait_until(|| is_held.load(Acquire));
+    // Nobody takes a core from a blocked worker for nobody.
+    let is_over = Arc::new(AtomicBool::new(false));
+    let yielders = [is_over.clone(), is_over.clone()].map(|is_over| {
+        thread::spawn(move || {
+            while !is_over.load(Relaxed) {
+                thread::yield_now();
+            }
+        })
+    });
+    let others: Vec<_> = (0..OTHERS)
+        .map(|_| {
+            let source = source.clone();
+            thread::spawn(move || first(stream, &source))
+        })
+        .collect();
+    wait_until(|| runtime.counters().workers_blocked == OTHERS);
+    let begun = Arc::new(AtomicU32::new(0));
+    let readers: Vec<_> = (0..CORES)
+        .map(|_| {
+            let (source, begun) = (source.clone(), begun.clone());
+            thread::spawn(move || {
+                begun.fetch_add(1, Relaxed);
+                read(&source);
+            })
+        })
+        .collect();
+    wait_until(|| begun.load(Relaxed) == CORES as u32);
+    let writer = thread::spawn(move || sink.write_all(&[0; CORES + OTHERS]).unwrap());
+    writer.join().unwrap();
+    is_over.store(true, Relaxed);
+    holder.thread().unpark();
+    for thread in others.into_iter().chain(readers).chain(yielders).chain([holder]) {
+        thread.join().unwrap();
+    }
+}
+
+/// One byte, by the kernel's `read`.
+fn read(mut source: &PipeReader) {
+    source.read_exact(&mut [0]).unwrap();
+}
+
+/// Looks now and then, from a kernel thread of no runtime.
+fn wait_until(is_so: impl Fn() -> bool) {
+    while !is_so() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 fn a_queued_holder_gets_its_turn() {

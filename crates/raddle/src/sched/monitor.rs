@@ -15,7 +15,8 @@
 use crate::dump;
 use crate::machine::{Core, Runtime, Worker};
 use crate::sched::{census, events, handover, staffing, timers, wake};
-use crate::sys::{clock, futex, kernel_threads, task};
+use crate::sys::kernel_threads::{self, WaitsFor};
+use crate::sys::{clock, futex, task};
 use crate::trace;
 use raddle_core::bell::Bell;
 use raddle_core::pool::{self, KernelState, Seat};
@@ -65,11 +66,16 @@ struct Look {
 }
 
 impl Look {
-    /// Whether the worker, which policy calls blocked, shall rather step back than be replaced, if it waits for a lock.
-    fn shall_step_back(&mut self, runtime: &Runtime) -> bool {
+    /// What the worker, which policy calls blocked, may wait for if it shall rather step back than be replaced.
+    fn shall_step_back(&mut self, runtime: &Runtime) -> Option<WaitsFor> {
         self.found_blocked = self.found_blocked.wrapping_add(1);
         let counts = census::count(runtime);
-        pool::run_short(&counts) || pool::is_one_of_a_crowd(&counts, self.found_blocked)
+        let is_one_of_many = pool::is_one_of_a_crowd(&counts, self.found_blocked);
+        if pool::is_exhausted(&counts) {
+            Some(WaitsFor::LockOrInput)
+        } else {
+            (pool::run_short(&counts) || is_one_of_many).then_some(WaitsFor::Lock)
+        }
     }
 
     /// Whether an idle core is to help, as threads wait. So many dispatches since the last look show that none waits for long: then only
@@ -172,11 +178,11 @@ pub(crate) fn watch(runtime: &'static Runtime) -> ! {
             }
             next = next.min(examine(core, look, anyone_waits, now));
         }
+        staffing::keep_spare(runtime);
         if now >= evicted_at + wake::STEP_NS {
-            evict_homeless(runtime);
+            evict_homeless(runtime, anyone_waits);
             evicted_at = now;
         }
-        staffing::keep_spare(runtime);
         let surplus_at = staffing::end_surplus(runtime, &mut idleness, now);
         next = next.min(surplus_at);
         if is_busy {
@@ -313,7 +319,8 @@ fn examine(core: &'static Core, look: &mut Look, anyone_waits: bool, now: u64) -
         let dispatch = core.dispatches.load(Ordering::Acquire);
         let second = pool::Look { state, cpu_ns, dispatch, at_ns: now };
         if first.is_some_and(|first| pool::is_blocked(&first, &second)) {
-            if look.shall_step_back(runtime) && ask_to_step_back(worker) {
+            let may_wait_for = look.shall_step_back(runtime);
+            if may_wait_for.is_some_and(|what| ask_to_step_back(worker, what)) {
                 return again.min(now + SECOND_LOOK_NS);
             }
             if take_core(core, worker, dispatch) {
@@ -388,29 +395,38 @@ fn take_core(core: &'static Core, worker: &'static Worker, dispatches: u64) -> b
     true
 }
 
-/// When workers run short: whoever waits for a lock in the kernel goes to the queue, and tries again when its turn comes. The holder may
+/// When workers run short: whoever waits in the kernel goes to the queue, and tries again when its turn comes. The holder of the lock may
 /// be queued, too; and those who make new workers may wait for the same lock, if it is malloc's. False if the thread waits for something
 /// else.
 ///
-/// Locks wait in `futex` in a loop. Other calls are left alone: a handler cuts some of them short.
+/// Locks wait in `futex` in a loop, and the kernel begins a call that reads anew. Other calls are left alone: a handler cuts some of them
+/// short.
 #[cold]
-fn ask_to_step_back(worker: &Worker) -> bool {
-    let waits_for_lock = kernel_threads::waits_for_futex(worker.kernel_id());
-    if waits_for_lock {
+fn ask_to_step_back(worker: &Worker, may_wait_for: WaitsFor) -> bool {
+    let may_step_back = kernel_threads::waits_for(worker.kernel_id(), may_wait_for);
+    if may_step_back {
         worker.notes.step_back();
         task::send_signal(worker.kernel_id(), worker.runtime.settings.signal);
     }
-    waits_for_lock
+    may_step_back
 }
 
 /// Workers that lost their core and run again, outside the runtime, are to make room: a signal sends their thread to a queue.
-fn evict_homeless(runtime: &'static Runtime) {
+///
+/// While threads wait and no more workers can be had, so is one that is still blocked: the cores' own may all be in calls that can't be
+/// left. It is a spare then, and the next look gives it a core.
+fn evict_homeless(runtime: &'static Runtime, anyone_waits: bool) {
     if runtime.homeless.load(Ordering::Relaxed) == 0 {
         return;
     }
-    for worker in runtime.workers() {
-        if worker.notes.is_lost() && worker.watch.look() == KernelState::Runs {
-            task::send_signal(worker.kernel_id(), runtime.settings.signal);
+    let mut wants_spare = anyone_waits && pool::is_exhausted(&census::count(runtime));
+    for worker in runtime.workers().filter(|worker| worker.notes.is_lost()) {
+        match worker.watch.look() {
+            KernelState::Runs => task::send_signal(worker.kernel_id(), runtime.settings.signal),
+            KernelState::Waits | KernelState::Unknown if wants_spare => {
+                wants_spare = !ask_to_step_back(worker, WaitsFor::LockOrInput);
+            }
+            _ => {}
         }
     }
 }

@@ -151,21 +151,42 @@ impl Listing {
     }
 }
 
-/// Whether kernel thread `id` of this process waits in `futex(2)`. False if the kernel does not tell.
+/// What a kernel thread waits for in the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WaitsFor {
+    /// Somebody who wakes it: `futex(2)`.
+    Lock,
+    /// That, or bytes: `read(2)` and `readv(2)`, which have none so far, or would have returned.
+    LockOrInput,
+}
+
+impl WaitsFor {
+    const fn includes(self, call: libc::c_long) -> bool {
+        match self {
+            WaitsFor::Lock => call == libc::SYS_futex,
+            WaitsFor::LockOrInput => {
+                matches!(call, libc::SYS_futex | libc::SYS_read | libc::SYS_readv)
+            }
+        }
+    }
+}
+
+/// Whether kernel thread `id` of this process waits for that. False if the kernel does not tell.
 ///
 /// `syscall` says it by number, `wchan` by the name of a function of the kernel's; the former is closed to a process that
-/// changed its user (`PR_SET_DUMPABLE`), the latter is empty on some kernels.
-pub(crate) fn waits_for_futex(id: i32) -> bool {
+/// changed its user (`PR_SET_DUMPABLE`), the latter is empty on some kernels, and says it of locks and pipes only.
+pub(crate) fn waits_for(id: i32, what: WaitsFor) -> bool {
     let mut bytes = [0; 256];
     let by_number = read_of_task(id, "syscall", &mut bytes)
         .and_then(|line| line.split(|&byte| byte == b' ').next())
         .and_then(number);
-    match by_number {
-        Some(call) => libc::c_long::try_from(call) == Ok(libc::SYS_futex),
-        None => {
-            read_of_task(id, "wchan", &mut bytes).is_some_and(|name| name.starts_with(b"futex"))
-        }
+    if let Some(call) = by_number {
+        return libc::c_long::try_from(call).is_ok_and(|call| what.includes(call));
     }
+    read_of_task(id, "wchan", &mut bytes).is_some_and(|name| {
+        let reads_pipe = name.starts_with(b"pipe_read") || name.starts_with(b"anon_pipe_read");
+        name.starts_with(b"futex") || (what == WaitsFor::LockOrInput && reads_pipe)
+    })
 }
 
 /// What a file about kernel thread `id` begins with.
@@ -342,6 +363,7 @@ impl<const N: usize> Write for Text<N> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{Read, Write};
     use std::sync::mpsc;
 
     /// A kernel thread that waits until the sender is dropped, and its id.
@@ -378,13 +400,31 @@ mod tests {
     fn who_waits_for_a_futex_is_seen() {
         keep_proc();
         let (id, end, other) = one_that_waits();
-        while !waits_for_futex(id) {
+        while !waits_for(id, WaitsFor::Lock) {
             std::thread::yield_now();
         }
-        assert!(!waits_for_futex(task::id()), "this one runs");
+        assert!(!waits_for(task::id(), WaitsFor::Lock), "this one runs, in a read");
         drop(end);
         other.join().unwrap();
-        assert!(!waits_for_futex(id), "it is gone");
+        assert!(!waits_for(id, WaitsFor::LockOrInput), "it is gone");
+    }
+
+    #[test]
+    fn who_waits_for_input_is_seen() {
+        keep_proc();
+        let (mut source, mut sink) = std::io::pipe().unwrap();
+        let (tell, told) = std::sync::mpsc::channel();
+        let reader = std::thread::spawn(move || {
+            tell.send(task::id()).unwrap();
+            source.read_exact(&mut [0]).unwrap();
+        });
+        let id = told.recv().unwrap();
+        while !waits_for(id, WaitsFor::LockOrInput) {
+            std::thread::yield_now();
+        }
+        assert!(!waits_for(id, WaitsFor::Lock));
+        sink.write_all(&[0]).unwrap();
+        reader.join().unwrap();
     }
 
     #[test]
