@@ -65,6 +65,8 @@ pub struct Outcome {
     pub figures: Recorder,
     /// And by time.
     pub intervals: Vec<Interval>,
+    /// The scenario's steps, for people, as [`Recorder::by_step`] counts them.
+    pub steps: Vec<String>,
     /// What was measured took so long: from the end of the warm-up.
     pub took: Duration,
     /// Processor time of this process in that time.

@@ -12,6 +12,7 @@ use crate::outcome::{End, Interval, Outcome};
 use crate::place::{At, Place};
 use crate::plan::Plan;
 use crate::recorder::Recorder;
+use crate::scenario::Scenario;
 use crate::shared::Shared;
 use crate::stream;
 use crate::visitor::Visitor;
@@ -320,6 +321,7 @@ impl Watch {
             self.current.merge(&self.spare);
         }
         self.total.merge(&self.current);
+            steps: shared.plan.scenario.as_ref().map(Scenario::steps).unwrap_or_default(),
         if until > self.since {
             let took = Duration::from_nanos(until - self.since);
             let at = Duration::from_nanos(until.saturating_sub(shared.begin_ns));
