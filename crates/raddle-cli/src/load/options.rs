@@ -85,7 +85,7 @@ pub(crate) struct LoadOptions {
     #[arg(long, value_name = "TIME", value_parser = time, requires = "rate")]
     pub(crate) ramp: Option<Duration>,
 
-    /// With --rate: exact times, for a busy core: looks at the clock at the end of each wait
+    /// With --rate: exact times, for busy cores: none of them sleeps, so none has to be woken
     #[arg(long, requires = "rate")]
     pub(crate) precise: bool,
 
