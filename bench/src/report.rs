@@ -2,6 +2,7 @@
 
 use crate::pairs::Estimate;
 use serde::{Serialize, Serializer};
+use std::fmt;
 use std::io::{self, IsTerminal, Write};
 
 /// What is to be said before anything else of how it was measured.
@@ -54,6 +55,38 @@ impl Serialize for Unit {
     }
 }
 
+/// What is asked of a result.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Bar {
+    /// The value is no more than that.
+    AtMost(f64),
+    /// The peer's value as a multiple of raddle's is no more than that.
+    RatioAtMost(f64),
+    /// And that it is no less.
+    RatioAtLeast(f64),
+}
+
+impl Bar {
+    /// Where nothing is known, nothing is met.
+    fn is_met_by(self, record: &Record) -> bool {
+        match self {
+            Bar::AtMost(most) => record.value.is_some_and(|value| value <= most),
+            Bar::RatioAtMost(most) => record.ratio.is_some_and(|ratio| ratio <= most),
+            Bar::RatioAtLeast(least) => record.ratio.is_some_and(|ratio| ratio >= least),
+        }
+    }
+}
+
+impl fmt::Display for Bar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Bar::AtMost(most) => write!(f, "at most {most}"),
+            Bar::RatioAtMost(most) => write!(f, "peer/raddle at most {most}"),
+            Bar::RatioAtLeast(least) => write!(f, "peer/raddle at least {least}"),
+        }
+    }
+}
+
 /// One result. As JSON its fields have this order; what is not known is left out.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Record {
@@ -78,6 +111,9 @@ pub(crate) struct Record {
     ratio_low: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ratio_high: Option<f64>,
+    /// Whether it meets what is asked of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    passes: Option<bool>,
     /// What else there is to know: why there is no value, or what was done differently.
     #[serde(skip_serializing_if = "Option::is_none")]
     remark: Option<String>,
@@ -106,6 +142,7 @@ impl Record {
             ratio: None,
             ratio_low: None,
             ratio_high: None,
+            passes: None,
             remark: None,
             difference: None,
         }
@@ -163,6 +200,14 @@ impl Record {
     /// With something else to know.
     pub(crate) fn with_remark(self, remark: Option<String>) -> Record {
         Record { remark, ..self }
+    }
+
+    /// Says whether it meets that, before what else there is to know.
+    pub(crate) fn held_against(self, bar: Bar) -> Record {
+        let passes = bar.is_met_by(&self);
+        let verdict = format!("{}: {bar}", if passes { "pass" } else { "miss" });
+        let remark = [Some(verdict), self.remark].into_iter().flatten().collect::<Vec<_>>();
+        Record { passes: Some(passes), remark: Some(remark.join("; ")), ..self }
     }
 
     /// Compared with raddle's value, pair by pair.
@@ -344,6 +389,25 @@ mod tests {
                 r#"{"bench":"switch","case":"body_mappings","peer":"raddle","value":25.0,"unit":"mappings"}"#,
             ]
         );
+    }
+
+    #[test]
+    fn bars_are_met_or_missed() {
+        let of = |value: f64| Record::counted("load", "a", "wrk", value, Unit::Ns);
+        let verdict = |record: Record, bar| {
+            let record = record.held_against(bar);
+            (record.passes, record.remark.unwrap_or_default())
+        };
+        let pass = |text: &str| (Some(true), format!("pass: {text}"));
+        let miss = |text: &str| (Some(false), format!("miss: {text}"));
+        assert_eq!(verdict(of(1.0), Bar::AtMost(1.0)), pass("at most 1"));
+        assert_eq!(verdict(of(1.1), Bar::AtMost(1.0)), miss("at most 1"));
+        let (least, most) = (Bar::RatioAtLeast(1.2), Bar::RatioAtMost(1.0));
+        assert_eq!(verdict(of(1.0).with_ratio(1.2), least), pass("peer/raddle at least 1.2"));
+        assert_eq!(verdict(of(1.0).with_ratio(1.1), least), miss("peer/raddle at least 1.2"));
+        assert_eq!(verdict(of(1.0).with_ratio(0.9), most), pass("peer/raddle at most 1"));
+        let remarked = of(1.0).with_remark(Some("starves".to_owned()));
+        assert_eq!(verdict(remarked, most), miss("peer/raddle at most 1; starves"), "no ratio");
     }
 
     #[test]

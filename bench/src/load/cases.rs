@@ -1,6 +1,7 @@
 //! What generators are asked to do, and what is said of them.
 
-use crate::generators::{Job, Shape};
+use crate::generators::{Generator, Job, Shape};
+use crate::report::Bar;
 
 /// Requests of one shape on so many connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +30,18 @@ pub(super) const ACCURACY: &str = "accuracy";
 pub(super) const OFFERED: &str = "offered";
 
 impl Case {
+    /// What is asked of each peer beside raddle, if anything is.
+    pub(super) fn bar(&self, bench: &str, peer: Generator) -> Option<Bar> {
+        match (bench, self.shape, peer) {
+            ("load_cpu", Shape::NewConnection, _) => Some(Bar::RatioAtLeast(1.0)),
+            ("load_rate", Shape::NewConnection, _) => Some(Bar::RatioAtMost(1.0)),
+            ("load_cpu", Shape::Kept, Generator::Wrk) if self.connections == 64 => {
+                Some(Bar::RatioAtLeast(1.2))
+            }
+            _ => None,
+        }
+    }
+
     pub(super) fn job(&self, port: u16, seconds: u64) -> Job<'static> {
         Job { port, path: "/", connections: self.connections, shape: self.shape, seconds }
     }

@@ -3,13 +3,16 @@
 use super::server::Responder;
 use crate::generators::{Client, Generator, Job, Shape};
 use crate::neighbours::{Neighbours, TOLERATED};
-use crate::report::{Record, Unit, progress};
+use crate::report::{Bar, Record, Unit, progress};
 
 const CONNECTIONS: usize = 200;
 
 /// Parts of the limit, of a hundred.
 const PARTS: [(&str, f64); 4] =
     [("rate_20", 20.0), ("rate_40", 40.0), ("rate_60", 60.0), ("rate_80", 80.0)];
+
+/// Percent by which a rate may be off.
+const OFF_MAX: f64 = 0.1;
 
 /// Many more than there can be: what comes of it is the limit.
 const TOO_MANY: f64 = 10e6;
@@ -51,10 +54,10 @@ pub(super) fn measure(
     }
     let limit = Record::of_rounds("load_limit", "open_200", "raddle", &limits, Unit::OpsPerSecond);
     let parts = PARTS.iter().zip(&off).map(|((case, _), off)| {
-        Record::of_rounds("load_offered", case, "raddle", off, Unit::Percent)
+        let record = Record::of_rounds("load_offered", case, "raddle", off, Unit::Percent);
+        record.with_remark(remark.clone()).held_against(Bar::AtMost(OFF_MAX))
     });
-    let all = [limit].into_iter().chain(parts);
-    all.map(|record| record.with_remark(remark.clone())).collect()
+    [limit.with_remark(remark.clone())].into_iter().chain(parts).collect()
 }
 
 /// Answers a second within the time, of so many that were to come; and the share of the processors that others had.

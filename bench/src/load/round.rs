@@ -131,9 +131,15 @@ pub(super) fn records(contenders: &[Contender<'_>], case: &Case) -> Vec<Record> 
             let rounds = each(of, one);
             let record = Record::of_rounds(bench, case.name, one.name(), &rounds, unit)
                 .with_remark(one.remark());
-            records.push(match one.client.generator {
-                Generator::Raddle => record,
-                _ => record.compared_by_round(&base, &rounds),
+            let peer = one.client.generator;
+            if peer == Generator::Raddle {
+                records.push(record);
+                continue;
+            }
+            let record = record.compared_by_round(&base, &rounds);
+            records.push(match case.bar(bench, peer) {
+                Some(bar) if !rounds.is_empty() => record.held_against(bar),
+                _ => record,
             });
         }
     }

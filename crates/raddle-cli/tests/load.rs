@@ -69,9 +69,12 @@ fn what_is_wrong_is_one_line() {
         told(&[&format!("http://{closed}/")]),
         format!("raddle: error: http://{closed}/: connect: Connection refused (ECONNREFUSED, 111)")
     );
-    assert!(
-        told(&[&url, "--unix", "/no/such/socket"])
-            .ends_with("No such file or directory (ENOENT, 2)")
+    let elsewhere = told(&[&url, "--unix", "/no/such/socket"]);
+    assert_eq!(
+        elsewhere,
+        format!(
+            "raddle: error: {url} at /no/such/socket: connect: No such file or directory (ENOENT, 2)"
+        )
     );
     let missing = folder.path().to_owned() + "/missing/a.json";
     assert!(told(&[&url, "--json", &missing]).contains("missing/a.json: it can't be written: "));
@@ -83,6 +86,8 @@ fn what_is_wrong_is_one_line() {
         &["load"][..],
         &["load", &url, "-c", "0"],
         &["load", &url, "-d", "5"],
+        &["load", &url, "-d", "0s"],
+        &["load", &url, "--timeout", "0s"],
         &["load", &url, "--poisson"],
         &["load", &url, "--rate", "0"],
         &["load", &url, "--fail-if", "p99>20"],
@@ -175,7 +180,17 @@ fn several_are_drawn_by_their_weights() {
 /// What was measured is told, whatever happens to one of the files.
 #[test]
 fn limits_and_full_disks_are_told_after_the_table() {
-    let (_folder, _server, url) = site("load-full");
+    let (folder, _server, url) = site("load-full");
+    // The table itself, too.
+    let kept = folder.path().to_owned() + "/a.json";
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut command = raddle(&["load", &url, "-n", "9", "-q", "--json", &kept]);
+    let done = command.stdout(full).output().unwrap();
+    let errors = text(&done.stderr);
+    assert_eq!(done.status.code(), Some(1));
+    let why = "raddle: error: the standard output can't be written: No space left on device";
+    assert!(errors.starts_with(why) && errors.lines().count() == 1, "{errors}");
+    assert!(fs::read_to_string(&kept).unwrap().ends_with("}\n"), "what was measured is kept");
     for (arguments, why) in [
         (
             ["--json", "/dev/full"],

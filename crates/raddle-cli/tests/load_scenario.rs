@@ -40,6 +40,12 @@ fn a_file_says_what_visitors_do() {
         let (out, errors) = (text(&done.stdout), text(&done.stderr));
         assert_eq!((done.status.code(), errors), (Some(0), ""), "{out}");
         assert!(out.starts_with(&first) && out.contains("\nby status: 200: 40\n"), "{out}");
+        let of_step = |number: u32, what: &str| {
+            let start = format!("step {number} ");
+            out.lines().any(|line| line.starts_with(&start) && line.ends_with(what))
+        };
+        assert!(of_step(1, "s   read on: GET /${first}"), "{out}");
+        assert!(of_step(2, "s   read on: HEAD /${more}.${kind}"), "{out}");
     }
 
     // What is not as the file says is counted, with the reason; and a URL goes before the base.

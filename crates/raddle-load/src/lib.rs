@@ -65,7 +65,7 @@ pub use place::{Detour, Place};
 pub use plan::Plan;
 pub use recorder::{Recorder, Times};
 pub use report::{
-    About, Distribution, Failed, Generator, NoReport, OfStatus, Percentile, Report, Slice,
+    About, Distribution, Failed, Generator, NoReport, OfStatus, OfStep, Percentile, Report, Slice,
 };
 pub use run::{CannotBegin, Run, Stopper};
 pub use scenario::{BadTemplate, Flow, Request, Scenario, Template};

@@ -65,6 +65,8 @@ pub struct Outcome {
     pub figures: Recorder,
     /// And by time.
     pub intervals: Vec<Interval>,
+    /// The scenario's steps, for people, as [`Recorder::by_step`] counts them.
+    pub steps: Vec<String>,
     /// What was measured took so long: from the end of the warm-up.
     pub took: Duration,
     /// Processor time of this process in that time.
@@ -73,6 +75,8 @@ pub struct Outcome {
     pub waited: Duration,
     /// On so many cores.
     pub cores: usize,
+    /// Whether these were busy all the time, as [`Plan::spin`](crate::Plan::spin) has them.
+    pub stays_awake: bool,
     /// Whether requests had times of their own.
     pub is_open: bool,
     /// The rate that they were to have.
@@ -105,7 +109,8 @@ impl Outcome {
         let mut all = Vec::new();
         let figures = &self.figures;
         let latency = figures.latency();
-        if self.load() > LOAD_MAX {
+        // Whoever stays awake uses all of it: if that is too little, threads come late.
+        if self.load() > LOAD_MAX && !self.stays_awake {
             all.push(format!(
                 "the generator was the bottleneck: it used {:.0} % of its {}, so its own queues are in the latencies and the server may be faster; \
                  give it more cores (-t), or ask for less (-c, --rate)",

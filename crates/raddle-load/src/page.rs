@@ -1,9 +1,13 @@
 //! A report as one page: the table, and plots, with nothing to be loaded from elsewhere.
 
 use crate::plot::{self, Axis, Line, Scale, plot};
-use crate::report::Report;
+use crate::report::{Distribution, OfStep, Report};
 use crate::table::table;
 use crate::words;
+
+const PERCENTILES: Axis = Axis { name: "percentile", scale: Scale::Log, label: percentile };
+/// In milliseconds.
+const TIMES: Axis = Axis { name: "", scale: Scale::Linear, label: |ms| words::time(ms * 1e6) };
 
 /// Beside the plots' own.
 const STYLE: &str = "\
@@ -16,13 +20,15 @@ svg{width:100%;height:auto}";
 pub fn page(report: &Report) -> String {
     let title =
         escape(&format!("raddle load: {} {}", report.run.method, report.run.targets.join(", ")));
-    let ms = |ns: u64| ns as f64 / 1e6;
-    let milliseconds = Axis { name: "", scale: Scale::Log, label: |ms| words::time(ms * 1e6) };
     let by_percentile = plot(
-        &Axis { name: "percentile", scale: Scale::Log, label: percentile },
-        &Axis { scale: Scale::Linear, ..milliseconds },
-        &[Line { name: "latency".to_owned(), points: points_by_percentile(report) }],
+        &PERCENTILES,
+        &TIMES,
+        &[Line { name: "latency".to_owned(), points: points_by_percentile(&report.latency) }],
     );
+    let by_step = match &report.by_step[..] {
+        [] => String::new(),
+        steps => by_step(steps),
+    };
     let seconds = Axis { name: "seconds", scale: Scale::Linear, label: short };
     let line = |name: &str, of: fn(&crate::report::Slice) -> f64| Line {
         name: name.to_owned(),
@@ -30,7 +36,7 @@ pub fn page(report: &Report) -> String {
     };
     let over_time = plot(
         &seconds,
-        &milliseconds,
+        &Axis { scale: Scale::Log, ..TIMES },
         &[
             line("p50", |one| one.p50_ns as f64 / 1e6),
             line("p99", |one| one.p99_ns as f64 / 1e6),
@@ -42,25 +48,35 @@ pub fn page(report: &Report) -> String {
         &Axis { name: "", scale: Scale::Linear, label: |rate| words::number(rate as u64) },
         &[line("answers/s", crate::report::Slice::rate), line("failed", |one| one.failed as f64)],
     );
-    let worst = words::time(ms(report.latency.max_ns) * 1e6);
+    let worst = words::time(report.latency.max_ns as f64);
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n\
          <title>{title}</title>\n<style>\n{}\n{STYLE}\n</style>\n<h1>{title}</h1>\n<pre>{}</pre>\n\
-         <h2>Latency by percentile, up to {worst}</h2>\n{by_percentile}<h2>Latency over time</h2>\n{over_time}<h2>Throughput</h2>\n{throughput}</html>\n",
+         <h2>Latency by percentile, up to {worst}</h2>\n{by_percentile}{by_step}<h2>Latency over time</h2>\n{over_time}<h2>Throughput</h2>\n{throughput}</html>\n",
         plot::STYLE,
         escape(&table(report)),
     )
 }
 
+/// A plot with a line for each step of a scenario, numbered as in the table.
+fn by_step(steps: &[OfStep]) -> String {
+    let line = |(number, one): (usize, &OfStep)| Line {
+        name: format!("step {}", number + 1),
+        points: points_by_percentile(&one.latency),
+    };
+    let lines: Vec<Line> = steps.iter().enumerate().map(line).collect();
+    format!("<h2>Latency by percentile, step by step</h2>\n{}", plot(&PERCENTILES, &TIMES, &lines))
+}
+
 /// One of so many is above; and the latency.
-fn points_by_percentile(report: &Report) -> Vec<(f64, f64)> {
-    let all = report.latency.count as f64;
+fn points_by_percentile(latency: &Distribution) -> Vec<(f64, f64)> {
+    let all = latency.count as f64;
     let mut points = Vec::new();
     // As many as can be told apart on a screen.
     let mut one_of = 1.0_f64;
     while one_of < all * 1.12 {
         let percent = 100.0 * (1.0 - 1.0 / one_of.min(all.max(1.0)));
-        points.push((one_of.min(all), report.latency.percentile(percent) as f64 / 1e6));
+        points.push((one_of.min(all), latency.percentile(percent) as f64 / 1e6));
         one_of *= 1.12;
     }
     points

@@ -42,8 +42,8 @@ pub struct Plan {
     pub patience: Duration,
     /// After the end, requests that are on their way may finish within this time.
     pub grace: Duration,
-    /// In an open loop: so long before a request is due its thread stops sleeping, and looks at the clock until it is. A core is busy as long; a
-    /// simulated clock would stand still, so there it is zero.
+    /// In an open loop: so long before a request is due its thread stops sleeping, and looks at the clock until it is. If it is not zero no core
+    /// sleeps, so that answers are seen as soon as they come. A simulated clock would stand still: there it is zero.
     pub spin: Duration,
     /// Figures are taken for each such interval.
     pub interval: Duration,

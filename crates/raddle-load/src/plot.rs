@@ -10,12 +10,17 @@ const MARGINS: (f64, f64, f64, f64) = (64.0, 30.0, 12.0, 40.0);
 
 /// Readable in dark and light, as the reader's system says.
 pub(crate) const STYLE: &str = "\
-:root{color-scheme:light dark;--text:#1b1f24;--back:#ffffff;--grid:#d8dde3;--a:#0b62c4;--b:#b35900;--c:#8a1538}
-@media(prefers-color-scheme:dark){:root{--text:#e4e8ec;--back:#14181d;--grid:#343b44;--a:#6cb2ff;--b:#ffb15c;--c:#ff8fab}}
+:root{color-scheme:light dark;--text:#1b1f24;--back:#ffffff;--grid:#d8dde3;--a:#0b62c4;--b:#b35900;--c:#8a1538;--d:#2b7a2b;--e:#6b3fa0;--f:#5d6772}
+@media(prefers-color-scheme:dark){:root{--text:#e4e8ec;--back:#14181d;--grid:#343b44;--a:#6cb2ff;--b:#ffb15c;--c:#ff8fab;--d:#7fd67f;--e:#c3a2f2;--f:#aab4bf}}
 svg{background:var(--back)}svg text{fill:var(--text);font-size:12px}
 .grid{stroke:var(--grid);fill:none}.line{fill:none;stroke-width:1.8}
 .line0{stroke:var(--a)}.line1{stroke:var(--b)}.line2{stroke:var(--c)}
-svg .name0{fill:var(--a)}svg .name1{fill:var(--b)}svg .name2{fill:var(--c)}";
+.line3{stroke:var(--d)}.line4{stroke:var(--e)}.line5{stroke:var(--f)}
+svg .name0{fill:var(--a)}svg .name1{fill:var(--b)}svg .name2{fill:var(--c)}
+svg .name3{fill:var(--d)}svg .name4{fill:var(--e)}svg .name5{fill:var(--f)}";
+
+/// So many lines have a colour of their own; their names stand in one row.
+const COLOURS: usize = 6;
 
 /// How an axis spreads its values.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -138,11 +143,12 @@ pub(crate) fn plot(x: &Axis, y: &Axis, lines: &[Line]) -> String {
         if line.points.len() == 1 {
             path.push_str("h3");
         }
-        add(format_args!("<path class=\"line line{number}\" d=\"{path}\"/>\n"));
+        let (colour, row) = (number % COLOURS, number / COLOURS);
+        add(format_args!("<path class=\"line line{colour}\" d=\"{path}\"/>\n"));
         add(format_args!(
-            "<text class=\"name{number}\" x=\"{:.1}\" y=\"{:.1}\">{}</text>\n",
-            left + 10.0 + number as f64 * 90.0,
-            above + 12.0,
+            "<text class=\"name{colour}\" x=\"{:.1}\" y=\"{:.1}\">{}</text>\n",
+            left + 10.0 + colour as f64 * 90.0,
+            above + 12.0 + row as f64 * 14.0,
             line.name
         ));
     }

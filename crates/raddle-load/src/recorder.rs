@@ -96,11 +96,20 @@ pub(crate) struct Answered {
     pub(crate) is_late: bool,
 }
 
+impl Answered {
+    /// From when it was due.
+    pub(crate) fn latency(&self) -> u64 {
+        self.last_byte.saturating_sub(self.due)
+    }
+}
+
 /// Figures of some time.
 #[derive(Clone, Debug, Default)]
 pub struct Recorder {
     /// From when a request was due to its answer's last byte, by status.
     pub by_status: Vec<(u16, Times)>,
+    /// The same by step of a scenario, flow by flow; those behind the last one that was answered are not there.
+    pub by_step: Vec<Times>,
     /// Until there was a connection.
     pub connect: Times,
     /// Until a TLS handshake was done.
@@ -130,7 +139,7 @@ pub struct Recorder {
 impl Recorder {
     #[inline]
     pub(crate) fn answered(&mut self, one: &Answered, is_open: bool) {
-        let latency = one.last_byte.saturating_sub(one.due);
+        let latency = one.latency();
         match self.by_status.iter_mut().find(|(status, _)| *status == one.status) {
             Some((_, times)) => times.add(latency),
             None => {
@@ -146,6 +155,14 @@ impl Recorder {
         }
         self.bytes += one.bytes;
         self.late += u64::from(one.is_late);
+    }
+
+    /// Latencies of that step.
+    pub(crate) fn step(&mut self, number: usize) -> &mut Times {
+        if self.by_step.len() <= number {
+            self.by_step.resize_with(number + 1, Times::default);
+        }
+        &mut self.by_step[number]
     }
 
     pub(crate) fn opened(&mut self, opened: &Opened) {
@@ -166,6 +183,9 @@ impl Recorder {
                 None => self.by_status.push((*status, times.clone())),
             }
         }
+        for (number, times) in other.by_step.iter().enumerate() {
+            self.step(number).merge(times);
+        }
         self.connect.merge(&other.connect);
         self.handshake.merge(&other.handshake);
         self.first_byte.merge(&other.first_byte);
@@ -185,10 +205,19 @@ impl Recorder {
     /// Empty, with the memory that it has.
     fn clear(&mut self) {
         let Recorder {
-            by_status, connect, handshake, first_byte, service, slip, oversleep, ..
+            by_status,
+            by_step,
+            connect,
+            handshake,
+            first_byte,
+            service,
+            slip,
+            oversleep,
+            ..
         } = self;
         let phases = [connect, handshake, first_byte, service, slip, oversleep];
-        by_status.iter_mut().map(|(_, times)| times).chain(phases).for_each(|one| one.0.reset());
+        let groups = by_status.iter_mut().map(|(_, times)| times).chain(by_step);
+        groups.chain(phases).for_each(|one| one.0.reset());
         self.failures.clear();
         (self.bytes, self.late) = (0, 0);
         (self.unfinished, self.unfinished_age, self.unfinished_bytes) = (0, 0, 0);

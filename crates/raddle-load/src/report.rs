@@ -36,6 +36,9 @@ pub struct Report {
     pub latency: Distribution,
     /// The same, by status.
     pub by_status: Vec<OfStatus>,
+    /// The same, by step of a scenario.
+    #[serde(default)]
+    pub by_step: Vec<OfStep>,
     /// Until there was a connection.
     pub connect: Distribution,
     /// Until a TLS handshake was done.
@@ -117,6 +120,15 @@ pub struct OfStatus {
     /// The status.
     pub status: u16,
     /// Its latencies.
+    pub latency: Distribution,
+}
+
+/// Latencies of one step of a scenario.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OfStep {
+    /// Its flow and what it asks for: `buy: PUT /carts/${id}`.
+    pub step: String,
+    /// Its latencies; without any, it had no answer.
     pub latency: Distribution,
 }
 
@@ -243,6 +255,10 @@ impl Report {
             .map(|(status, times)| OfStatus { status: *status, latency: Distribution::of(times) })
             .collect();
         by_status.sort_by_key(|one| one.status);
+        let steps = outcome.steps.iter().enumerate().map(|(number, step)| OfStep {
+            step: step.clone(),
+            latency: figures.by_step.get(number).map(Distribution::of).unwrap_or_default(),
+        });
         let latency = Distribution::of(&figures.latency());
         let service = match outcome.is_open {
             true => Distribution::of(&figures.service),
@@ -268,6 +284,7 @@ impl Report {
             bytes: figures.bytes,
             latency,
             by_status,
+            by_step: steps.collect(),
             connect: Distribution::of(&figures.connect),
             handshake: Distribution::of(&figures.handshake),
             first_byte: Distribution::of(&figures.first_byte),

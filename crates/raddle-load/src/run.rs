@@ -12,6 +12,7 @@ use crate::outcome::{End, Interval, Outcome};
 use crate::place::{At, Place};
 use crate::plan::Plan;
 use crate::recorder::Recorder;
+use crate::scenario::Scenario;
 use crate::shared::Shared;
 use crate::stream;
 use crate::visitor::Visitor;
@@ -149,8 +150,12 @@ fn probe(plan: &Plan) -> Result<(Vec<Place>, Vec<usize>), CannotBegin> {
             continue;
         }
         let mut place = Place::clone(place);
-        let opened = stream::open(&place, plan.patience)
-            .map_err(|failure| CannotBegin::Unreachable(name, failure))?;
+        let opened = stream::open(&place, plan.patience).map_err(|failure| {
+            // Where that is, if the URL does not say so.
+            let at =
+                if name.contains(&place.name) { String::new() } else { format!(" at {place}") };
+            CannotBegin::Unreachable(name + &at, failure)
+        })?;
         if let Some(peer) = opened.stream.peer() {
             place.at = At::Addresses(vec![peer]);
         }
@@ -194,6 +199,13 @@ fn start(
             return Err(CannotBegin::Threads(error));
         }
     }
+    if !shared.plan.spin.is_zero() {
+        for _ in 0..shared.plan.cores {
+            let token = token.clone();
+            // One that sleeps wakes up later, and that is seen.
+            _ = thread::Builder::new().name("awake".into()).spawn(move || stay_awake(&token));
+        }
+    }
     if !shared.is_open() {
         let (shared, token) = (shared.clone(), token.clone());
         // Without it the warning has less to go by, that is all.
@@ -202,6 +214,13 @@ fn start(
         });
     }
     Ok(shared.plan.connections)
+}
+
+/// Keeps a core from sleeping, so that whoever waits for an answer there need not be woken by the kernel. Until it is cancelled.
+fn stay_awake(token: &Token) {
+    while !token.is_cancelled() {
+        thread::yield_now();
+    }
 }
 
 /// Sees how late it wakes up, as clients do then. Until it is cancelled.
@@ -302,10 +321,12 @@ impl Watch {
         Outcome {
             figures: self.total,
             intervals: self.intervals,
+            steps: shared.plan.scenario.as_ref().map(Scenario::steps).unwrap_or_default(),
             took,
             cpu: machine.cpu,
             waited: machine.waited,
             cores: shared.plan.cores,
+            stays_awake: !shared.plan.spin.is_zero(),
             is_open: shared.is_open(),
             wanted_rate: shared.plan.pace.map(|pace| pace.rate),
             end,

@@ -89,6 +89,21 @@ impl Scenario {
         &self.base
     }
 
+    /// All steps, flow by flow, for people: `buy: PUT /carts/${id}`.
+    pub(crate) fn steps(&self) -> Vec<String> {
+        let of = |flow: &Flow| {
+            let name = flow.name.clone();
+            let step = move |one: &Request| format!("{name}: {} {}", one.method, one.path);
+            flow.requests.iter().map(step).collect::<Vec<_>>()
+        };
+        self.flows.iter().flat_map(of).collect()
+    }
+
+    /// Where a flow's first step is among all.
+    pub(crate) fn first_step(&self, flow: usize) -> usize {
+        self.flows[..flow].iter().map(|before| before.requests.len()).sum()
+    }
+
     /// The request as it is sent.
     pub(crate) fn target(&self, request: &Request, values: &Values) -> Result<Target, String> {
         let path = request.path.filled(values)?;
@@ -183,6 +198,16 @@ impl Template {
     }
 }
 
+/// As it was written.
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|part| match part {
+            Part::Text(own) => f.write_str(&own.replace('$', "$$")),
+            Part::Variable(name) => write!(f, "${{{name}}}"),
+        })
+    }
+}
+
 impl std::str::FromStr for Template {
     type Err = BadTemplate;
 
@@ -237,6 +262,14 @@ mod tests {
             ("${}", "\"\" is no"),
         ] {
             assert!(filled(text).is_err_and(|error| error.contains(why)), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_template_is_shown_as_it_was_written() {
+        for text in ["/a/${b}?c=5$$", "${a}${b}", ""] {
+            let template: Template = text.parse().expect("it is one");
+            assert_eq!(template.to_string(), text);
         }
     }
 

@@ -85,13 +85,24 @@ fn rows(report: &Report, to: &mut String) -> std::fmt::Result {
         "", "mean", "deviation", "min", "50 %", "90 %", "99 %", "99.9 %", "max"
     )?;
     for (name, times) in rows.iter().filter(|(_, times)| times.count > 0) {
-        write!(to, "{name:14}")?;
-        let percentiles = [50.0, 90.0, 99.0, 99.9].map(|percent| times.percentile(percent) as f64);
-        let first = [times.mean_ns, times.deviation_ns, times.min_ns as f64];
-        for ns in first.into_iter().chain(percentiles).chain([times.max_ns as f64]) {
-            write!(to, "{:>10}", time(ns))?;
-        }
+        row(name, times, to)?;
         writeln!(to)?;
     }
+    for (number, one) in report.by_step.iter().enumerate() {
+        row(&format!("step {}", number + 1), &one.latency, to)?;
+        writeln!(to, "   {}", one.step)?;
+    }
     Ok(())
+}
+
+/// A name and its times, without the line's end.
+fn row(name: &str, times: &Distribution, to: &mut String) -> std::fmt::Result {
+    write!(to, "{name:14}")?;
+    let percentiles = [50.0, 90.0, 99.0, 99.9].map(|percent| times.percentile(percent) as f64);
+    let first = [times.mean_ns, times.deviation_ns, times.min_ns as f64];
+    let all = first.into_iter().chain(percentiles).chain([times.max_ns as f64]);
+    all.into_iter().try_for_each(|ns| match times.count {
+        0 => write!(to, "{:>10}", "-"),
+        _ => write!(to, "{:>10}", time(ns)),
+    })
 }

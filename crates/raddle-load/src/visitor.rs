@@ -6,7 +6,7 @@ use crate::failure::{Failure, Step};
 use crate::mix::Mix;
 use crate::pause::Pause;
 use crate::recorder::{Answered, Lane};
-use crate::scenario::{Flow, Request, Scenario};
+use crate::scenario::{Request, Scenario};
 use crate::shared::Shared;
 use crate::stream::{self, Stream};
 use crate::take::{Seen, Values};
@@ -67,8 +67,8 @@ impl<'a> Visitor<'a> {
         self.now = self.shared.clock();
         let scenario = self.scenario;
         while let Some(first) = self.arrive() {
-            let flow = &scenario.flows[self.mix.draw()];
-            if self.visit(flow, first).is_none() {
+            let flow = self.mix.draw();
+            if self.visit(scenario, flow, first).is_none() {
                 return;
             }
         }
@@ -102,16 +102,17 @@ impl<'a> Visitor<'a> {
     }
 
     /// One flow from its beginning, until something in it fails; `None` if nothing may begin any more.
-    fn visit(&mut self, flow: &Flow, first: (u64, bool)) -> Option<()> {
-        self.values.begin(&self.scenario.variables);
+    fn visit(&mut self, scenario: &Scenario, flow: usize, first: (u64, bool)) -> Option<()> {
+        self.values.begin(&scenario.variables);
         let (mut due, mut counts) = first;
-        for (at, request) in flow.requests.iter().enumerate() {
-            if at > 0 {
+        let first_step = scenario.first_step(flow);
+        for (step, request) in (first_step..).zip(&scenario.flows[flow].requests) {
+            if step > first_step {
                 due = self.now;
                 counts = self.shared.begin(due)?;
             }
             self.current = Some((due, counts));
-            let done = self.request(request, due, counts);
+            let done = self.request(request, step, due, counts);
             self.current = None;
             if let Err(failure) = done {
                 self.fail(failure, counts);
@@ -135,8 +136,14 @@ impl<'a> Visitor<'a> {
         Some(())
     }
 
-    /// Asks, and takes what is to be taken from the answer.
-    fn request(&mut self, request: &Request, due: u64, counts: bool) -> Result<(), Failure> {
+    /// Asks, and takes what is to be taken from the answer. `step` is which of all steps it is.
+    fn request(
+        &mut self,
+        request: &Request,
+        step: usize,
+        due: u64,
+        counts: bool,
+    ) -> Result<(), Failure> {
         let target = self.scenario.target(request, &self.values).map_err(Failure::scenario)?;
         let answered = self.ask(&target, request, due)?;
         let asked = || format!("{} {}", target.method, target.name);
@@ -149,7 +156,9 @@ impl<'a> Visitor<'a> {
                 .map_err(|why| Failure::scenario(format!("{}: {why}", asked())))?;
         }
         if counts {
-            self.lane.lock().answered(&answered, self.shared.is_open());
+            let mut figures = self.lane.lock();
+            figures.answered(&answered, self.shared.is_open());
+            figures.step(step).add(answered.latency());
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! The page with plots, opened in a browser: its lines are there and have a size, in dark and in light.
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use raddle_load::{Distribution, Report, Slice, page};
+use raddle_load::{Distribution, OfStep, Report, Slice, page};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -58,6 +58,9 @@ fn report() -> Report {
         ..Distribution::default()
     };
     report.answers = 6_000;
+    let step =
+        |latency: &Distribution| OfStep { step: "a: GET /".to_owned(), latency: latency.clone() };
+    report.by_step = [&report.latency, &report.latency].map(step).to_vec();
     report.run.targets = vec!["http://a/?<b>&c".to_owned()];
     report
 }
@@ -80,8 +83,8 @@ fn seen(browser: &str) -> Result<(), Failed> {
             .output()?;
         let page = String::from_utf8_lossy(&done.stdout).into_owned();
         let count = page.matches("data-seen=\"yes\"").count();
-        if count != 6 || page.contains("data-seen=\"no\"") {
-            return Err(format!("{count} lines of 6 are seen: {page}").into());
+        if count != 8 || page.contains("data-seen=\"no\"") {
+            return Err(format!("{count} lines of 8 are seen: {page}").into());
         }
         if !page.contains("http://a/?&lt;b&gt;&amp;c") {
             return Err("the URL is not what it was".into());

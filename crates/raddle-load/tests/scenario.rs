@@ -6,7 +6,7 @@ use kit::{ANSWER, listen, read_head};
 use raddle_http::server::Server;
 use raddle_http::{Header, Method, Response, Status};
 use raddle_load::{
-    Detour, Flow, Outcome, Place, Plan, Request, Run, Scenario, Take, Template, Url,
+    About, Detour, Flow, Outcome, Place, Plan, Report, Request, Run, Scenario, Take, Template, Url,
 };
 use std::io::Write;
 use std::net::SocketAddr;
@@ -160,6 +160,40 @@ fn flows_are_drawn_by_weight() {
     assert_eq!((failures(&outcome), outcome.figures.answers()), (vec![], 4_000));
     let [one, other] = SEEN.each_ref().map(|count| count.load(Relaxed));
     assert!(one + other == 4_000 && (800..1_200).contains(&other), "{one} {other}");
+}
+
+/// Each step has its own latencies, whichever flow it stands in; one that was never answered has none.
+#[test]
+fn steps_are_told_apart() {
+    const SLOW: Duration = Duration::from_millis(20);
+    let server = Server::new().otherwise(|request| {
+        match request.path() {
+            "/slow" => raddle::thread::sleep(SLOW),
+            "/gone" => return request.reply(Status::GONE).with_body(""),
+            _ => {}
+        }
+        Response::text("")
+    });
+    let server = server.bind("127.0.0.1:0").unwrap();
+    let flow = |weight, paths: &[&str]| Flow {
+        name: paths.len().to_string(),
+        weight,
+        requests: paths.iter().map(|path| Request::new(text(path))).collect(),
+    };
+    let flows = vec![flow(0, &["/never"]), flow(1, &["/", "/slow"]), flow(1, &["/", "/", "/gone"])];
+    let outcome = run(scenario(server.local_addr(), flows), 300);
+    let report = Report::of(&outcome, About::default());
+    let names: Vec<&str> = report.by_step.iter().map(|one| one.step.as_str()).collect();
+    let expected =
+        ["1: GET /never", "2: GET /", "2: GET /slow", "3: GET /", "3: GET /", "3: GET /gone"];
+    assert_eq!(names, expected);
+    let counts: Vec<u64> = report.by_step.iter().map(|one| one.latency.count).collect();
+    assert_eq!((counts[0], counts[5]), (0, 0));
+    // Whose visit was cut short at the end has done the first of its steps only.
+    assert!(counts[1].abs_diff(counts[2]) <= 3 && counts[3].abs_diff(counts[4]) <= 3, "{counts:?}");
+    assert!(counts[1] > 0 && counts[3] > 0 && counts.iter().sum::<u64>() == report.answers);
+    assert!(report.by_step[2].latency.min_ns >= SLOW.as_nanos() as u64);
+    assert!(report.by_step[1].latency.percentile(50.0) < SLOW.as_nanos() as u64);
 }
 
 /// A server that closes a connection while the visitor thinks is asked again on a new one, if that does no harm.

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 /// What a system call of the thread's own says.
@@ -44,10 +44,9 @@ impl Company {
     }
 }
 
-/// Runs `body` on a thread of a core that others use as well, once nothing can be sent by a call.
-fn beside_others(body: impl FnOnce() + Send + 'static) {
+/// Runs `body` on a thread of the only core, once nothing can be sent by a call.
+fn on_one_core(body: impl FnOnce() + Send + 'static) {
     runtime::Builder::new().cores(1).start().unwrap();
-    let company = Company::new();
     seccompiler::apply_filter_all_threads(&filter()).expect("seccomp");
     let result = thread::spawn(|| {
         // A core has an event queue when its first thread has waited for something.
@@ -55,10 +54,17 @@ fn beside_others(body: impl FnOnce() + Send + 'static) {
         silent.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
         assert!(silent.read(&mut [0]).is_err());
         body();
-    })
-    .join();
-    company.end();
-    result.unwrap();
+    });
+    result.join().unwrap();
+}
+
+/// The same beside others.
+fn beside_others(body: impl FnOnce() + Send + 'static) {
+    on_one_core(|| {
+        let company = Company::new();
+        body();
+        company.end();
+    });
 }
 
 fn filter() -> BpfProgram {
@@ -169,6 +175,37 @@ fn a_token_ends_one_that_waits() {
     });
 }
 
+/// Whoever gives way again and again, while all others wait for the kernel, lets it begin: the core does not sleep, so nobody else would soon.
+fn who_gives_way_alone_hands_over_what_others_submitted() {
+    /// The monitor comes by after some ten thousand.
+    const TURNS_MAX: u32 = 200;
+    on_one_core(|| {
+        if is_forced_elsewhere() {
+            return;
+        }
+        for _ in 0..20 {
+            let (mut here, _there) = UnixStream::pair().unwrap();
+            let tries = Arc::new(AtomicU32::new(0));
+            let counts = tries.clone();
+            let writer = thread::spawn(move || {
+                shared(|| {
+                    counts.fetch_add(1, Relaxed);
+                    here.write(b"x")
+                })
+            });
+            let (mut last, mut turns, mut most) = (0, 0, 0);
+            while !writer.is_finished() {
+                thread::yield_now();
+                let now = tries.load(Relaxed);
+                turns = if now == last { turns + 1 } else { 0 };
+                (last, most) = (now, most.max(turns));
+            }
+            assert_eq!(writer.join().unwrap().expect("it goes by the ring").unwrap(), 1);
+            assert!(most < TURNS_MAX, "{most} turns without anything for the kernel");
+        }
+    });
+}
+
 fn main() -> ExitCode {
     net_kit::main(vec![Suite {
         name: "shared",
@@ -177,6 +214,10 @@ fn main() -> ExitCode {
             ("bytes_arrive_and_only_by_a_ring", bytes_arrive_and_only_by_a_ring as fn()),
             ("errors_are_those_of_a_call", errors_are_those_of_a_call),
             ("a_token_ends_one_that_waits", a_token_ends_one_that_waits),
+            (
+                "who_gives_way_alone_hands_over_what_others_submitted",
+                who_gives_way_alone_hands_over_what_others_submitted,
+            ),
         ],
     }])
 }

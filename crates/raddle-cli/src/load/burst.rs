@@ -5,7 +5,7 @@ use super::outputs::Outputs;
 use crate::{limits, say, text};
 use raddle::net::lookup_host;
 use raddle_load::{Burst, Crowd};
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 
 /// Runs all rounds, and tells what has come of them.
@@ -41,16 +41,7 @@ pub(crate) fn run(options: &BurstOptions) -> Result<ExitCode, String> {
     if let (0, Some((failure, _))) = (crowd.trip.count(), crowd.failures.first_key_value()) {
         return Err(format!("{at}: {failure}"));
     }
-    if !outputs.has_stdout() {
-        let mut out = io::stdout().lock();
-        match out.write_all(crowd.table().as_bytes()).and_then(|()| out.flush()) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                return Err(format!("the table could not be written: {error}"));
-            }
-            _ => {}
-        }
-    }
-    let wrong = outputs.write(&crowd);
+    let wrong = outputs.write(&crowd, Crowd::table);
     wrong.iter().for_each(|why| say::error(why));
     Ok(if wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -76,15 +76,18 @@ impl Live {
     }
 
     fn line(&self, interval: &Interval) -> String {
-        let [p50, _, p99, _, max] =
-            interval.percentiles_ns.map(Duration::from_nanos).map(text::time);
         let failed = match self.failures {
             0 => String::new(),
             some => format!(", {} failed", text::number(some)),
         };
+        let seconds = interval.until.as_secs_f64();
+        if interval.answers == 0 {
+            return format!("{seconds:.0} s: no answers{failed}");
+        }
+        let [p50, _, p99, _, max] =
+            interval.percentiles_ns.map(Duration::from_nanos).map(text::time);
         let rate = interval.rate();
         let rate = if rate < 100.0 { format!("{rate:.1}") } else { text::number(rate as u64) };
-        let seconds = interval.until.as_secs_f64();
         format!("{seconds:.0} s: {rate} answers/s, p50 {p50}, p99 {p99}, max {max}{failed}")
     }
 

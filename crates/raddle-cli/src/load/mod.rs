@@ -21,12 +21,12 @@ pub(crate) use options::{BurstOptions, LoadCommand};
 
 use self::live::Live;
 use self::options::{LoadOptions, LoadVerb};
-use self::outputs::Outputs;
+use self::outputs::{Outputs, print};
 use crate::{limits, say};
 use raddle::signal::{Signal, Signals};
 use raddle_load::{About, End, Report, Run};
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -77,11 +77,8 @@ fn measure(options: &LoadOptions) -> Result<ExitCode, String> {
     let outcome = outcome.map_err(|error| error.to_string())?;
     let is_gone = matches!(outcome.end, End::Gone(_));
     let report = Report::of(&outcome, about);
-    if !outputs.has_stdout() {
-        print(&raddle_load::table(&report))?;
-    }
     // What can't be written is told, and the others are written all the same.
-    let mut failed = outputs.write(&report);
+    let mut failed = outputs.write(&report, raddle_load::table);
     if is_gone {
         failed.push(format!("the server is gone, so it ended early: {}", report.end));
     }
@@ -95,16 +92,6 @@ fn measure(options: &LoadOptions) -> Result<ExitCode, String> {
     }
     failed.iter().for_each(|why| say::error(why));
     Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-fn print(text: &str) -> Result<(), String> {
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(format!("the table could not be written: {error}"))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// The first SIGINT or SIGTERM ends the run early, with its report; the second one the process.

@@ -66,7 +66,7 @@ pub(crate) struct LoadOptions {
     pub(crate) requests: Option<u64>,
 
     /// End after this time: 10s, 500ms, 2m [default: 10s, unless -n is given]
-    #[arg(short, long, value_name = "TIME", value_parser = time)]
+    #[arg(short, long, value_name = "TIME", value_parser = some_time)]
     pub(crate) duration: Option<Duration>,
 
     /// What begins within this time at the beginning does not count
@@ -85,7 +85,7 @@ pub(crate) struct LoadOptions {
     #[arg(long, value_name = "TIME", value_parser = time, requires = "rate")]
     pub(crate) ramp: Option<Duration>,
 
-    /// With --rate: exact times, for a busy core: looks at the clock at the end of each wait
+    /// With --rate: exact times, for busy cores: none of them sleeps, so none has to be woken
     #[arg(long, requires = "rate")]
     pub(crate) precise: bool,
 
@@ -134,7 +134,7 @@ pub(crate) struct LoadOptions {
     pub(crate) resume: bool,
 
     /// For a connection, for a handshake, for an answer
-    #[arg(long, value_name = "TIME", value_parser = time, default_value = "30s")]
+    #[arg(long, value_name = "TIME", value_parser = some_time, default_value = "30s")]
     pub(crate) timeout: Duration,
 
     /// At the end, requests that are on their way may finish within this time
@@ -177,6 +177,14 @@ Examples:
 /// A number and its unit.
 pub(crate) fn time(text: &str) -> Result<Duration, String> {
     raddle_load::time(text)
+}
+
+/// The same, but not nothing.
+fn some_time(text: &str) -> Result<Duration, String> {
+    match time(text)? {
+        Duration::ZERO => Err(format!("give more than {text:?}")),
+        time => Ok(time),
+    }
 }
 
 /// HOST:PORT, as it stands in a URL.
@@ -246,7 +254,7 @@ pub(crate) struct BurstOptions {
     pub(crate) size: u32,
 
     /// For a connection, for an echo
-    #[arg(long, value_name = "TIME", value_parser = time, default_value = "30s")]
+    #[arg(long, value_name = "TIME", value_parser = some_time, default_value = "30s")]
     pub(crate) timeout: Duration,
 
     /// On how many cores; all that this process may use by default

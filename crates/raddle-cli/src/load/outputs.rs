@@ -31,22 +31,29 @@ impl<T> Outputs<T> {
         Ok(Outputs(outputs.collect::<Result<_, String>>()?))
     }
 
-    /// Whether the standard output is one of them.
-    pub(super) fn has_stdout(&self) -> bool {
-        self.0.iter().any(|one| one.file.is_none())
-    }
-
-    /// Writes all; what went wrong.
-    pub(super) fn write(self, figures: &T) -> Vec<String> {
-        let write = |one: Output<T>| {
-            let text = (one.form)(figures);
-            let written = match one.file {
-                Some(mut file) => file.write_all(text.as_bytes()),
-                None => io::stdout().lock().write_all(text.as_bytes()),
-            };
-            written.err().map(|error| told(&one.path, &error))
+    /// Writes all, and the table, if the standard output is none of them; what went wrong.
+    pub(super) fn write(self, figures: &T, table: fn(&T) -> String) -> Vec<String> {
+        let is_free = self.0.iter().all(|one| one.file.is_some());
+        let table = is_free.then(|| print(&table(figures)).err()).flatten();
+        let write = |one: Output<T>| match one.file {
+            None => print(&(one.form)(figures)).err(),
+            Some(mut file) => {
+                let written = file.write_all((one.form)(figures).as_bytes());
+                written.err().map(|error| told(&one.path, &error))
+            }
         };
-        self.0.into_iter().filter_map(write).collect()
+        table.into_iter().chain(self.0.into_iter().filter_map(write)).collect()
+    }
+}
+
+/// Writes to the standard output; whoever reads there may have enough.
+pub(super) fn print(text: &str) -> Result<(), String> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(format!("the standard output can't be written: {error}"))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -33,7 +33,7 @@ pub(super) fn plan(options: &LoadOptions, cores: usize) -> Result<Plan, String> 
     plan.warm_up = options.warm_up;
     plan.keeps = !options.new_connection;
     plan.depth = usize::from(options.pipeline);
-    plan.patience = options.timeout.max(Duration::from_nanos(1));
+    plan.patience = options.timeout;
     plan.grace = options.grace;
     plan.spin = if options.precise { SPIN } else { Duration::ZERO };
     plan.seed = options.seed.unwrap_or_else(seed);

@@ -11,14 +11,13 @@ use std::sync::Arc;
 /// The answer to everything.
 pub(crate) const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
-/// Reads a head, without what may follow it; false at the end.
+/// Reads a head, behind which nothing comes before it is answered; false at the end.
 pub(crate) fn read_head(stream: &mut TcpStream) -> bool {
-    let mut head = Vec::new();
-    let mut byte = [0];
-    while !head.ends_with(b"\r\n\r\n") {
-        match stream.read(&mut byte) {
-            Ok(1) => head.push(byte[0]),
-            _ => return false,
+    let (mut head, mut len) = ([0; 1024], 0);
+    while !head[..len].ends_with(b"\r\n\r\n") {
+        match stream.read(&mut head[len..]) {
+            Ok(0) | Err(_) => return false,
+            Ok(count) => len += count,
         }
     }
     true

@@ -104,7 +104,11 @@ pub(crate) fn give_way(place: Place) {
     if now >= core.next_deadline_ns.load(Ordering::Relaxed) {
         timers::expire(core, Some(core));
     }
-    events::look(core);
+    if core.waiting.load(Ordering::Relaxed) == 0 {
+        events::look_alone(core);
+    } else {
+        events::look(core);
+    }
     if core.waiting.load(Ordering::Relaxed) == 0 {
         return;
     }

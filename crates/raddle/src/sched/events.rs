@@ -226,6 +226,15 @@ pub(crate) fn look(core: &'static Core) {
     }
 }
 
+/// The calling thread gives way, and nobody is ready to run before it. If it does nothing else, what was submitted is given to the kernel here or, much
+/// later, by the monitor.
+pub(crate) fn look_alone(core: &'static Core) {
+    let is_cheap = core.events.is_cheap.load(Ordering::Relaxed);
+    if core.events.is_armed() && (is_cheap || core.events.outlook.has_mail()) {
+        look_now(core, true);
+    }
+}
+
 /// Looks, on a core that the caller holds; gives the kernel what was submitted as well, if `flushes`.
 pub(crate) fn look_now(core: &'static Core, flushes: bool) {
     note_look(core);
