@@ -51,6 +51,8 @@ impl Refusal {
 /// What a server knows of whoever is connected.
 #[derive(Debug, Default)]
 pub(super) struct Guest<'a> {
+    /// The client's address, if it has one.
+    pub(super) peer: Option<SocketAddr>,
     pub(super) place: Option<&'a Place>,
     /// Where clients are limited.
     pub(super) visitor: Option<Visitor>,
@@ -68,7 +70,7 @@ pub(super) fn serve<S: Transport + ?Sized>(
     stream: &mut S,
     guest: &Guest<'_>,
 ) -> io::Result<()> {
-    let peer = stream.peer();
+    let peer = guest.peer;
     let plugins = service.plugins();
     let mut greeted = Greeted { plugins: &plugins, count: 0, peer };
     if !greeted.by_all() {
