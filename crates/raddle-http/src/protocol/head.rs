@@ -13,6 +13,9 @@ use crate::version::Version;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
+/// Browsers send some fifteen fields.
+const FEW: usize = 24;
+
 /// The head of a request that may be answered: all that section 3 to 6 of RFC 9112 demand of it was checked.
 ///
 /// It keeps its memory when it is filled anew, so that the requests of a connection need none after the first.
@@ -229,8 +232,38 @@ impl RequestHead {
 
     /// Takes over the head that the scanner found. What stood here before is gone, also after a fault; then the method is right as far as
     /// it could be told, for the answer to HEAD has no content even if the rest is wrong.
+    ///
+    /// Room for all the fields that there may be would be a page of the stack, of each connection's, and mostly there are few.
     #[inline]
     pub(super) fn fill(
+        &mut self,
+        bytes: &[u8],
+        found: Found,
+        limits: &Limits,
+        is_secure: bool,
+    ) -> Result<(), Fault> {
+        if found.fields <= FEW {
+            self.fill_from::<FEW>(bytes, found, limits, is_secure)
+        } else {
+            self.fill_from_many(bytes, found, limits, is_secure)
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn fill_from_many(
+        &mut self,
+        bytes: &[u8],
+        found: Found,
+        limits: &Limits,
+        is_secure: bool,
+    ) -> Result<(), Fault> {
+        self.fill_from::<{ Limits::FIELDS_MAX }>(bytes, found, limits, is_secure)
+    }
+
+    /// Of a head with `MAX` fields at most.
+    #[inline]
+    fn fill_from<const MAX: usize>(
         &mut self,
         bytes: &[u8],
         found: Found,
@@ -243,8 +276,7 @@ impl RequestHead {
         let (bytes, index) = self.headers.load(&bytes[found.start..found.end]);
         self.version = patch_version(bytes)?;
         let bytes = &bytes[..];
-        let mut fields =
-            [const { MaybeUninit::<httparse::Header<'_>>::uninit() }; Limits::FIELDS_MAX];
+        let mut fields = [const { MaybeUninit::<httparse::Header<'_>>::uninit() }; MAX];
         let mut request = httparse::Request::new(&mut []);
         let parsed = request.parse_with_uninit_headers(bytes, &mut fields);
         if let Some(method) = request.method {
@@ -382,4 +414,24 @@ fn note(index: &mut Index, bytes: &[u8], fields: &[httparse::Header<'_>]) -> Res
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn however_many_fields_there_are() {
+        let most = Limits::FIELDS_MAX;
+        let limits = Limits { fields: most, ..Limits::default() };
+        for count in [1, 2, FEW - 1, FEW, FEW + 1, most - 1, most, most + 1] {
+            let others: String =
+                (1..count).map(|number| format!("X-{number}: {number}\r\n")).collect();
+            let text = format!("GET / HTTP/1.1\r\nHost: a\r\n{others}\r\n");
+            match RequestHead::parse(text.as_bytes(), &limits) {
+                Ok(head) => assert!(count <= most && head.headers().len() == count),
+                Err(fault) => assert_eq!((fault, count), (Fault::TooManyFields, most + 1)),
+            }
+        }
+    }
 }

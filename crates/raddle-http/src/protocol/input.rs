@@ -6,10 +6,14 @@ pub(super) struct Input {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
+    /// It was full, so that there may have been more: it is to be larger when nothing stands in it.
+    is_tight: bool,
 }
 
-/// What an empty buffer begins with.
-const SIZE_MIN: usize = 4 << 10;
+/// What an empty buffer begins with: room for most heads, of a size that malloc has at hand for each thread.
+const SIZE_MIN: usize = 1 << 10;
+/// What it becomes for a client that sends much. Only a head that is longer makes it larger than that.
+const SIZE_AMPLE: usize = 16 << 10;
 
 impl Input {
     pub(super) fn unread(&self) -> &[u8] {
@@ -24,6 +28,9 @@ impl Input {
     pub(super) fn space(&mut self) -> &mut [u8] {
         if self.is_empty() {
             (self.start, self.end) = (0, 0);
+            if std::mem::take(&mut self.is_tight) && self.bytes.len() < SIZE_AMPLE {
+                self.bytes = vec![0; SIZE_AMPLE];
+            }
         }
         if self.end == self.bytes.len() {
             if self.start > 0 {
@@ -42,6 +49,7 @@ impl Input {
     pub(super) fn filled(&mut self, count: usize) {
         assert!(count <= self.bytes.len() - self.end, "more than the room was filled");
         self.end += count;
+        self.is_tight |= self.end == self.bytes.len();
     }
 
     pub(super) fn push(&mut self, mut bytes: &[u8]) {
@@ -70,6 +78,23 @@ impl Input {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_sends_much_gets_room_and_who_sends_little_takes_none() {
+        let mut input = Input::default();
+        for _ in 0..9 {
+            input.push(&[b'x'; SIZE_MIN - 1]);
+            input.consume(SIZE_MIN - 1);
+            assert_eq!(input.space().len(), SIZE_MIN);
+        }
+        input.push(&[b'x'; SIZE_MIN]);
+        input.consume(1);
+        assert_eq!(input.unread().len(), SIZE_MIN - 1, "nothing is lost");
+        input.consume(SIZE_MIN - 1);
+        assert_eq!(input.space().len(), SIZE_AMPLE);
+        input.release();
+        assert_eq!(input.space().len(), SIZE_MIN);
+    }
 
     #[test]
     fn bytes_come_out_as_they_went_in() {

@@ -27,6 +27,8 @@ pub(super) struct Found {
     pub(super) start: usize,
     /// Where it ends, with the empty line.
     pub(super) end: usize,
+    /// How many field lines it has.
+    pub(super) fields: usize,
 }
 
 impl Scanner {
@@ -52,8 +54,9 @@ impl Scanner {
         size: usize,
         has_first_line: bool,
     ) -> Result<Option<Found>, Fault> {
+        let fields = |lines: usize| lines.saturating_sub(usize::from(has_first_line));
         if let Some(end) = self.end {
-            return Ok(Some(Found { start: self.start, end }));
+            return Ok(Some(Found { start: self.start, end, fields: fields(self.lines) }));
         }
         loop {
             let is_first = has_first_line && self.lines == 0;
@@ -79,14 +82,14 @@ impl Scanner {
                     continue;
                 }
                 self.end = Some(reached);
-                return Ok(Some(Found { start: self.start, end: reached }));
+                let fields = fields(self.lines);
+                return Ok(Some(Found { start: self.start, end: reached, fields }));
             }
             if !is_first && lex::is_space(line[0]) {
                 return Err(Fault::ObsFold);
             }
             self.lines += 1;
-            let fields = self.lines - usize::from(has_first_line);
-            if fields > limits.fields.min(Limits::FIELDS_MAX) {
+            if fields(self.lines) > limits.fields.min(Limits::FIELDS_MAX) {
                 return Err(Fault::TooManyFields);
             }
         }

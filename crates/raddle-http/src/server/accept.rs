@@ -111,23 +111,23 @@ impl Acceptor {
             None => None,
             Some(clients) => match clients.enter(peer.ip()) {
                 Ok(visitor) => visitor,
-                Err(TooMany) => return self.refuse(stream, Refusal::Client),
+                Err(TooMany) => return self.refuse((stream, peer), Refusal::Client),
             },
         };
         let core = self.place();
         loop {
             if let Some(place) = entrance.crowd.enter(core, entrance.most()) {
-                return self.begin(stream, place, visitor, None);
+                return self.begin((stream, peer), place, visitor, None);
             }
             if entrance.over_capacity != OverCapacity::Resist {
-                return self.refuse(stream, Refusal::Full);
+                return self.refuse((stream, peer), Refusal::Full);
             }
             // Another acceptor was faster. This one waits for the next room, and serves at the end whom it has taken.
             let wait = || entrance.crowd.wait_for_room(|| entrance.most());
             if entrance.accepting.carry(wait).is_err()
                 && let Some(place) = entrance.crowd.enter(core, usize::MAX)
             {
-                return self.begin(stream, place, visitor, None);
+                return self.begin((stream, peer), place, visitor, None);
             }
         }
     }
@@ -143,11 +143,11 @@ impl Acceptor {
     }
 
     /// Tells a client that it is refused, if that is wanted and not too many are told just now; else its connection is closed.
-    fn refuse(&self, stream: TcpStream, refusal: Refusal) {
+    fn refuse(&self, (stream, peer): (TcpStream, SocketAddr), refusal: Refusal) {
         if self.entrance.over_capacity == OverCapacity::Busy
             && let Some(place) = self.entrance.crowd.enter_refused(self.core, TOLD_MAX)
         {
-            self.begin(stream, place, None, Some(refusal));
+            self.begin((stream, peer), place, None, Some(refusal));
         }
     }
 
@@ -187,7 +187,7 @@ impl Acceptor {
 
     fn begin(
         &self,
-        mut stream: TcpStream,
+        (mut stream, peer): (TcpStream, SocketAddr),
         place: Place,
         visitor: Option<Visitor>,
         refusal: Option<Refusal>,
@@ -195,7 +195,8 @@ impl Acceptor {
         let current = self.entrance.current.clone();
         let life = place.seat.life.clone();
         let begun = Builder::new().on_core(place.core()).spawn(move || {
-            let guest = connection::Guest { place: Some(&place), visitor, refusal };
+            let guest =
+                connection::Guest { peer: Some(peer), place: Some(&place), visitor, refusal };
             let service = Serving::of(&current);
             // As it begins it speaks to the end.
             let tls = service.tls.clone();

@@ -334,11 +334,12 @@ impl Server {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn serve_one<S: Transport + ?Sized>(&self, stream: &mut S) -> io::Result<()> {
-        let address = stream.peer().map(|peer| peer.ip());
+        let peer = stream.peer();
+        let address = peer.map(|peer| peer.ip());
         let limited = self.service.clients.as_ref().zip(address);
         let entered = limited.map_or(Ok(None), |(clients, address)| clients.enter(address));
         let refusal = entered.is_err().then_some(Refusal::Client);
-        let guest = Guest { place: None, visitor: entered.unwrap_or(None), refusal };
+        let guest = Guest { peer, place: None, visitor: entered.unwrap_or(None), refusal };
         connection::serve(Serving::Always(&self.service), stream, &guest)
     }
 }

@@ -51,6 +51,8 @@ impl Refusal {
 /// What a server knows of whoever is connected.
 #[derive(Debug, Default)]
 pub(super) struct Guest<'a> {
+    /// The client's address, if it has one.
+    pub(super) peer: Option<SocketAddr>,
     pub(super) place: Option<&'a Place>,
     /// Where clients are limited.
     pub(super) visitor: Option<Visitor>,
@@ -68,7 +70,7 @@ pub(super) fn serve<S: Transport + ?Sized>(
     stream: &mut S,
     guest: &Guest<'_>,
 ) -> io::Result<()> {
-    let peer = stream.peer();
+    let peer = guest.peer;
     let plugins = service.plugins();
     let mut greeted = Greeted { plugins: &plugins, count: 0, peer };
     if !greeted.by_all() {
@@ -235,22 +237,23 @@ impl<S: Transport + ?Sized> Course<'_, S> {
     fn wait_idle(&mut self, limit: Duration) -> io::Result<bool> {
         let (place, soon) = (self.place, limit.min(BUSY));
         let link = &mut self.link;
-        let mut first = [0; 512];
         let at_first = place.filter(|_| !std::mem::take(&mut self.is_about_to_ask));
-        let mut read = read_idle(at_first, soon, || link.stream.read(link.protocol.space()));
-        let is_idle = matches!(&read, Ok(Err(error)) if is_timeout(error)) && soon < limit;
-        if is_idle {
+        let mut read = read_idle(at_first, soon, || {
+            let count = link.stream.read(link.protocol.space())?;
+            link.protocol.filled(count);
+            Ok(count)
+        });
+        if matches!(&read, Ok(Err(error)) if is_timeout(error)) && soon < limit {
             link.protocol.release_memory();
             self.spare = Headers::new();
-            read = read_idle(place, limit - soon, || link.stream.read(&mut first));
+            read = read_idle(place, limit - soon, || link.receive_little());
         }
         if let (Some(place), Some(core)) = (place, thread::core()) {
             place.runs_on(core);
         }
         match read {
             Ok(Ok(0)) => link.protocol.end_of_input(),
-            Ok(Ok(count)) if is_idle => link.protocol.receive(&first[..count]),
-            Ok(Ok(count)) => link.protocol.filled(count),
+            Ok(Ok(_)) => {}
             Ok(Err(error)) if !is_timeout(&error) => return Err(error),
             Ok(Err(_)) | Err(Cancelled) => return Ok(false),
         }

@@ -49,6 +49,16 @@ impl<S: Transport + ?Sized> Link<'_, S> {
         Ok(())
     }
 
+    /// Reads what comes first after a long while. Until then there is no buffer; nor is there room for it on the stack of those who are busy.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn receive_little(&mut self) -> io::Result<usize> {
+        let mut first = [0; 512];
+        let count = self.stream.read(&mut first)?;
+        self.protocol.receive(&first[..count]);
+        Ok(count)
+    }
+
     /// Reads once, for `limit` at most. The output goes out before, for the client may wait for it.
     pub(super) fn receive(&mut self, limit: Duration) -> io::Result<()> {
         self.flush()?;

@@ -3,6 +3,7 @@
 #![allow(unsafe_code, reason = "operations that point to nothing; a trait's contract")]
 
 use super::open::Opened;
+use super::warm::Warm;
 use super::{Metadata, Permissions};
 use crate::blocking;
 use crate::io::ends::{Direct, Source, Target};
@@ -44,6 +45,8 @@ pub struct File {
     /// As [`Opened`] says it; [`settle`](File::settle) does it.
     owes_mode: bool,
     settled: Once,
+    /// For those who send it.
+    pub(super) warm: Warm,
 }
 
 /// What a write to it means.
@@ -74,7 +77,13 @@ impl File {
     }
 
     fn of(file: std::fs::File, kind: Kind) -> File {
-        File { file, kind: AtomicU8::new(kind as u8), owes_mode: false, settled: Once::new() }
+        File {
+            file,
+            kind: AtomicU8::new(kind as u8),
+            owes_mode: false,
+            settled: Once::new(),
+            warm: Warm::default(),
+        }
     }
 
     /// Takes back the `O_NONBLOCK` that it was opened with, if that was not done yet.

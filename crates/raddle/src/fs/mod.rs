@@ -23,6 +23,7 @@ mod options;
 mod send;
 mod sending;
 mod walk;
+mod warm;
 
 pub use calls::*;
 pub use file::File;

@@ -133,7 +133,7 @@ pub fn send_file<T: Target + ?Sized>(
     let Some(direct) = stream_socket(target)? else {
         return write_file(header, file, range, target);
     };
-    Sending::of_file(header, file.as_fd(), range, direct.fd()).run(direct)
+    Sending::of_file(header, file.as_fd(), &file.warm, range, direct.fd()).run(direct)
 }
 
 fn regular_len((kind, len): (u32, u64)) -> io::Result<u64> {
@@ -147,8 +147,9 @@ fn regular_len((kind, len): (u32, u64)) -> io::Result<u64> {
 /// The descriptor behind `target`, if the kernel can send files to it.
 fn stream_socket<T: Target + ?Sized>(target: &mut T) -> io::Result<Option<Direct<'_>>> {
     let direct = target.direct()?;
-    let is_stream =
-        |direct: &Direct<'_>| sockopt::socket_type(direct.fd()) == Ok(SocketType::STREAM);
+    let is_stream = |direct: &Direct<'_>| {
+        direct.is_socket() || sockopt::socket_type(direct.fd()) == Ok(SocketType::STREAM)
+    };
     Ok(direct.filter(is_stream))
 }
 

@@ -25,6 +25,7 @@
 
 use super::demand::{self, Demand};
 use super::open;
+use super::warm::{PIECE, TRUST_NS, Warm};
 use crate::io::ends::Direct;
 use crate::label::Label;
 use crate::operation;
@@ -43,12 +44,10 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 const CHUNK: u64 = 1 << 20;
 /// So much the disk is asked for at once; again when less than a chunk of it is left.
 const AHEAD: u64 = 2 << 20;
-/// So much of what is coming is waited for, and sent then, while the rest comes. Of so much the end is looked at, as long as nothing is missing.
+/// So much of what is coming is waited for, and sent then, while the rest comes.
 const PART: u64 = 256 * 1024;
 /// If that has come and its beginning has not: so much.
 const LITTLE: u64 = 64 * 1024;
-/// What was found in memory stays there for so long: it is the latest that was used.
-const TRUST_NS: u64 = 2_000_000;
 /// After so many waits for nothing a helper sends: this file, or this kernel, can't say what is in memory.
 const VAIN_MAX: u32 = 2;
 
@@ -99,6 +98,8 @@ pub(super) struct Sending<'a> {
     socket: RawFd,
     header: &'a [u8],
     path: Option<(&'a CStr, OFlags)>,
+    /// What is known of a file that others may send as well.
+    warm: Option<&'a Warm>,
     /// None: to be opened.
     file: Option<Sent>,
     offset: u64,
@@ -130,6 +131,7 @@ impl<'a> Sending<'a> {
             socket: socket.as_raw_fd(),
             header,
             path: None,
+            warm: None,
             file: None,
             offset: 0,
             left: None,
@@ -162,11 +164,13 @@ impl<'a> Sending<'a> {
     pub(super) fn of_file(
         header: &'a [u8],
         file: BorrowedFd<'_>,
+        warm: &'a Warm,
         part: Range<u64>,
         socket: BorrowedFd<'_>,
     ) -> Sending<'a> {
         Sending {
             file: Some(Sent::Callers(file.as_raw_fd())),
+            warm: Some(warm),
             offset: part.start,
             left: Some(part.end.saturating_sub(part.start)),
             ..Sending::new(header, socket)
@@ -291,12 +295,17 @@ impl<'a> Sending<'a> {
 
     /// How much of the next `chunk` bytes is in memory.
     fn look(&mut self, file: BorrowedFd<'_>, chunk: u64) -> Cached {
-        let (end, now_ns) = (self.offset + chunk, clock::now_ns());
+        let end = self.offset + chunk;
+        let is_warm = |warm: &Warm| warm.reaches(file, end);
+        if !self.is_late && self.warm.is_some_and(is_warm) {
+            return Cached { arrived: chunk, is_coming: true };
+        }
+        let now_ns = clock::now_ns();
         if self.found >= end && now_ns < self.trusted_until_ns {
             return Cached { arrived: chunk, is_coming: true };
         }
         // Of what is on its way the parts may come in any order.
-        let piece = if self.is_late { LITTLE } else { PART };
+        let piece = if self.is_late { LITTLE } else { PIECE };
         let seen = self.found.saturating_sub(self.offset);
         let look = cached(file, self.offset..end, seen, piece);
         self.found = self.offset + look.arrived;

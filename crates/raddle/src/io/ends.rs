@@ -30,7 +30,7 @@ impl<'a> Direct<'a> {
         Direct { timeout, ..self }
     }
 
-    /// One of raddle's own sockets: no call on it minds its mode in the kernel, which may be changed.
+    /// One of raddle's own streams: no call on it minds its mode in the kernel, which may be changed.
     pub(crate) fn of_socket(fd: BorrowedFd<'a>, timeout: Option<Duration>) -> Direct<'a> {
         Direct { fd, timeout, is_socket: true }
     }
