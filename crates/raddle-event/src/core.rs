@@ -152,14 +152,9 @@ impl Core {
     fn count(&mut self, index: u32, change: i32) {
         let op = &self.slots[index].op;
         let (fd, source) = (op.fd, op.source());
-        let mut change_of = |fd| {
-            if let Ok(place) = self.descriptors.get(fd) {
-                place.operations = place.operations.wrapping_add_signed(change);
-            }
-        };
-        change_of(fd);
+        self.descriptors.count(fd, change);
         if let Some(source) = source {
-            change_of(source);
+            self.descriptors.count(source, change);
         }
     }
 
@@ -240,7 +235,7 @@ impl Core {
     /// work. False if none does.
     pub(crate) fn hold(&mut self, index: u32) -> bool {
         let fd = self.slots[index].op.fd;
-        let is_alone = self.descriptors.get(fd).map_or(true, |place| place.operations == 1);
+        let is_alone = self.descriptors.operations(fd) <= 1;
         if is_alone || self.helpers.in_flight == 0 {
             return false;
         }

@@ -238,7 +238,7 @@ impl Queue {
         if place.registration != NONE {
             self.end_registration(fd);
         }
-        if self.core.descriptors.at(fd).operations == 0 {
+        if self.core.descriptors.operations(fd) == 0 {
             return;
         }
         // Rare: whoever closes has mostly stopped using.

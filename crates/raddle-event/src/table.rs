@@ -80,6 +80,8 @@ impl<T: Zeroed> Drop for Table<T> {
 }
 
 // SAFETY: an integer is zero, and is not dropped.
+unsafe impl Zeroed for u32 {}
+// SAFETY: as above.
 unsafe impl Zeroed for u64 {}
 // SAFETY: three integers.
 unsafe impl Zeroed for libc::pollfd {}

@@ -74,8 +74,9 @@ impl Seated {
     ///
     /// As [`Queue::new`].
     pub(crate) fn new() -> io::Result<Box<Seated>> {
-        /// More than that come with the next look.
-        const BATCH: usize = 256;
+        /// More than that come with the next look: not before those have run that come now. Otherwise, with a thousand connections, most threads
+        /// would wait for so long that what a wake touches of them has left the near caches when their turn comes.
+        const BATCH: usize = 32;
         /// Kernel threads that wait for disks where the kernel has no asynchronous way.
         const HELPERS: usize = 2;
         let config = Config { helpers_max: HELPERS, ..Config::default() };
