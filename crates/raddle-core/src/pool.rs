@@ -93,12 +93,7 @@ pub const fn may_fill(counts: &Counts) -> bool {
 
 /// Whether workers run short: no spare is in sight, for want of room in the kernel most likely, or the stock is down to its reserve.
 pub const fn run_short(counts: &Counts) -> bool {
-    is_exhausted(counts) || counts.stock < STOCK_RESERVE as u32
-}
-
-/// Whether there is no spare, and none is coming, though one is made whenever it can be: then only who is blocked can make room.
-pub const fn is_exhausted(counts: &Counts) -> bool {
-    counts.spares_parked + counts.spares_coming == 0
+    counts.spares_parked + counts.spares_coming == 0 || counts.stock < STOCK_RESERVE as u32
 }
 
 /// Whether so many are blocked already that who waits for a lock shall rather go to the queue than be replaced: most likely they all

@@ -67,11 +67,11 @@ struct Look {
 
 impl Look {
     /// What the worker, which policy calls blocked, may wait for if it shall rather step back than be replaced.
-    fn shall_step_back(&mut self, runtime: &Runtime) -> Option<WaitsFor> {
+    fn shall_step_back(&mut self, runtime: &Runtime, is_exhausted: bool) -> Option<WaitsFor> {
         self.found_blocked = self.found_blocked.wrapping_add(1);
         let counts = census::count(runtime);
         let is_one_of_many = pool::is_one_of_a_crowd(&counts, self.found_blocked);
-        if pool::is_exhausted(&counts) {
+        if is_exhausted {
             Some(WaitsFor::LockOrInput)
         } else {
             (pool::run_short(&counts) || is_one_of_many).then_some(WaitsFor::Lock)
@@ -138,6 +138,7 @@ pub(crate) fn watch(runtime: &'static Runtime) -> ! {
     let mut busy_at = clock::now_ns();
     let mut fixed_at = busy_at;
     let mut evicted_at = busy_at;
+    let mut is_exhausted = false;
     let mut idleness = pool::Idleness::new(runtime.settings.keep_alive_ns, busy_at);
     loop {
         runtime.monitor.wakes_at_ns.store(0, Ordering::Relaxed);
@@ -176,11 +177,11 @@ pub(crate) fn watch(runtime: &'static Runtime) -> ! {
                 look.look_after_events(core);
                 next = next.min(now + look.step_ns());
             }
-            next = next.min(examine(core, look, anyone_waits, now));
+            next = next.min(examine(core, look, anyone_waits, is_exhausted, now));
         }
-        staffing::keep_spare(runtime);
+        is_exhausted = staffing::keep_spare(runtime);
         if now >= evicted_at + wake::STEP_NS {
-            evict_homeless(runtime, anyone_waits);
+            evict_homeless(runtime, anyone_waits && is_exhausted);
             evicted_at = now;
         }
         let surplus_at = staffing::end_surplus(runtime, &mut idleness, now);
@@ -271,8 +272,14 @@ fn look_for_missed(runtime: &Runtime, looks: &[Look], anyone_waited: bool) -> u6
     missed.min().unwrap_or(u64::MAX)
 }
 
-/// Looks at a core on which a thread runs. Says when to look again.
-fn examine(core: &'static Core, look: &mut Look, anyone_waits: bool, now: u64) -> u64 {
+/// Looks at a core on which a thread runs. `is_exhausted`: no more workers could be had a moment ago. Says when to look again.
+fn examine(
+    core: &'static Core,
+    look: &mut Look,
+    anyone_waits: bool,
+    is_exhausted: bool,
+    now: u64,
+) -> u64 {
     let dispatches = core.dispatches.load(Ordering::Acquire);
     let moved = dispatches.wrapping_sub(std::mem::replace(&mut look.dispatches, dispatches));
     let is_same = moved == 0;
@@ -319,7 +326,7 @@ fn examine(core: &'static Core, look: &mut Look, anyone_waits: bool, now: u64) -
         let dispatch = core.dispatches.load(Ordering::Acquire);
         let second = pool::Look { state, cpu_ns, dispatch, at_ns: now };
         if first.is_some_and(|first| pool::is_blocked(&first, &second)) {
-            let may_wait_for = look.shall_step_back(runtime);
+            let may_wait_for = look.shall_step_back(runtime, is_exhausted);
             if may_wait_for.is_some_and(|what| ask_to_step_back(worker, what)) {
                 return again.min(now + SECOND_LOOK_NS);
             }
@@ -413,13 +420,12 @@ fn ask_to_step_back(worker: &Worker, may_wait_for: WaitsFor) -> bool {
 
 /// Workers that lost their core and run again, outside the runtime, are to make room: a signal sends their thread to a queue.
 ///
-/// While threads wait and no more workers can be had, so is one that is still blocked: the cores' own may all be in calls that can't be
+/// If threads wait and no more workers can be had, so is one that is still blocked: the cores' own may all be in calls that can't be
 /// left. It is a spare then, and the next look gives it a core.
-fn evict_homeless(runtime: &'static Runtime, anyone_waits: bool) {
+fn evict_homeless(runtime: &'static Runtime, mut wants_spare: bool) {
     if runtime.homeless.load(Ordering::Relaxed) == 0 {
         return;
     }
-    let mut wants_spare = anyone_waits && pool::is_exhausted(&census::count(runtime));
     for worker in runtime.workers().filter(|worker| worker.notes.is_lost()) {
         match worker.watch.look() {
             KernelState::Runs => task::send_signal(worker.kernel_id(), runtime.settings.signal),

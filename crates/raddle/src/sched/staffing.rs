@@ -5,12 +5,14 @@ use crate::machine::{Runtime, Worker};
 use crate::sched::{census, handover, recruit, stock, wake};
 use raddle_core::pool::{self, Idleness, Surplus};
 
-/// Makes a spare if policy wants one. If none can be had now, the next look tries again.
-pub(super) fn keep_spare(runtime: &'static Runtime) {
+/// Makes a spare if policy wants one. Whether one is needed and can't be had now: the next look tries again, but until then only who is
+/// blocked can make room.
+pub(super) fn keep_spare(runtime: &'static Runtime) -> bool {
     let counts = census::count(runtime);
-    if pool::need_more_workers(&counts) || pool::need_filler(&counts) {
-        recruit::launch(runtime, None);
-    }
+    let is_needed = pool::need_more_workers(&counts);
+    let is_wanted = is_needed || pool::need_filler(&counts);
+    let is_made = is_wanted && recruit::launch(runtime, None);
+    is_needed && !is_made
 }
 
 /// Sends spares to their end that nobody has needed for long. Says when to look again; `u64::MAX` if none is too many.
