@@ -104,11 +104,7 @@ pub(crate) fn give_way(place: Place) {
     if now >= core.next_deadline_ns.load(Ordering::Relaxed) {
         timers::expire(core, Some(core));
     }
-    if core.waiting.load(Ordering::Relaxed) == 0 {
-        events::look_alone(core);
-    } else {
-        events::look(core);
-    }
+    events::look(core, true);
     if core.waiting.load(Ordering::Relaxed) == 0 {
         return;
     }

@@ -205,9 +205,10 @@ fn go_on(queue: &mut Queue, request: &Request, mut last: i64) -> Option<i64> {
     }
 }
 
-/// Between two threads of `core`, which the caller holds: looks whether something has happened, if it is time to.
+/// Between two threads of `core`, which the caller holds: looks whether something has happened, if it is time to. Where nobody is ready, what was
+/// submitted is given to the kernel as well if the caller `goes_on`: else the core sleeps soon, and does that then.
 #[inline]
-pub(crate) fn look(core: &'static Core) {
+pub(crate) fn look(core: &'static Core, goes_on: bool) {
     /// So many threads run between two looks, if so many are ready.
     const EVERY: u64 = 32;
     if !core.events.is_armed() {
@@ -216,21 +217,11 @@ pub(crate) fn look(core: &'static Core) {
     let is_due = core.dispatches.load(Ordering::Relaxed).is_multiple_of(EVERY);
     let waiting = core.waiting.load(Ordering::Relaxed);
     if waiting == 0 {
-        // What was submitted is given to the kernel when the core sleeps, or runs somebody else's thread. Where a look is a system call
-        // that will do as well.
+        // Where a look is a system call, one at the core's sleep will do.
         if core.events.is_cheap.load(Ordering::Relaxed) || core.events.outlook.has_mail() {
-            look_now(core, false);
+            look_now(core, goes_on);
         }
     } else if is_due {
-        look_now(core, true);
-    }
-}
-
-/// The calling thread gives way, and nobody is ready to run before it. If it does nothing else, what was submitted is given to the kernel here or, much
-/// later, by the monitor.
-pub(crate) fn look_alone(core: &'static Core) {
-    let is_cheap = core.events.is_cheap.load(Ordering::Relaxed);
-    if core.events.is_armed() && (is_cheap || core.events.outlook.has_mail()) {
         look_now(core, true);
     }
 }

@@ -15,7 +15,7 @@ pub(crate) fn pick(core: &'static Core, now: u64) -> Option<ThreadRef> {
     if now >= core.next_deadline_ns.load(Ordering::Relaxed) {
         timers::expire(core, Some(core));
     }
-    events::look(core);
+    events::look(core, false);
     newborns::first(core).or_else(|| pick_queued(core, now)).or_else(|| pick_others(core, now))
 }
 
