@@ -7,8 +7,10 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Nothing moved for so long: threads are lost.
+/// Nothing moved for so long: threads are lost,
 const PATIENCE: Duration = Duration::from_secs(20);
+/// or as good as nothing: where all workers wait for one another, only calls that time out move on, now and then.
+const STEPS: u64 = 20;
 /// One actor that has been at the same operation for so long is lost, even if the others go on,
 const PATIENCE_WITH_ONE: Duration = Duration::from_secs(90);
 /// and there were so many dispatches for each actor since. Time alone says nothing where the kernel runs others: at `nice 15` beside
@@ -34,7 +36,7 @@ fn watch(world: &'static World, shows_progress: bool) {
         if let Ok(runtime) = raddle::Runtime::get() {
             world.dispatches.store(runtime.counters().dispatches, Ordering::Relaxed);
         }
-        if now != last {
+        if now >= last + STEPS {
             (last, moved_at) = (now, Instant::now());
         }
         if shown_at.elapsed() > Duration::from_secs(1) {
@@ -54,7 +56,7 @@ fn watch(world: &'static World, shows_progress: bool) {
             let stuck = world.print_stuck(Duration::ZERO, 0);
             print_scheduler();
             world.fail(format_args!(
-                "nothing moved for {PATIENCE:?}; {stuck} operations are under way"
+                "fewer than {STEPS} steps in {PATIENCE:?}; {stuck} operations are under way"
             ));
         }
     }
