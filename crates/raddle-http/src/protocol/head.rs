@@ -245,24 +245,12 @@ impl RequestHead {
         if found.fields <= FEW {
             self.fill_from::<FEW>(bytes, found, limits, is_secure)
         } else {
-            self.fill_from_many(bytes, found, limits, is_secure)
+            self.fill_from::<{ Limits::FIELDS_MAX }>(bytes, found, limits, is_secure)
         }
     }
 
-    #[cold]
+    /// Of a head with `MAX` fields at most. Never inlined: the larger one's room would be on the stack of the smaller one's callers.
     #[inline(never)]
-    fn fill_from_many(
-        &mut self,
-        bytes: &[u8],
-        found: Found,
-        limits: &Limits,
-        is_secure: bool,
-    ) -> Result<(), Fault> {
-        self.fill_from::<{ Limits::FIELDS_MAX }>(bytes, found, limits, is_secure)
-    }
-
-    /// Of a head with `MAX` fields at most.
-    #[inline]
     fn fill_from<const MAX: usize>(
         &mut self,
         bytes: &[u8],
