@@ -77,23 +77,36 @@ pub(crate) struct Woken {
     pub(crate) cpu: Duration,
 }
 
-/// A kernel thread sleeps for `interval` again and again, without the kernel's slack, for `time`.
-pub(crate) fn wake(interval: Duration, time: Duration) -> io::Result<Woken> {
+/// Runs `work` on a kernel thread of its own, whose sleeps have none of the kernel's slack.
+pub(crate) fn without_slack<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
     let sleeper = std::thread::spawn(move || {
         // SAFETY: a number; affects this kernel thread only.
         done(unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1) })?;
-        let before = cpu_time();
-        let begin = Instant::now();
-        let (mut late, mut times) = (Duration::ZERO, 0);
-        while begin.elapsed() < time {
-            let start = Instant::now();
-            std::thread::sleep(interval);
-            late += start.elapsed().saturating_sub(interval);
-            times += 1;
-        }
-        Ok(Woken { mean_late: late / times, cpu: cpu_time() - before })
+        work()
     });
     sleeper.join().map_err(|_| io::Error::other("the sleeping thread panicked"))?
+}
+
+/// The calling kernel thread sleeps for `interval` again and again, for `time`. Each time that it is awake it does `work`, which is told how
+/// much of the time has passed.
+pub(crate) fn wake(
+    interval: Duration,
+    time: Duration,
+    mut work: impl FnMut(Duration),
+) -> io::Result<Woken> {
+    let before = cpu_time();
+    let begin = Instant::now();
+    let (mut late, mut times) = (Duration::ZERO, 0);
+    while begin.elapsed() < time {
+        let start = Instant::now();
+        std::thread::sleep(interval);
+        late += start.elapsed().saturating_sub(interval);
+        times += 1;
+        work(begin.elapsed());
+    }
+    Ok(Woken { mean_late: late / times, cpu: cpu_time() - before })
 }
 
 /// A guard of 16 KiB at the bottom of a slot, as an arena makes one for each body: by mark where the kernel has them, by

@@ -18,10 +18,12 @@ mod peer;
 mod raddle;
 
 use self::peer::{COLD_BATCH, Peer};
-use crate::floors;
+use crate::floors::{self, Woken};
 use crate::pairs::{Estimate, Pairs, Plan, Subject, Work};
 use crate::report::{Record, Report, Unit, progress};
+use std::hint::black_box;
 use std::io;
+use std::time::{Duration, Instant};
 
 /// What the cases are, for whoever asks `--help`.
 pub(crate) const CASES: &str = "\
@@ -82,6 +84,23 @@ pub(crate) fn body_warm(plan: &Plan) -> io::Result<Estimate> {
     let raddle = raddle::Raddle::new()?;
     let samples = Subject::new("raddle", raddle.warm()?).measure(plan)?;
     Ok(Estimate::of(&samples))
+}
+
+/// What it takes at least to wake `count` bodies, spread evenly over a second, by a kernel thread that sleeps for `interval` between two looks.
+pub(crate) fn wake_bodies(count: usize, interval: Duration) -> io::Result<Woken> {
+    const SECOND: Duration = Duration::from_secs(1);
+    floors::without_slack(move || {
+        let raddle = raddle::Raddle::new()?;
+        let mut sleepers = raddle::Sleepers::new(&raddle, count, || {
+            black_box(Instant::now());
+        })?;
+        floors::wake(interval, SECOND, |elapsed| {
+            let due = (elapsed.as_secs_f64() * count as f64) as usize;
+            while count - sleepers.left() < due.min(count) {
+                sleepers.wake();
+            }
+        })
+    })
 }
 
 /// The same work of every peer's, to be calibrated.

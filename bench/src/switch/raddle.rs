@@ -8,6 +8,7 @@ use raddle_bench::memory::{Crowd, Memory};
 use raddle_context::{
     After, Arena, Body, BodyRef, Cache, Context, Departure, Hooks, KernelThread, Outcome, switch,
 };
+use raddle_core::random::Random;
 use std::cell::Cell;
 use std::hint::black_box;
 use std::io;
@@ -116,6 +117,64 @@ impl Peer for Raddle {
             ring.visit(ring.bodies.len() - 1);
         }
         Ok(Memory::now()?.of_crowd_since(&before, ring.bodies.len()))
+    }
+}
+
+/// Bodies that wait for their one turn, and end with it. In the order in which they get it, which is none that a cache knows.
+pub(super) struct Sleepers<'a> {
+    raddle: &'a Raddle,
+    cache: Cache,
+    bodies: Vec<Body>,
+}
+
+impl<'a> Sleepers<'a> {
+    /// `count` bodies that have begun, and run `woken` when their turn comes.
+    pub(super) fn new(raddle: &'a Raddle, count: usize, woken: fn()) -> io::Result<Sleepers<'a>> {
+        let mut sleepers = Sleepers { raddle, cache: raddle.arena.cache(), bodies: Vec::new() };
+        for _ in 0..count {
+            let mut body = sleepers.cache.take()?;
+            let (own, home) = (body.context(), raddle.home());
+            let main = move || {
+                // SAFETY: this runs on `own`, and home waits in `turn`.
+                unsafe { switch(own, home, After::nothing()) };
+                woken();
+            };
+            // SAFETY: the body is fresh from `take`, and everything stays on the kernel thread that `raddle` is bound to.
+            unsafe { start(&mut body, home, main) };
+            sleepers.turn(&body);
+            sleepers.bodies.push(body);
+        }
+        let mut random = Random::from_seed(1);
+        for place in (1..count).rev() {
+            sleepers.bodies.swap(place, random.below(place as u64 + 1) as usize);
+        }
+        Ok(sleepers)
+    }
+
+    /// How many have not had their turn.
+    pub(super) fn left(&self) -> usize {
+        self.bodies.len()
+    }
+
+    /// Lets the next one run to its end.
+    pub(super) fn wake(&mut self) {
+        if let Some(body) = self.bodies.pop() {
+            self.turn(&body);
+            self.cache.give(body);
+        }
+    }
+
+    fn turn(&self, body: &Body) {
+        // SAFETY: this runs at home, on the kernel thread whose context it is; all bodies are suspended or fresh meanwhile.
+        unsafe { switch(self.raddle.home(), body.context(), After::nothing()) };
+    }
+}
+
+impl Drop for Sleepers<'_> {
+    fn drop(&mut self) {
+        while self.left() > 0 {
+            self.wake();
+        }
     }
 }
 

@@ -334,9 +334,14 @@ fn timers_with_slack(scale: &Scale) -> Group {
         .figure("cpu_s", "timers_cpu", "second_slack_1ms", Unit::Seconds)
 }
 
+/// How many timers end within the second.
+pub(super) fn count_of_timers(scale: &Scale) -> u64 {
+    scale.pick(100_000, 20_000)
+}
+
 fn timers_of(peers: &[Peer], scale: &Scale) -> Group {
     Group::new("timers", 2, peers, scale.few())
-        .set("n", scale.pick(100_000, 20_000))
+        .set("n", count_of_timers(scale))
         .set("lead_ms", scale.pick(4000, 2000))
 }
 

@@ -58,8 +58,9 @@ Cases, and what they are called in the JSON (bench, and case in brackets):
   std_mutex_holder  8 threads contend for a std::sync::Mutex that is held for 50 us of work, with slices of 1 ms (throughput,
                     kernel_threads: how many at most)
   timers            100,000 threads wake within one second: how late (timers_lateness: mean, p99), and the CPU time of the
-                    process during it (timers_cpu: second); raddle once more with RADDLE_TIMER_SLACK=1ms (.._slack_1ms). Floor:
-                    a kernel thread that does nothing but sleep for 100 us, again and again for a second (wake_100us)
+                    process during it (timers_cpu: second); raddle once more with RADDLE_TIMER_SLACK=1ms (.._slack_1ms). Floors:
+                    a kernel thread that does nothing but sleep for 100 us, again and again for a second (wake_100us); one
+                    that each time switches to as many bodies as timers have ended, without scheduler or wheel (wake_bodies)
   idle              10,000 parked threads: switches and CPU time of all kernel threads in 10 s, 2 s with --quick (idle_wakeups,
                     idle_cpu)
 
@@ -140,7 +141,7 @@ pub(crate) fn run(
                 records.extend(floors_of_a_thread(&scale)?);
             }
             if *case == Case::Timers && group.timer_slack.is_none() {
-                records.extend(floors_of_waking()?);
+                records.extend(floors_of_waking(&scale)?);
             }
             if *case == Case::Sleeping {
                 records.push(first_touch("first_touch_after", &scale)?);
@@ -189,15 +190,21 @@ fn floors_of_a_thread(scale: &Scale) -> io::Result<Vec<Record>> {
     Ok(records)
 }
 
-/// What the kernel charges for waking a kernel thread, whoever wants to be woken.
-fn floors_of_waking() -> io::Result<Vec<Record>> {
+/// What the kernel charges for waking a kernel thread, whoever wants to be woken; and what it takes besides if that goes to as many bodies as
+/// timers end, each with a stack that nobody has touched for long.
+fn floors_of_waking(scale: &Scale) -> io::Result<Vec<Record>> {
+    const INTERVAL: Duration = Duration::from_micros(100);
     progress("wake_100us");
-    let woken = floors::wake(Duration::from_micros(100), Duration::from_secs(1))?;
+    let woken = floors::without_slack(|| floors::wake(INTERVAL, Duration::from_secs(1), |_| ()))?;
     let late_us = woken.mean_late.as_secs_f64() * 1e6;
     let cpu_s = woken.cpu.as_secs_f64();
+    progress("wake_bodies");
+    let bodies =
+        switch::wake_bodies(cases::count_of_timers(scale) as usize, INTERVAL)?.cpu.as_secs_f64();
     Ok(vec![
         Record::counted("timers_lateness", "wake_100us", "floor", late_us, Unit::Us),
         Record::counted("timers_cpu", "wake_100us", "floor", cpu_s, Unit::Seconds),
+        Record::counted("timers_cpu", "wake_bodies", "floor", bodies, Unit::Seconds),
     ])
 }
 
