@@ -14,7 +14,7 @@ use io_uring::squeue::Flags;
 use io_uring::types::Fd;
 use io_uring::{IoUring, opcode};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 
 /// So many places, if the process may have as many descriptors: 32 KiB of the kernel's memory for each ring.
@@ -23,10 +23,13 @@ const PLACES_MAX: usize = 4096;
 /// The files that a queue's kernel side has at hand, for operations that are begun by
 /// [`submit_fixed`](crate::Queue::submit_fixed). It may be used by any thread, at any time, and does not wait for the queue.
 ///
-/// A file in it stays open until it is removed, or the process ends, whoever closes its descriptor.
+/// A file in it stays open until it is removed, or the process ends, whoever closes its descriptor; or, if a forked child outlives the process, until
+/// that ends as well, unless it [lets go](FixedFiles::let_go_in_child).
 #[derive(Debug)]
 pub struct FixedFiles {
     ring: OwnedFd,
+    /// The queue's own descriptor of the ring.
+    ring_of_queue: RawFd,
     places: usize,
     /// A forked child has the parent's ring.
     process: u32,
@@ -34,7 +37,8 @@ pub struct FixedFiles {
 
 impl FixedFiles {
     pub(crate) fn of(ring: BorrowedFd<'_>, places: usize) -> io::Result<FixedFiles> {
-        Ok(FixedFiles { ring: ring.try_clone_to_owned()?, places, process: std::process::id() })
+        let (process, ring_of_queue) = (std::process::id(), ring.as_raw_fd());
+        Ok(FixedFiles { ring: ring.try_clone_to_owned()?, ring_of_queue, places, process })
     }
 
     /// Takes a file in, under its descriptor's number: in place of what stood there.
@@ -74,6 +78,19 @@ impl FixedFiles {
         if (fd as usize) < self.places {
             // It can't fail but in a forked child, which has nothing in it.
             let _ = self.update(fd, -1);
+        }
+    }
+
+    /// Closes what a forked child has inherited of the ring, so that the files in the table end with the parent, however long the child lives. It is two
+    /// system calls, and may be called where only those may be that signal handlers may make.
+    ///
+    /// # Safety
+    ///
+    /// The caller is a forked child of the process that has made the queue, and neither the queue nor this is used or dropped afterwards.
+    pub unsafe fn let_go_in_child(&self) {
+        for fd in [self.ring.as_raw_fd(), self.ring_of_queue] {
+            // SAFETY: a number only; the child's descriptors are its own, and by the caller's promise nobody uses these two any more.
+            unsafe { libc::close(fd) };
         }
     }
 

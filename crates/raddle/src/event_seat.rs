@@ -6,6 +6,8 @@
 //! *Who waits in the queue keeps its lock meanwhile.* So everybody but the holder of the core only tries the lock, and sends mail if that
 //! fails: whoever has the lock reads it when it looks next, and is woken for it if it sleeps.
 
+#![allow(unsafe_code, reason = "what a forked child leaves to its parent")]
+
 use crate::request::Mail;
 use crate::spin::Spin;
 use raddle_core::outlook::Outlook;
@@ -57,6 +59,14 @@ impl EventSeat {
             is_cheap: AtomicBool::new(false),
             waker: OnceLock::new(),
             files: OnceLock::new(),
+        }
+    }
+
+    /// In a forked child: the parent's files at hand are not kept open by it. Its other descriptors stay; they hold nothing that anybody waits for.
+    pub(crate) fn let_go_in_child(&self) {
+        if let Some(files) = self.files.get() {
+            // SAFETY: no thread of the child's finds the parent's cores any more, and what they have is never dropped.
+            unsafe { files.let_go_in_child() };
         }
     }
 

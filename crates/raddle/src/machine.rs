@@ -81,6 +81,8 @@ pub(crate) struct Runtime {
     /// Workers that have lost their core and still carry a thread.
     pub(crate) homeless: AtomicUsize,
     pub(crate) monitor: MonitorWord,
+    /// Each core has its event queue, as far as it could have one.
+    pub(crate) has_queues: AtomicBool,
 
     // Its lock.
     pub(crate) spares: Spin<Spares<Worker>>,

@@ -11,7 +11,7 @@ use crate::carry;
 use crate::event_seat::Seated;
 use crate::host;
 use crate::label::WaitsFor;
-use crate::machine::Core;
+use crate::machine::{Core, Runtime};
 use crate::park::Wait;
 use crate::request::{CoreName, Machine, Next, Request, Steps, Wish, as_number, as_result};
 use crate::sched::enter::Here;
@@ -25,7 +25,7 @@ use raddle_event::Op;
 use std::ffi::c_void;
 use std::io;
 use std::os::fd::BorrowedFd;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Does `op`, and parks the caller meanwhile. A time-out is `ErrorKind::TimedOut`.
 ///
@@ -350,10 +350,9 @@ fn give_queue(core: &'static Core) -> io::Result<()> {
 /// yet could not have one, and nobody there could wait for anything.
 #[inline]
 pub(crate) fn prepare() {
-    static IS_DONE: AtomicBool = AtomicBool::new(false);
-    if !IS_DONE.load(Ordering::Relaxed) && !host::is_simulated() {
+    let is_done = |runtime: &Runtime| runtime.has_queues.load(Ordering::Relaxed);
+    if !start::started().is_some_and(is_done) && !host::is_simulated() {
         give_queues();
-        IS_DONE.store(true, Ordering::Relaxed);
     }
 }
 
@@ -363,9 +362,10 @@ fn give_queues() {
     let Ok(runtime) = start::get_or_start(settings::from_environment) else { return };
     for core in &runtime.cores {
         if core.events.waker.get().is_none() && give_queue(core).is_err() {
-            return;
+            break;
         }
     }
+    runtime.has_queues.store(true, Ordering::Relaxed);
 }
 
 /// Begins another sleep that the end of `request` will end; `None` if it has ended.

@@ -513,6 +513,8 @@ fn build(config: &Config) -> io::Result<IoUring> {
     let builder = |level: u32| {
         let mut builder = IoUring::builder();
         builder.setup_clamp().setup_cqsize(entries * 4);
+        // A mapping, too, keeps a ring open, and what stands in its table.
+        builder.dontfork();
         if level >= 1 {
             // 5.18: an invalid request does not keep the ones behind it from being submitted.
             builder.setup_submit_all();

@@ -122,6 +122,7 @@ pub(crate) fn build(
             wakes_at_ns: AtomicU64::new(0),
             is_at_ease: AtomicBool::new(false),
         },
+        has_queues: AtomicBool::new(false),
         spares: Spin::new(Spares::NONE),
         dumper: Spin::new(Dumper::default()),
         recruits: Spin::new(Recruits::NONE),
@@ -165,6 +166,9 @@ fn forget_in_children() {
     extern "C" fn in_child() {
         slab::forget();
         Foreign::forget_free();
+        if let Some(parents) = started() {
+            parents.cores.iter().for_each(|core| core.events.let_go_in_child());
+        }
         RUNTIME.store(ptr::null_mut(), Ordering::Release);
         dump::forget();
         trace::forget();
@@ -176,7 +180,7 @@ fn forget_in_children() {
         }
     }
     static ONCE: std::sync::Once = std::sync::Once::new();
-    // SAFETY: the handler writes words, and takes no lock.
+    // SAFETY: the handler writes words, closes descriptors, and takes no lock.
     ONCE.call_once(|| unsafe {
         libc::pthread_atfork(None, None, Some(in_child));
     });
