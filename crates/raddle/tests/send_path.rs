@@ -8,7 +8,7 @@ use io_kit::{
 };
 use raddle::cancel::Token;
 use raddle::fs::{self, File};
-use raddle::io::{self, ErrorKind, Read};
+use raddle::io::{self, ErrorKind, Read, Write};
 use raddle::net::{TcpListener, TcpStream};
 use raddle::{thread, time};
 use std::os::fd::AsFd;
@@ -34,6 +34,8 @@ fn main() -> ExitCode {
         a_pipe_or_memory_is_written_to,
         many_at_once,
         one_after_the_other_on_one_connection,
+        a_threads_bytes_arrive_in_the_order_of_its_calls,
+        each_of_two_who_write_at_once_keeps_its_order,
         a_signal_does_not_tear_it,
         a_cold_file_that_becomes_shorter,
         a_cold_part_behind_a_warm_one,
@@ -408,6 +410,80 @@ fn one_after_the_other_on_one_connection(kind: Kind) {
     }
     drop(here);
     assert!(receiver.join().unwrap() == expected);
+}
+
+/// All ways to write, in turns, by many threads at a time, so that some go to the kernel by calls of their own and some by the event queue.
+fn a_threads_bytes_arrive_in_the_order_of_its_calls(kind: Kind) {
+    const ROUNDS: usize = 12;
+    let scratch = Arc::new(Scratch::new());
+    let threads: Vec<_> = (0..16)
+        .map(|number: usize| {
+            let scratch = scratch.clone();
+            start(kind, move || {
+                let (mut here, there) = connection();
+                let receiver = receives(kind, there);
+                let mut expected = Vec::new();
+                for round in 0..ROUNDS {
+                    let content = pattern(1 + number * 4099 + round * 7919);
+                    let path = scratch.file(&format!("file-{number}"), &content);
+                    let file = File::open(&path).unwrap();
+                    here.write_all(b"<write>").unwrap();
+                    fs::send_path(b"<path>", &path, &mut here).unwrap();
+                    here.write_all(b"<write again>").unwrap();
+                    fs::send_file(b"<file>", &file, 0..u64::MAX, &mut here).unwrap();
+                    let two = [io::IoSlice::new(b"<two"), io::IoSlice::new(b" slices>")];
+                    assert_eq!(here.write_vectored(&two).unwrap(), 12);
+                    io::copy(&mut &file, &mut here).unwrap();
+                    for part in [
+                        b"<write><path>",
+                        &content[..],
+                        b"<write again><file>",
+                        &content,
+                        b"<two slices>",
+                        &content,
+                    ] {
+                        expected.extend_from_slice(part);
+                    }
+                }
+                drop(here);
+                assert!(receiver.join().unwrap() == expected, "thread {number}");
+            })
+        })
+        .collect();
+    threads.into_iter().for_each(io_kit::Started::join);
+}
+
+/// What falls between what is nobody's promise; a file may be cut by the other's bytes, as by `write_all`'s.
+fn each_of_two_who_write_at_once_keeps_its_order(kind: Kind) {
+    const WRITES: usize = 300;
+    const OTHERS: u8 = 0x80;
+    let scratch = Scratch::new();
+    let content: Vec<u8> = pattern(1_500_000).iter().map(|byte| byte & !OTHERS).collect();
+    let path = scratch.file("file", &content);
+    for is_cold in [false, true] {
+        if is_cold {
+            make_cold(&path);
+        }
+        let (mut here, there) = connection();
+        let receiver = receives(kind, there);
+        let mut other = here.try_clone().unwrap();
+        let writer = start(kind, move || {
+            for number in 0..WRITES {
+                other.write_all(&[number as u8 | OTHERS; 3]).unwrap();
+                thread::yield_now();
+            }
+        });
+        for _ in 0..3 {
+            assert_eq!(fs::send_path(b"header", &path, &mut here).unwrap(), 1_500_006);
+        }
+        writer.join();
+        drop(here);
+        let (others, own): (Vec<u8>, Vec<u8>) =
+            receiver.join().unwrap().into_iter().partition(|byte| byte & OTHERS != 0);
+        assert!(own == [b"header", &content[..]].concat().repeat(3), "{} bytes", own.len());
+        let written = (0..WRITES).flat_map(|number| [number as u8 | OTHERS; 3]);
+        assert!(others.into_iter().eq(written), "what was written comes in its order");
+    }
 }
 
 /// Signals from thread to thread reach raddle's threads only.

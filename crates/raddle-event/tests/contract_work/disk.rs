@@ -1,6 +1,6 @@
 //! Files on a disk: open, read, write, sync, send, close.
 
-use crate::kit::{Kit, Setup, drain, errno, pair, write};
+use crate::kit::{Kit, Setup, completion, drain, errno, pair, send, write};
 use raddle_event::{Config, Op, What};
 use std::ffi::{CString, c_void};
 use std::fs::{self, File};
@@ -19,6 +19,7 @@ crate::cases![
     a_file_is_sent_to_a_slow_reader,
     sending_ends_where_the_file_ends,
     sending_can_be_cancelled_halfway,
+    what_else_is_sent_falls_between_the_pieces_of_a_file,
     a_vectored_write_at_an_offset,
     a_thousand_reads_at_once,
     owned_buffers_come_back,
@@ -153,6 +154,56 @@ fn sending_can_be_cancelled_halfway(setup: Setup) {
     let sent = kit.done(sending).expect("what was sent counts");
     assert!(sent > 0 && sent < content.len(), "{sent}");
     assert_eq!(drain(&there), sent);
+}
+
+/// Where in the file it falls is not said: the file's own bytes keep their order, those of sends one after another theirs, and what is sent when the file
+/// is done stands behind it.
+fn what_else_is_sent_falls_between_the_pieces_of_a_file(setup: Setup) {
+    const OTHERS: u8 = 0x80;
+    const SENDS: u8 = 50;
+    let mut kit = setup.kit();
+    let scratch = Scratch::new(setup, "between");
+    let content: Vec<u8> = content().iter().map(|byte| byte & !OTHERS).collect();
+    fs::write(&scratch.0, &content).unwrap();
+    let file = File::open(&scratch.0).unwrap();
+    let (here, there) = pair();
+    let len = content.len() as u64;
+    let mut sending = Some(kit.submit(1, send_file(here.as_raw_fd(), &file, 0, len)));
+    there.set_nonblocking(false).unwrap();
+    let reader = std::thread::spawn(move || {
+        let mut all = Vec::new();
+        // Slower than it is sent.
+        let mut part = [0; 10_000];
+        while let Ok(count @ 1..) = (&there).read(&mut part) {
+            all.extend_from_slice(&part[..count]);
+            std::thread::yield_now();
+        }
+        all
+    });
+    let bytes: Vec<u8> = (0..SENDS).map(|number| number | OTHERS).collect();
+    let mut sent = 0;
+    kit.submit(0, send(&here, &bytes[..1]));
+    while sending.is_some() || sent < bytes.len() {
+        for event in kit.wait() {
+            let Some(done) = completion(&event) else { continue };
+            let count = done.result().unwrap();
+            if Some(done.operation) == sending {
+                assert_eq!(count as u64, len);
+                sending = None;
+            } else {
+                sent += count;
+                if sent < bytes.len() {
+                    kit.submit(0, send(&here, &bytes[sent..sent + 1]));
+                }
+            }
+        }
+    }
+    assert_eq!(kit.perform(send(&here, b"behind")).unwrap(), 6);
+    drop(here);
+    let all = reader.join().unwrap();
+    let (others, own): (Vec<u8>, Vec<u8>) = all.iter().partition(|byte| **byte & OTHERS != 0);
+    assert!(all.ends_with(b"behind") && others == bytes);
+    assert!(own == [&content[..], b"behind"].concat(), "{} bytes", own.len());
 }
 
 fn a_vectored_write_at_an_offset(setup: Setup) {
