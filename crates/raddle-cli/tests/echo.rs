@@ -5,7 +5,9 @@
 
 mod kit;
 
-use kit::{PATIENCE, RADDLE, Server, failure, pattern, send_until_stuck, until_arrived};
+use kit::{
+    PATIENCE, RADDLE, Server, failure, on_the_way, pattern, send_until_stuck, until_arrived,
+};
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::env;
 use std::fs;
@@ -39,6 +41,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("clients_that_vanish_leave_nothing", clients_that_vanish_leave_nothing),
     ("the_limit_of_descriptors_is_survived", the_limit_of_descriptors_is_survived),
     ("what_has_arrived_is_sent_back_before_the_end", what_has_arrived_is_sent_back_before_the_end),
+    ("what_is_still_on_its_way_takes_nothing_back", what_is_still_on_its_way_takes_nothing_back),
     ("a_second_signal_ends_it_at_once", a_second_signal_ends_it_at_once),
     (SLOW, who_never_reads_is_cut_off_in_the_end),
 ];
@@ -242,6 +245,26 @@ fn what_has_arrived_is_sent_back_before_the_end(setting: &Setting) {
     let (status, out, errors) = server.end();
     assert!(status.success() && errors.is_empty(), "{status}: {errors}");
     assert!(out.starts_with("raddle: ") && out.contains(" connections, "), "{out}");
+}
+
+/// A client that sends on, as far as its own kernel is concerned: to close at once would be a reset, and with it goes what was sent back already.
+fn what_is_still_on_its_way_takes_nothing_back(setting: &Setting) {
+    let server = setting.start();
+    let (mut busy, sent) = stuck(&server);
+    let arrived = sent - on_the_way(&busy) as usize;
+    assert!(arrived < sent, "all {sent} bytes have arrived");
+    server.signal(libc::SIGTERM);
+    let (mut back, mut piece_back) = (0, vec![0; 1 << 16]);
+    let pieces = piece().repeat(2);
+    // A reset may come behind all that.
+    while let Ok(count @ 1..) = busy.read(&mut piece_back) {
+        let expected = &pieces[back % (1 << 20)..][..count];
+        assert!(piece_back[..count] == *expected, "changed after {back} bytes");
+        back += count;
+    }
+    assert!(back >= arrived, "{arrived} bytes had arrived, and {back} came back");
+    let (status, out, errors) = server.end();
+    assert!(status.success() && errors.is_empty(), "{status}: {out}{errors}");
 }
 
 fn a_second_signal_ends_it_at_once(setting: &Setting) {

@@ -2,6 +2,7 @@
 //! item, is the carrier's business.
 
 use super::crowd::Crowd;
+use super::delivery;
 use super::pressure::{self, Next, Pressure};
 use super::stats::{Meter, Stats};
 use crate::drain::Notice;
@@ -130,7 +131,7 @@ fn take(server: &Arc<Server>, carrier: &impl Carrier, stream: TcpStream) -> io::
         let meter = place.server.stats.meter();
         meter.opened();
         // An error is the connection's end: its client has gone.
-        _ = echo(&stream, &meter);
+        _ = place.server.echo(&stream, &meter);
         meter.closed();
         drop(meter);
         drop(stream);
@@ -148,38 +149,43 @@ impl Server {
     fn enter(server: &Arc<Server>, stream: Option<Arc<TcpStream>>) -> Place {
         Place { number: server.crowd.enter(stream), server: server.clone() }
     }
+
+    /// Sends back what comes, until nothing more comes.
+    fn echo(&self, mut stream: &TcpStream, meter: &Meter) -> io::Result<()> {
+        let mut small = [0; SMALL_BYTES];
+        let mut large: Option<Box<[u8]>> = None;
+        let mut small_in_a_row = 0;
+        loop {
+            let buffer = large.as_deref_mut().unwrap_or(&mut small);
+            let count = stream.read(buffer)?;
+            if count == 0 {
+                // The client's end, or ours: of ours see `delivery`.
+                if !self.notice.is_stopping() || delivery::is_complete(stream) {
+                    return Ok(());
+                }
+                thread::sleep(delivery::PAUSE);
+                continue;
+            }
+            let begun = meter.begin();
+            stream.write_all(&buffer[..count])?;
+            meter.echoed(count, begun);
+            if count >= SMALL_BYTES {
+                small_in_a_row = 0;
+                large.get_or_insert_with(|| vec![0; LARGE_BYTES].into());
+            } else if large.is_some() {
+                small_in_a_row += 1;
+                if small_in_a_row == PATIENCE {
+                    large = None;
+                }
+            }
+        }
+    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         if self.server.crowd.leave(self.number) {
             self.server.notice.done();
-        }
-    }
-}
-
-/// Sends back what comes, until nothing more comes.
-fn echo(mut stream: &TcpStream, meter: &Meter) -> io::Result<()> {
-    let mut small = [0; SMALL_BYTES];
-    let mut large: Option<Box<[u8]>> = None;
-    let mut small_in_a_row = 0;
-    loop {
-        let buffer = large.as_deref_mut().unwrap_or(&mut small);
-        let count = stream.read(buffer)?;
-        if count == 0 {
-            return Ok(());
-        }
-        let begun = meter.begin();
-        stream.write_all(&buffer[..count])?;
-        meter.echoed(count, begun);
-        if count >= SMALL_BYTES {
-            small_in_a_row = 0;
-            large.get_or_insert_with(|| vec![0; LARGE_BYTES].into());
-        } else if large.is_some() {
-            small_in_a_row += 1;
-            if small_in_a_row == PATIENCE {
-                large = None;
-            }
         }
     }
 }

@@ -6,11 +6,13 @@
 //! | `threads`, `workqueue` | what it runs on: a thread, a work item |
 //! | `queue` | serves on one bare event queue for each core |
 //! | `crowd` | the connections that somebody waits for in a read |
+//! | `delivery` | whether a client has what was sent to it |
 //! | `pressure` | what errors of `accept` mean; the limit of descriptors |
 //! | `stats` | counts and times |
 
 mod blocking;
 mod crowd;
+mod delivery;
 mod pressure;
 mod queue;
 mod stats;

@@ -1,5 +1,6 @@
 //! `--on queue`: a loop for each core, on a bare event queue. No connection has a thread, or a buffer as long as its client reads.
 
+use super::delivery;
 use super::pressure::{self, Next, Pressure};
 use super::stats::{Meter, Stats};
 use crate::drain::Notice;
@@ -19,6 +20,7 @@ const READS: usize = 16;
 
 const LISTENER: u64 = u64::MAX - 1;
 const RESUME: u64 = u64::MAX - 2;
+const LOOK: u64 = u64::MAX - 3;
 
 /// The loops that run.
 pub(super) struct Loops {
@@ -46,6 +48,7 @@ impl Loops {
                 listener: Some(listener),
                 registration: None,
                 connections: Connections::default(),
+                looks_later: false,
                 meter: stats.meter(),
                 buffer: vec![0; BUFFER_BYTES].into(),
                 notice: notice.clone(),
@@ -86,6 +89,8 @@ struct Loop {
     /// Of the listener; none while there is no room for more connections.
     registration: Option<Registration>,
     connections: Connections,
+    /// At the end: there is a timer for another look at all of them.
+    looks_later: bool,
     meter: Meter,
     buffer: Box<[u8]>,
     notice: Arc<Notice>,
@@ -136,6 +141,7 @@ impl Loop {
                     What::Ready(_) if event.key == LISTENER => self.accept()?,
                     What::Ready(_) => self.serve(event.key as usize, is_stopping)?,
                     What::Expired(..) if event.key == RESUME => self.listen()?,
+                    What::Expired(..) if event.key == LOOK => self.look()?,
                     _ => {}
                 }
             }
@@ -193,21 +199,27 @@ impl Loop {
     /// Does what can be done for one connection without waiting.
     fn serve(&mut self, key: usize, is_stopping: bool) -> io::Result<()> {
         let Some(connection) = self.connections.all[key].as_mut() else { return Ok(()) };
-        let waited_to_write = connection.rest.is_some();
+        let (waited_to_write, registration) = (connection.rest.is_some(), connection.registration);
         // An edge comes again only after a call has said that it would wait.
         let to_the_end = self.mode == Mode::Edge || is_stopping;
         let step = connection.serve(&mut self.buffer, &self.meter, to_the_end);
+        if is_stopping && matches!(step, Step::Reads | Step::Yields) {
+            // Nothing more has arrived, and all that had is sent back.
+            if step == Step::Reads && delivery::is_complete(&connection.stream) {
+                return self.end(key);
+            }
+            // Perhaps nothing more comes that would be reported.
+            self.look_later();
+        }
         let interest = match step {
             Step::Ends => return self.end(key),
-            // Nothing more has arrived, and all that had is sent back.
-            Step::Reads if is_stopping => return self.end(key),
             Step::Reads if waited_to_write => Interest::READ,
             // Told anew, an edge that is still there is reported again.
             Step::Yields => Interest::READ,
             Step::Writes if !waited_to_write => Interest::WRITE,
             Step::Reads | Step::Writes => return Ok(()),
         };
-        self.queue.modify(connection.registration, interest, self.mode)
+        self.queue.modify(registration, interest, self.mode)
     }
 
     fn end(&mut self, key: usize) -> io::Result<()> {
@@ -226,7 +238,19 @@ impl Loop {
             self.queue.remove(registration);
         }
         self.listener = None;
+        self.look()
+    }
+
+    /// At the end: goes through all connections.
+    fn look(&mut self) -> io::Result<()> {
+        self.looks_later = false;
         (0..self.connections.all.len()).try_for_each(|key| self.serve(key, true))
+    }
+
+    fn look_later(&mut self) {
+        if !std::mem::replace(&mut self.looks_later, true) {
+            self.queue.timer_after(LOOK, delivery::PAUSE);
+        }
     }
 }
 

@@ -301,7 +301,7 @@ impl Drop for Server {
 }
 
 /// How many bytes that were sent on `stream` have not arrived at the other side.
-fn on_the_way(stream: &TcpStream) -> i32 {
+pub(crate) fn on_the_way(stream: &TcpStream) -> i32 {
     let mut left = 0i32;
     // SAFETY: the kernel writes an integer.
     let result = unsafe { libc::ioctl(stream.as_raw_fd(), libc::TIOCOUTQ, &raw mut left) };
