@@ -17,6 +17,16 @@ pub(crate) struct CommandLine {
     pub(crate) verb: Verb,
 }
 
+impl CommandLine {
+    /// The verb, after what the parser can't see.
+    pub(crate) fn checked(self) -> Result<Verb, clap::Error> {
+        if let Verb::Echo(options) = &self.verb {
+            options.check()?;
+        }
+        Ok(self.verb)
+    }
+}
+
 const EXAMPLES: &str = "\
 Examples:
   raddle serve examples/site         serves this folder on http://127.0.0.1:8080
@@ -240,6 +250,23 @@ impl EchoOptions {
         let verb = command.find_subcommand_mut("echo").expect("the verb whose options these are");
         Err(verb.error(ErrorKind::ArgumentConflict, what))
     }
+}
+
+/// What is wrong with a command line, in one line. `None` if it asks for help, or for the version, or for nothing.
+pub(crate) fn in_one_line(error: &clap::Error) -> Option<String> {
+    use ErrorKind::{DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand, DisplayVersion};
+    let asks = [DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand, DisplayVersion];
+    if asks.contains(&error.kind()) {
+        return None;
+    }
+    // The parser says it in paragraphs: what is wrong, what may stand there, tips, and how the verb is used.
+    let said = error.render().to_string();
+    let lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
+    let is_about_it =
+        |line: &&str| !["Usage: ", "For more "].iter().any(|end| line.starts_with(end));
+    let what: Vec<_> = lines.take_while(is_about_it).collect();
+    let what = what.join(" ").replace(" tip: ", "; ");
+    Some(format!("{}; --help tells more", what.strip_prefix("error: ").unwrap_or(&what)))
 }
 
 /// An address, or a path that becomes a Unix socket.

@@ -169,8 +169,17 @@ fn refused(given: &str, at: SocketAddr, error: &io::Error, sharing: Sharing) -> 
                 "{named} is no address of this machine; {all}:{port} stands for all that it has"
             )
         }
+        Some(libc::EINVAL) if needs_interface(at) => format!(
+            "{named} may be an address of any interface; say which, by the number that ip link has: [{}%2]:{port}",
+            at.ip()
+        ),
         _ => format!("{named}: can't listen there: {error}"),
     }
+}
+
+/// Whether it is an address of every link, and the link is not said.
+fn needs_interface(at: SocketAddr) -> bool {
+    matches!(at, SocketAddr::V6(at) if at.ip().is_unicast_link_local() && at.scope_id() == 0)
 }
 
 #[cfg(test)]
@@ -226,6 +235,13 @@ mod tests {
     fn what_can_not_be_had_is_said_in_words() {
         let why = bind("192.0.2.1:0", 1).expect_err("an address for documentation");
         assert!(why.contains("is no address of this machine; 0.0.0.0:0"), "{why}");
+        if std::path::Path::new("/proc/net/if_inet6").exists() {
+            let why = bind("[fe80::1]:80", 1).expect_err("which interface?");
+            assert!(
+                why.contains("say which, by the number that ip link has: [fe80::1%2]:80"),
+                "{why}"
+            );
+        }
         let why = bind("name.invalid:80", 1).expect_err("such names never exist");
         assert!(why.starts_with("name.invalid:80: the host can't be found"), "{why}");
     }

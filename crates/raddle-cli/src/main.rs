@@ -36,13 +36,17 @@ use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let verb = CommandLine::parse().verb;
+    let verb = match CommandLine::try_parse().and_then(CommandLine::checked) {
+        Ok(verb) => verb,
+        Err(error) => {
+            let why = args::in_one_line(&error).unwrap_or_else(|| error.exit());
+            say::error(&why);
+            return ExitCode::from(2);
+        }
+    };
     say::install_log();
     let done = match verb {
-        Verb::Echo(options) => {
-            options.check().unwrap_or_else(|error| error.exit());
-            echo::run(&options)
-        }
+        Verb::Echo(options) => echo::run(&options),
         Verb::Serve(options) => serve::run(&options),
         Verb::Load(command) => load::run(&command),
         Verb::Burst(options) => load::run_burst(&options),

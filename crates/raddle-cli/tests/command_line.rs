@@ -13,8 +13,7 @@ use std::thread;
 #[test]
 fn what_makes_no_sense_is_refused_with_status_2() {
     for arguments in [
-        &[][..],
-        &["ekko"],
+        &["ekko"][..],
         &["echo", "7777"],
         &["echo", "127.0.0.1:http"],
         &["echo", "::1:7777"],
@@ -32,9 +31,35 @@ fn what_makes_no_sense_is_refused_with_status_2() {
         &["man"],
     ] {
         let output = output(arguments);
+        let errors = text(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
-        assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{arguments:?}");
-        assert!(!text(&output.stderr).contains('\x1b'), "colours are for terminals");
+        assert!(output.stdout.is_empty() && errors.lines().count() == 1, "{arguments:?}: {errors}");
+        let is_of_a_kind = errors.starts_with("raddle: error: ")
+            && errors.ends_with("; --help tells more\n")
+            && !errors.contains('\x1b');
+        assert!(is_of_a_kind, "{errors}");
+    }
+    let output = output(&[]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(output.stdout.is_empty() && text(&output.stderr).contains("Usage: "), "what there is");
+}
+
+#[test]
+fn a_line_says_what_makes_no_sense() {
+    for (arguments, expected) in [
+        (
+            &["echo", "--on", "air"][..],
+            "invalid value 'air' for '--on <WHAT>' [possible values: threads, queue, workqueue]",
+        ),
+        (
+            &["echo", "--bogus"],
+            "unexpected argument '--bogus' found; a similar argument exists: '--bound'",
+        ),
+        (&["echo", "--edge"], "--edge goes with '--on queue' only"),
+        (&["completions"], "the following required arguments were not provided: <SHELL>"),
+    ] {
+        let output = output(arguments);
+        assert_eq!(text(&output.stderr), format!("raddle: error: {expected}; --help tells more\n"));
     }
 }
 
