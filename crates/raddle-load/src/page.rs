@@ -2,7 +2,7 @@
 
 use crate::plot::{self, Axis, Line, Scale, plot};
 use crate::report::{Distribution, OfStep, Report};
-use crate::table::table;
+use crate::table::table_without_names;
 use crate::words;
 
 const PERCENTILES: Axis = Axis { name: "percentile", scale: Scale::Log, label: percentile };
@@ -12,8 +12,9 @@ const TIMES: Axis = Axis { name: "", scale: Scale::Linear, label: |ms| words::ti
 /// Beside the plots' own.
 const STYLE: &str = "\
 body{font:15px/1.5 system-ui,sans-serif;color:var(--text);background:var(--back);max-width:860px;margin:2em auto;padding:0 1em}
-h1{font-size:1.4em}h2{font-size:1.1em;margin:1.8em 0 .4em}
-pre{overflow-x:auto;white-space:pre-wrap;font-size:13px;line-height:1.45}
+h1{font-size:1.4em;overflow-wrap:anywhere}h2{font-size:1.1em;margin:1.8em 0 .4em}
+pre{white-space:pre-wrap;overflow-wrap:anywhere;font-size:13px;line-height:1.45}
+li{font:13px/1.45 monospace;overflow-wrap:anywhere;margin:.3em 0}
 svg{width:100%;height:auto}";
 
 /// The whole page.
@@ -54,18 +55,21 @@ pub fn page(report: &Report) -> String {
          <title>{title}</title>\n<style>\n{}\n{STYLE}\n</style>\n<h1>{title}</h1>\n<pre>{}</pre>\n\
          <h2>Latency by percentile, up to {worst}</h2>\n{by_percentile}{by_step}<h2>Latency over time</h2>\n{over_time}<h2>Throughput</h2>\n{throughput}</html>\n",
         plot::STYLE,
-        escape(&table(report)),
+        escape(&table_without_names(report)),
     )
 }
 
-/// A plot with a line for each step of a scenario, numbered as in the table.
+/// A plot with a line for each step of a scenario, and their names, numbered as in the table: in a row of it a URL would be folded.
 fn by_step(steps: &[OfStep]) -> String {
     let line = |(number, one): (usize, &OfStep)| Line {
         name: format!("step {}", number + 1),
         points: points_by_percentile(&one.latency),
     };
     let lines: Vec<Line> = steps.iter().enumerate().map(line).collect();
-    format!("<h2>Latency by percentile, step by step</h2>\n{}", plot(&PERCENTILES, &TIMES, &lines))
+    let names: String =
+        steps.iter().map(|one| format!("<li>{}</li>\n", escape(&one.step))).collect();
+    let plot = plot(&PERCENTILES, &TIMES, &lines);
+    format!("<h2>Latency by percentile, step by step</h2>\n{plot}<ol>\n{names}</ol>\n")
 }
 
 /// One of so many is above; and the latency.

@@ -4,8 +4,8 @@
 
 use std::fmt::Write;
 
-/// Width and height, and the margins for numbers: left, right, above, below.
-const SIZE: (f64, f64) = (720.0, 280.0);
+/// Width and height without the lines' names, and the margins for numbers: left, right, above, below.
+const SIZE: (f64, f64) = (720.0, 264.0);
 const MARGINS: (f64, f64, f64, f64) = (64.0, 30.0, 12.0, 40.0);
 
 /// Readable in dark and light, as the reader's system says.
@@ -13,14 +13,16 @@ pub(crate) const STYLE: &str = "\
 :root{color-scheme:light dark;--text:#1b1f24;--back:#ffffff;--grid:#d8dde3;--a:#0b62c4;--b:#b35900;--c:#8a1538;--d:#2b7a2b;--e:#6b3fa0;--f:#5d6772}
 @media(prefers-color-scheme:dark){:root{--text:#e4e8ec;--back:#14181d;--grid:#343b44;--a:#6cb2ff;--b:#ffb15c;--c:#ff8fab;--d:#7fd67f;--e:#c3a2f2;--f:#aab4bf}}
 svg{background:var(--back)}svg text{fill:var(--text);font-size:12px}
-.grid{stroke:var(--grid);fill:none}.line{fill:none;stroke-width:1.8}
+.grid{stroke:var(--grid);fill:none}.line,.key{fill:none;stroke-width:1.8}
 .line0{stroke:var(--a)}.line1{stroke:var(--b)}.line2{stroke:var(--c)}
 .line3{stroke:var(--d)}.line4{stroke:var(--e)}.line5{stroke:var(--f)}
 svg .name0{fill:var(--a)}svg .name1{fill:var(--b)}svg .name2{fill:var(--c)}
 svg .name3{fill:var(--d)}svg .name4{fill:var(--e)}svg .name5{fill:var(--f)}";
 
-/// So many lines have a colour of their own; their names stand in one row.
+/// So many lines have a colour of their own; their names stand in one row above the plot, and those of further rows are dashed.
 const COLOURS: usize = 6;
+const COLUMN_WIDTH: f64 = 104.0;
+const ROW_HEIGHT: f64 = 16.0;
 
 /// How an axis spreads its values.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -99,6 +101,8 @@ fn step(most: f64) -> f64 {
 pub(crate) fn plot(x: &Axis, y: &Axis, lines: &[Line]) -> String {
     let (width, height) = SIZE;
     let (left, right, above, below) = MARGINS;
+    let names = lines.len().div_ceil(COLOURS) as f64 * ROW_HEIGHT;
+    let (height, above) = (height + names, above + names);
     let points = || lines.iter().flat_map(|line| &line.points);
     let across = Range::of(x.scale, points().map(|(x, _)| *x));
     let up = Range::of(y.scale, points().map(|(_, y)| *y));
@@ -144,11 +148,20 @@ pub(crate) fn plot(x: &Axis, y: &Axis, lines: &[Line]) -> String {
             path.push_str("h3");
         }
         let (colour, row) = (number % COLOURS, number / COLOURS);
-        add(format_args!("<path class=\"line line{colour}\" d=\"{path}\"/>\n"));
+        let dashes = match row {
+            0 => String::new(),
+            row => format!(" stroke-dasharray=\"{:.1} 3\"", 8.0 / row as f64),
+        };
+        add(format_args!("<path class=\"line line{colour}\"{dashes} d=\"{path}\"/>\n"));
+        let at = left + colour as f64 * COLUMN_WIDTH;
+        let middle = (row as f64 + 0.5) * ROW_HEIGHT;
+        add(format_args!(
+            "<path class=\"key line{colour}\"{dashes} d=\"M{at:.1} {middle:.1}h22\"/>\n"
+        ));
         add(format_args!(
             "<text class=\"name{colour}\" x=\"{:.1}\" y=\"{:.1}\">{}</text>\n",
-            left + 10.0 + colour as f64 * 90.0,
-            above + 12.0 + row as f64 * 14.0,
+            at + 27.0,
+            middle + 4.0,
             line.name
         ));
     }

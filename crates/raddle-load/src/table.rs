@@ -6,13 +6,22 @@ use std::fmt::Write;
 
 /// The report as a table; the last line ends.
 pub fn table(report: &Report) -> String {
+    of(report, true)
+}
+
+/// The same, where steps' names stand elsewhere: they are as long as URLs are.
+pub(crate) fn table_without_names(report: &Report) -> String {
+    of(report, false)
+}
+
+fn of(report: &Report, names_steps: bool) -> String {
     let mut text = String::new();
     // Writing to memory does not fail.
-    _ = write(report, &mut text);
+    _ = write(report, names_steps, &mut text);
     text
 }
 
-fn write(report: &Report, to: &mut String) -> std::fmt::Result {
+fn write(report: &Report, names_steps: bool, to: &mut String) -> std::fmt::Result {
     let run = &report.run;
     let how = match (run.arrivals.as_str(), run.wanted_rate) {
         ("poisson", Some(rate)) => {
@@ -49,7 +58,7 @@ fn write(report: &Report, to: &mut String) -> std::fmt::Result {
         }
     }
     writeln!(to)?;
-    rows(report, to)?;
+    rows(report, names_steps, to)?;
     let generator = report.generator;
     let each = 1e6 * generator.cpu_s / (report.answers.max(1) as f64);
     writeln!(
@@ -65,7 +74,7 @@ fn write(report: &Report, to: &mut String) -> std::fmt::Result {
     report.warnings.iter().try_for_each(|warning| writeln!(to, "warning: {warning}"))
 }
 
-fn rows(report: &Report, to: &mut String) -> std::fmt::Result {
+fn rows(report: &Report, names_steps: bool, to: &mut String) -> std::fmt::Result {
     let is_open = report.run.wanted_rate.is_some();
     let mut rows: Vec<(String, &Distribution)> = vec![("latency".to_owned(), &report.latency)];
     if report.by_status.len() > 1 {
@@ -90,7 +99,10 @@ fn rows(report: &Report, to: &mut String) -> std::fmt::Result {
     }
     for (number, one) in report.by_step.iter().enumerate() {
         row(&format!("step {}", number + 1), &one.latency, to)?;
-        writeln!(to, "   {}", one.step)?;
+        match names_steps {
+            true => writeln!(to, "   {}", one.step)?,
+            false => writeln!(to)?,
+        }
     }
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! The page with plots, opened in a browser: its lines are there and have a size, in dark and in light.
+//! The page with plots, opened in a browser: its lines are there and have a size, in dark and in light; nothing is wider than the window, no row of
+//! the table is folded, and no line goes through a name.
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use raddle_load::{Distribution, OfStep, Report, Slice, page};
@@ -9,7 +10,13 @@ use std::process::Command;
 /// Names under which it is installed.
 const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 
-/// Says in the page itself what a reader would see: each line's size, and the colours.
+/// More than there are colours.
+const STEPS: usize = 7;
+
+/// Longer than a window is wide, with no place to break.
+const LONG: &str = "/?token=";
+
+/// Says in the page itself what a reader would see: each line's size, the colours, what is too wide, rows that are folded, and lines on names.
 const LOOK: &str = "<script>\
 for (const line of document.querySelectorAll('svg .line')) {\
 const box = line.getBBox();\
@@ -17,6 +24,22 @@ line.setAttribute('data-seen', (box.width > 100 && box.height >= 0) ? 'yes' : 'n
 }\
 const style = getComputedStyle(document.body);\
 document.body.setAttribute('data-colours', style.color + ' on ' + style.backgroundColor);\
+const wrong = [];\
+for (const part of document.querySelectorAll('html, pre, li')) {\
+if (part.scrollWidth > part.clientWidth) wrong.push(part.tagName + ' is too wide');\
+}\
+const table = document.querySelector('pre');\
+const rows = table.textContent.trimEnd().split('\\n').length;\
+const height = table.getBoundingClientRect().height / parseFloat(getComputedStyle(table).lineHeight);\
+if (Math.round(height) > rows) wrong.push(rows + ' rows take the height of ' + height);\
+for (const plot of document.querySelectorAll('svg')) {\
+const tops = [...plot.querySelectorAll('.line')].map((line) => line.getBBox().y);\
+for (const name of plot.querySelectorAll('[class^=name]')) {\
+const box = name.getBBox();\
+if (box.y + box.height > Math.min(...tops) + 1) wrong.push('a line on the name ' + name.textContent);\
+}\
+}\
+document.body.setAttribute('data-wrong', wrong.join('; '));\
 </script>";
 
 fn main() {
@@ -58,9 +81,11 @@ fn report() -> Report {
         ..Distribution::default()
     };
     report.answers = 6_000;
-    let step =
-        |latency: &Distribution| OfStep { step: "a: GET /".to_owned(), latency: latency.clone() };
-    report.by_step = [&report.latency, &report.latency].map(step).to_vec();
+    let step = || OfStep {
+        step: format!("a: GET {LONG}{}", "x".repeat(400)),
+        latency: report.latency.clone(),
+    };
+    report.by_step = (0..STEPS).map(|_| step()).collect();
     report.run.targets = vec!["http://a/?<b>&c".to_owned()];
     report
 }
@@ -83,8 +108,13 @@ fn seen(browser: &str) -> Result<(), Failed> {
             .output()?;
         let page = String::from_utf8_lossy(&done.stdout).into_owned();
         let count = page.matches("data-seen=\"yes\"").count();
-        if count != 8 || page.contains("data-seen=\"no\"") {
-            return Err(format!("{count} lines of 8 are seen: {page}").into());
+        // One by percentile, three over time, two of throughput.
+        if count != 6 + STEPS || page.contains("data-seen=\"no\"") {
+            return Err(format!("{count} lines of {} are seen: {page}", 6 + STEPS).into());
+        }
+        if !page.contains("data-wrong=\"\"") {
+            let at = page.find("data-wrong=\"").ok_or("nothing was looked at")?;
+            return Err(page[at..].chars().take(400).collect::<String>().into());
         }
         if !page.contains("http://a/?&lt;b&gt;&amp;c") {
             return Err("the URL is not what it was".into());
