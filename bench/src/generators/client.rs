@@ -17,7 +17,7 @@ pub(crate) enum Generator {
     Raddle,
     /// wrk, on one thread
     Wrk,
-    /// oha, on tokio's current_thread
+    /// oha, on one of tokio's threads
     Oha,
     /// h2load, on one thread
     H2load,

@@ -42,7 +42,14 @@ pub(super) fn parse(said: &str) -> Result<Summary, Bad> {
         let (_, rest) = rest.split_once('(')?;
         rest.split_once(')')?.0.parse().ok()
     });
-    Ok(Summary { answers, rate, bytes: bytes.unwrap_or(0.0), p50_us: None, p99_us: None })
+    Ok(Summary {
+        answers,
+        rate,
+        bytes: bytes.unwrap_or(0.0),
+        sent_rate: None,
+        p50_us: None,
+        p99_us: None,
+    })
 }
 
 #[cfg(test)]
@@ -60,8 +67,14 @@ traffic: 351.88KB (360328) total, 94.04KB (96304) headers (space savings 0.00%),
     #[test]
     fn its_lines_are_read() {
         let summary = parse(SAID).expect("a good run");
-        let expected =
-            Summary { answers: 3704.0, rate: 1234.5, bytes: 360_328.0, p50_us: None, p99_us: None };
+        let expected = Summary {
+            answers: 3704.0,
+            rate: 1234.5,
+            bytes: 360_328.0,
+            sent_rate: None,
+            p50_us: None,
+            p99_us: None,
+        };
         assert_eq!(summary, expected);
         let failed = parse(&SAID.replace("0 failed", "5 failed"));
         assert_eq!(failed, Err(Bad::Said("5 requests failed, of 3704".to_owned())));

@@ -31,6 +31,8 @@ pub(crate) struct Summary {
     pub(crate) answers: f64,
     /// Answers a second, by its own clock.
     pub(crate) rate: f64,
+    /// Requests a second that were sent within the time, whenever their answers came, if it says so.
+    pub(crate) sent_rate: Option<f64>,
     /// Bytes of answers and of parts of them.
     pub(crate) bytes: f64,
     /// Percentiles of its latencies, in microseconds, if it says them.

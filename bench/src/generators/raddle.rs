@@ -41,6 +41,9 @@ pub(super) fn parse(said: &str) -> Result<Summary, Bad> {
     Ok(Summary {
         answers,
         rate: number(&report["rate"]),
+        sent_rate: report["took_s"]
+            .as_f64()
+            .map(|took_s| (answers - number(&report["sent_late"])) / took_s),
         bytes: number(&report["bytes"]) + number(&report["unfinished_bytes"]),
         p50_us: percentile(50.0),
         p99_us: percentile(99.0),
@@ -52,7 +55,7 @@ mod tests {
     use super::super::job::{JOB, words};
     use super::*;
 
-    const SAID: &str = r#"{"answers":30,"rate":10.5,"failed":0,"bytes":900,"unfinished_bytes":7,"by_status":[{"status":200,"latency":{"count":30}}],"latency":{"percentiles":[{"percent":50.0,"ns":1500},{"percent":99.0,"ns":90000}]}}"#;
+    const SAID: &str = r#"{"answers":30,"rate":10.5,"sent_late":2,"took_s":2.5,"failed":0,"bytes":900,"unfinished_bytes":7,"by_status":[{"status":200,"latency":{"count":30}}],"latency":{"percentiles":[{"percent":50.0,"ns":1500},{"percent":99.0,"ns":90000}]}}"#;
 
     #[test]
     fn its_report_is_read() {
@@ -60,6 +63,7 @@ mod tests {
         let expected = Summary {
             answers: 30.0,
             rate: 10.5,
+            sent_rate: Some(11.2),
             bytes: 907.0,
             p50_us: Some(1.5),
             p99_us: Some(90.0),

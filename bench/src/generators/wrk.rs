@@ -102,6 +102,7 @@ pub(super) fn parse(said: &str) -> Result<Summary, Bad> {
     Ok(Summary {
         answers: said.requests,
         rate: said.requests * 1e6 / said.us,
+        sent_rate: None,
         bytes: said.bytes,
         p50_us: Some(said.p50),
         p99_us: Some(said.p99),

@@ -142,7 +142,8 @@ mod tests {
     #[test]
     fn parts_of_large_files_count() {
         let (bytes, rate) = ((15 << 20) as f64, 50.0);
-        let summary = Summary { answers: 150.0, rate, bytes, p50_us: None, p99_us: None };
+        let summary =
+            Summary { answers: 150.0, rate, sent_rate: None, bytes, p50_us: None, p99_us: None };
         assert_eq!((FILE_10M.answers(&summary), FILE_10M.rate(&summary, 3)), (1.5, 0.5));
         assert_eq!((FILE_1K.answers(&summary), FILE_1K.rate(&summary, 3)), (150.0, 50.0));
     }

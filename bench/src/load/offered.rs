@@ -1,7 +1,8 @@
-//! Whether as much is sent as was to be: the rate that comes, beside the one that was asked for, up to four fifths of what can be had.
+//! Whether as much is sent as was to be: the rate at which requests went out within the time, beside the one that was asked for, up to four fifths
+//! of what can be had. Answers within the time are fewer: what is asked in its last moment is answered after it.
 
 use super::server::Responder;
-use crate::generators::{Client, Generator, Job, Shape};
+use crate::generators::{Client, Generator, Job, Shape, Summary};
 use crate::neighbours::{Neighbours, TOLERATED};
 use crate::report::{Bar, Record, Unit, progress};
 
@@ -31,25 +32,25 @@ pub(super) fn measure(
     let mut remark = None;
     for turn in 1..=rounds {
         progress(&format!("offered: round {turn} of {rounds}"));
-        let mut rate = |wanted| match ask(raddle, wanted, seconds, responder) {
-            Ok((rate, others)) => {
+        let mut ask = |wanted| match ask(raddle, wanted, seconds, responder) {
+            Ok((summary, others)) => {
                 if others > TOLERATED {
                     remark = Some("disturbed by others".to_owned());
                 }
-                Some(rate)
+                Some(summary)
             }
             Err(why) => {
                 remark = Some(why);
                 None
             }
         };
-        let limit = rate(TOO_MANY);
+        let limit = ask(TOO_MANY).map(|summary| summary.rate);
         limits.push(limit);
         for ((_, part), off) in PARTS.iter().zip(&mut off) {
             let wanted = limit.map(|limit| (limit * part / 100.0).round());
-            off.push(
-                wanted.and_then(|wanted| Some(100.0 * (rate(wanted)? - wanted).abs() / wanted)),
-            );
+            off.push(wanted.and_then(|wanted| {
+                Some(100.0 * (ask(wanted)?.sent_rate? - wanted).abs() / wanted)
+            }));
         }
     }
     let limit = Record::of_rounds("load_limit", "open_200", "raddle", &limits, Unit::OpsPerSecond);
@@ -60,18 +61,18 @@ pub(super) fn measure(
     [limit.with_remark(remark.clone())].into_iter().chain(parts).collect()
 }
 
-/// Answers a second within the time, of so many that were to come; and the share of the processors that others had.
+/// What has come of so many requests a second; and the share of the processors that others had.
 fn ask(
     raddle: &Client,
     wanted: f64,
     seconds: u64,
     responder: &Responder,
-) -> Result<(f64, f64), String> {
+) -> Result<(Summary, f64), String> {
     let server = responder.start("", 0)?;
     let shape = Shape::Kept;
     let job = Job { port: server.port, path: "/", connections: CONNECTIONS, shape, seconds };
     let neighbours = Neighbours::before([responder.processor, raddle.processor], server.id());
     let summary = raddle.result(raddle.open_loop(&job, wanted).output())?;
     let others = neighbours.and_then(|neighbours| neighbours.share()).unwrap_or(0.0);
-    Ok((summary.rate, others))
+    Ok((summary, others))
 }

@@ -288,6 +288,7 @@ impl<'a> Client<'a> {
                 status: self.decoder.status().code(),
                 bytes: self.bytes,
                 is_late: self.now > self.shared.end_ns,
+                was_sent_late: one.sent > self.shared.end_ns,
             };
             self.lane.lock().answered(&answered, self.shared.is_open());
         }

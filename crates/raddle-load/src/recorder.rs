@@ -94,6 +94,8 @@ pub(crate) struct Answered {
     pub(crate) bytes: u64,
     /// Whether the run was over when it came.
     pub(crate) is_late: bool,
+    /// Whether it was over when the request was sent.
+    pub(crate) was_sent_late: bool,
 }
 
 impl Answered {
@@ -126,6 +128,8 @@ pub struct Recorder {
     pub bytes: u64,
     /// Answers that came after the end of the run's time.
     pub late: u64,
+    /// Of these, answers to requests that were sent after it as well: it was behind its schedule, or a visit went on.
+    pub sent_late: u64,
     /// Requests that failed, and why.
     pub failures: BTreeMap<Failure, u64>,
     /// Requests that were not answered when it ended.
@@ -155,6 +159,7 @@ impl Recorder {
         }
         self.bytes += one.bytes;
         self.late += u64::from(one.is_late);
+        self.sent_late += u64::from(one.was_sent_late);
     }
 
     /// Latencies of that step.
@@ -194,6 +199,7 @@ impl Recorder {
         self.oversleep.merge(&other.oversleep);
         self.bytes += other.bytes;
         self.late += other.late;
+        self.sent_late += other.sent_late;
         for (failure, count) in &other.failures {
             *self.failures.entry(failure.clone()).or_default() += count;
         }
@@ -219,7 +225,7 @@ impl Recorder {
         let groups = by_status.iter_mut().map(|(_, times)| times).chain(by_step);
         groups.chain(phases).for_each(|one| one.0.reset());
         self.failures.clear();
-        (self.bytes, self.late) = (0, 0);
+        (self.bytes, self.late, self.sent_late) = (0, 0, 0);
         (self.unfinished, self.unfinished_age, self.unfinished_bytes) = (0, 0, 0);
     }
 

@@ -23,6 +23,9 @@ pub struct Report {
     pub rate: f64,
     /// Answers after the end of the time, which are not in the rate.
     pub late: u64,
+    /// Of these, answers to requests that were sent after it as well: the generator was behind its schedule, or a visit went on.
+    #[serde(default)]
+    pub sent_late: u64,
     /// Requests that failed.
     pub failed: u64,
     /// Requests without an answer when it ended.
@@ -278,6 +281,7 @@ impl Report {
             answers: latency.count,
             rate: outcome.rate(),
             late: figures.late,
+            sent_late: figures.sent_late,
             failed: figures.failed_count(),
             unfinished: figures.unfinished,
             unfinished_bytes: figures.unfinished_bytes,

@@ -206,6 +206,7 @@ impl<'a> Visitor<'a> {
             status: self.decoder.status().code(),
             bytes: self.bytes,
             is_late: self.now > self.shared.end_ns,
+            was_sent_late: sent > self.shared.end_ns,
         })
     }
 
