@@ -69,6 +69,15 @@ pub fn now_ns() -> Result<u64, String> {
     clock_ns(libc::CLOCK_MONOTONIC)
 }
 
+/// The time of day, since 1970: the kernel's stamps on what comes are by that clock, which may be set.
+///
+/// # Errors
+///
+/// From `clock_gettime(2)`.
+pub fn today_ns() -> Result<u64, String> {
+    clock_ns(libc::CLOCK_REALTIME)
+}
+
 fn clock_ns(clock: libc::clockid_t) -> Result<u64, String> {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the kernel writes one time.

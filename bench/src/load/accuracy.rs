@@ -2,14 +2,17 @@
 //!
 //! A generator's latency is the server's time and what it takes to wake up: once to send, once for the answer. `raddle load` measures the first of the
 //! two, and that is what it may be off. With `--precise` no core sleeps, so there is next to nothing of either; without, the second is seen here as its
-//! fault. Those that ask in a closed loop have a record of their own making: they are held against what those would wait for who come whatever the
-//! server does.
+//! fault. And the machine has a part in it, that takes a processor away for milliseconds now and then: that is what the control is off, a generator by
+//! hand whose thread never sleeps (`ask` of `raddle-bench-echo`). Where it is further off than the bar allows, nobody can be within.
+//!
+//! Those that ask in a closed loop have a record of their own making: they are held against what those would wait for who come whatever the server does.
 
 use super::server::{Done, Responder};
 use crate::generators::{Client, Generator, Job, Shape};
 use crate::neighbours::{Neighbours, TOLERATED};
 use crate::report::{Bar, Record, Unit, progress};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// Requests a second, on so many connections as come in a stall and some more.
 const RATE: f64 = 2000.0;
@@ -18,7 +21,7 @@ const CONNECTIONS: usize = 1_200;
 /// A delay by its name, the case, and for how long.
 pub(super) struct Known {
     delay: &'static str,
-    case: &'static str,
+    pub(super) case: &'static str,
     seconds: u64,
 }
 
@@ -32,14 +35,26 @@ pub(super) const ALL: [Known; 3] = [
 /// Percent that it may be off.
 const OFF_MAX: f64 = 1.0;
 
-/// How `raddle load` waits, as the JSON calls it, and its option for that.
-const WAYS: [(&str, &[&str]); 2] = [("raddle", &[]), ("raddle_precise", &["--precise"])];
+/// Who asks in an open loop, as the JSON calls it, and how.
+const WAYS: [(&str, Way); 3] = [
+    ("raddle", Way::Raddle(&[])),
+    ("raddle_precise", Way::Raddle(&["--precise"])),
+    ("control", Way::Control),
+];
+
+#[derive(Clone, Copy, PartialEq)]
+enum Way {
+    /// `raddle load` with these options.
+    Raddle(&'static [&'static str]),
+    Control,
+}
 
 /// All connections are there by then.
 const WARM_UP_S: u64 = 2;
 
-/// What a round of `raddle load` has shown: by percentile what the server did, what was measured, and how late a thread woke up, in nanoseconds.
-struct Seen(Vec<(f64, Times)>);
+/// What a round has shown: by percentile what the server did, what was measured, and how late a thread woke up, in nanoseconds; and in words, what
+/// else is known.
+struct Seen(Vec<(f64, Times)>, Option<String>);
 
 #[derive(Clone, Copy)]
 struct Times {
@@ -87,8 +102,8 @@ pub(super) fn measure(
     for turn in 1..=rounds {
         progress(&format!("{}: round {turn} of {rounds}", known.case));
         let mut truth = None;
-        for (_, how, rounds) in &mut own {
-            let seen = undisturbed(raddle, known, how, responder);
+        for (_, way, rounds) in &mut own {
+            let seen = undisturbed(raddle, known, *way, responder);
             truth = seen.as_ref().ok().and_then(|(seen, _)| seen.at(99.0)).or(truth);
             rounds.take(seen.map(|(seen, others)| own_figures(&seen, others)));
         }
@@ -99,8 +114,9 @@ pub(super) fn measure(
             });
         }
     }
-    let own = own.into_iter().map(|(peer, _, rounds)| {
-        rounds.record("load_accuracy", known.case, peer).held_against(Bar::AtMost(OFF_MAX))
+    let own = own.into_iter().map(|(peer, way, rounds)| {
+        let record = rounds.record("load_accuracy", known.case, peer);
+        if way == Way::Control { record } else { record.held_against(Bar::AtMost(OFF_MAX)) }
     });
     let closed = closed.into_iter();
     let closed = closed.map(|(peer, _, rounds)| rounds.record("load_accuracy", known.case, peer));
@@ -111,13 +127,13 @@ pub(super) fn measure(
 fn undisturbed(
     raddle: &Client,
     known: &Known,
-    how: &[&str],
+    way: Way,
     responder: &Responder,
 ) -> Result<(Seen, f64), String> {
     const AGAIN_AT_MOST: usize = 1;
     let mut left = AGAIN_AT_MOST;
     loop {
-        let (seen, others) = ask(raddle, known, how, responder)?;
+        let (seen, others) = ask(raddle, known, way, responder)?;
         if others <= TOLERATED || left == 0 {
             return Ok((seen, others));
         }
@@ -154,8 +170,9 @@ fn own_figures(seen: &Seen, others: f64) -> Figures {
     let Some((percent, times)) = seen.worst() else { return (0.0, "no percentiles".to_owned()) };
     let ms = |ns: f64| ns / 1e6;
     let disturbed = if others > TOLERATED { "; disturbed by others" } else { "" };
+    let more = seen.1.as_deref().unwrap_or_default();
     let remark = format!(
-        "at most at the percentile {percent}: {:.3} ms, the server's record {:.3} ms, woke up {:.3} ms late{disturbed}",
+        "at most at the percentile {percent}: {:.3} ms, the server's record {:.3} ms, woke up {:.3} ms late{more}{disturbed}",
         ms(times.measured),
         ms(times.server),
         ms(times.woke),
@@ -163,21 +180,27 @@ fn own_figures(seen: &Seen, others: f64) -> Figures {
     (times.off(), remark)
 }
 
-/// `raddle load` in an open loop.
+/// An open loop, once.
 fn ask(
     raddle: &Client,
     known: &Known,
-    how: &[&str],
+    way: Way,
     responder: &Responder,
 ) -> Result<(Seen, f64), String> {
     let server = responder.start(known.delay, WARM_UP_S)?;
     let (shape, seconds) = (Shape::Kept, known.seconds);
     let job = Job { port: server.port, path: "/", connections: CONNECTIONS, shape, seconds };
-    let mut command = raddle.open_loop(&job, RATE);
-    command.arg("--warm-up").arg(format!("{WARM_UP_S}s")).args(how);
     let neighbours = Neighbours::before([responder.processor, raddle.processor], server.id());
+    let share = || neighbours.and_then(|neighbours| neighbours.share()).unwrap_or(0.0);
+    let Way::Raddle(options) = way else {
+        let control = responder.ask(&job, RATE, WARM_UP_S, raddle.processor)?;
+        let others = share();
+        return Ok((seen_by_control(&control, &server.done()?)?, others));
+    };
+    let mut command = raddle.open_loop(&job, RATE);
+    command.arg("--warm-up").arg(format!("{WARM_UP_S}s")).args(options);
     let output = command.output().map_err(|error| format!("raddle load: {error}"))?;
-    let others = neighbours.and_then(|neighbours| neighbours.share()).unwrap_or(0.0);
+    let others = share();
     let said = String::from_utf8_lossy(&output.stdout);
     let report: Value = serde_json::from_str(said.trim()).map_err(|_| {
         format!("raddle load failed: {}", String::from_utf8_lossy(&output.stderr).trim())
@@ -185,15 +208,38 @@ fn ask(
     Ok((seen(&report, &server.done()?)?, others))
 }
 
-/// Puts both records beside each other.
-fn seen(report: &Value, done: &Done) -> Result<Seen, String> {
+/// Both records must be of the same requests.
+fn compare_counts(answers: f64, done: &Done) -> Result<(), String> {
     /// The two see the end of the warm-up some milliseconds apart: when the first was due, and when it came.
     const EDGE: f64 = 0.005;
-    let answers = report["answers"].as_f64().unwrap_or(0.0);
     let asked = done.percentiles.get("count").copied().unwrap_or(0.0);
-    if (answers - asked).abs() > EDGE * answers {
-        return Err(format!("{answers} answers were counted, the server's record has {asked}"));
+    match (answers - asked).abs() > EDGE * answers {
+        true => Err(format!("{answers} answers were counted, the server's record has {asked}")),
+        false => Ok(()),
     }
+}
+
+/// Puts the server's record beside the control's, which sends in time or has lost its processor.
+fn seen_by_control(control: &BTreeMap<String, f64>, done: &Done) -> Result<Seen, String> {
+    let of = |name: &str| control.get(name).copied();
+    compare_counts(of("count").unwrap_or(0.0), done)?;
+    let each = done.percentiles.iter().filter_map(|(name, server)| {
+        let percent: f64 = name.strip_prefix('p')?.parse().ok()?;
+        Some((percent, Times { server: *server, measured: of(name)?, woke: 0.0 }))
+    });
+    let ms = |name: &str| of(name).unwrap_or(0.0) / 1e6;
+    let remark = format!(
+        "; its processor was somebody else's for {:.1} ms in all and {:.1} at once; of 1,000 answers one was read {:.2} ms late and later",
+        ms("leapt"),
+        ms("leap"),
+        ms("late99.9"),
+    );
+    Ok(Seen(each.collect(), Some(remark)))
+}
+
+/// Puts both records beside each other.
+fn seen(report: &Value, done: &Done) -> Result<Seen, String> {
+    compare_counts(report["answers"].as_f64().unwrap_or(0.0), done)?;
     let of = |row: &str, percent: f64| {
         let found = report[row]["percentiles"].as_array()?;
         found.iter().find(|one| one["percent"].as_f64() == Some(percent))?["ns"].as_f64()
@@ -203,7 +249,7 @@ fn seen(report: &Value, done: &Done) -> Result<Seen, String> {
         let (measured, woke) = (of("latency", percent)?, of("oversleep", percent)?);
         Some((percent, Times { server: *server, measured, woke }))
     });
-    Ok(Seen(each.collect()))
+    Ok(Seen(each.collect(), None))
 }
 
 /// Who asks on 64 connections when it has its answers: its 99th percentile, beside that of those who come whatever happens.

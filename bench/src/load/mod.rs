@@ -34,9 +34,10 @@ Cases (case in the JSON):
   closed_1, closed_64, closed_1000   so many connections that are kept, each with one request on the way
   pipelined_64     16 requests sent together on each of 64
   new_connection_1, new_connection_64   a connection for each request (Connection: close)
-  accuracy         an open loop at 2,000 requests a second against a server that answers after known delays and stamps what it did: fixed_5ms;
+  accuracy         an open loop at 2,000 requests a second against a server that answers after known delays and stamps what it did, all of these or by its name: fixed_5ms;
                    bimodal, 2 ms and each eighth time 20; stall_500ms, 1 ms and a stall each 5 s. Where it stalls, closed loops beside it:
-                   raddle load's (raddle_closed), and wrk, which adds afterwards what it takes to have missed. raddle_precise is with --precise
+                   raddle load's (raddle_closed), and wrk, which adds afterwards what it takes to have missed. raddle_precise is with --precise;
+                   control is a generator by hand whose thread never sleeps: what it is off is the machine's
   offered          an open loop on 200 connections at 20, 40, 60 and 80 % of the limit, which is what comes of far too high a rate
 
 Figures (bench in the JSON):
@@ -45,7 +46,7 @@ Figures (bench in the JSON):
   load_accuracy how far off the worst percentile from 50 to 99.9 is, percent of the server's record, beyond the time by which a thread woke up
                 late to send. For closed loops: their 99th percentile, beside that of those who come by the clock
   load_limit    requests a second that an open loop comes to
-  load_offered  how far off the rate that came is from the one that was to come, percent
+  load_offered  how far off the rate at which requests were sent within the time is from the one that was to be, percent
 
 Bars: pass or miss at the head of the remark, passes in the JSON. Rates may be 0.1 % off, latencies 1 %; with 64 connections wrk takes at least 1.2
 times raddle's CPU time, and with new connections no peer takes less of it or has a higher rate.
@@ -83,7 +84,9 @@ pub(crate) struct Options {
 
 /// A case by its name.
 fn case() -> PossibleValuesParser {
-    PossibleValuesParser::new(ALL.map(|case| case.name).into_iter().chain([ACCURACY, OFFERED]))
+    let delays = accuracy::ALL.iter().map(|known| known.case);
+    let others = delays.chain([ACCURACY, OFFERED]);
+    PossibleValuesParser::new(ALL.map(|case| case.name).into_iter().chain(others))
 }
 
 impl Options {
@@ -136,8 +139,8 @@ pub(crate) fn run(
         }
         done(round::records(&contenders, case))?;
     }
-    if options.wants(ACCURACY) {
-        for known in &accuracy::ALL {
+    for known in &accuracy::ALL {
+        if options.wants(ACCURACY) || options.wants(known.case) {
             done(accuracy::measure(known, &clients, scale.rounds.min(3), &responder))?;
         }
     }

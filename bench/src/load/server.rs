@@ -1,7 +1,8 @@
-//! The server, the same for all generators: `respond` of `raddle-bench-echo`.
+//! The server, the same for all generators: `respond` of `raddle-bench-echo`; and the control, a generator by hand: `ask` of the same.
 
 use crate::built;
-use crate::child::Going;
+use crate::child::{self, Going};
+use crate::generators::Job;
 use raddle_bench::process;
 use raddle_bench::subject::{PORT, Said};
 use std::collections::BTreeMap;
@@ -51,6 +52,36 @@ impl Responder {
     }
 }
 
+impl Responder {
+    /// The control in an open loop, on that processor: what it has seen.
+    pub(super) fn ask(
+        &self,
+        job: &Job<'_>,
+        rate: f64,
+        skip_s: u64,
+        processor: usize,
+    ) -> Result<BTreeMap<String, f64>, String> {
+        let Job { port, connections, seconds, .. } = job;
+        let mut command = Command::new(&self.program);
+        command.args(["ask", &format!("port={port}"), &format!("connections={connections}")]);
+        command.args([format!("rate={rate}"), format!("skip={}", skip_s * 1000)]);
+        command.arg(format!("ms={}", seconds * 1000));
+        process::pin(&mut command, processor);
+        process::end_with_parent(&mut command);
+        let said = child::run(&mut command, LIMIT, None).map_err(|error| error.to_string())?;
+        match said.remark {
+            Some(why) => Err(format!("the control: {why}")),
+            None => Ok(firsts(said)),
+        }
+    }
+}
+
+/// The first sample of each figure.
+fn firsts(said: Said) -> BTreeMap<String, f64> {
+    let first = |(name, values): (String, Vec<f64>)| Some((name, values.first().copied()?));
+    said.figures.into_iter().filter_map(first).collect()
+}
+
 impl Serving {
     pub(super) fn id(&self) -> u32 {
         self.going.id()
@@ -68,7 +99,6 @@ impl Serving {
             .split_once("\r\n\r\n")
             .and_then(|(_, body)| serde_json::from_str::<Said>(body).ok());
         let said = said.ok_or_else(|| format!("the server's record is none: {answer}"))?;
-        let first = |(name, values): (String, Vec<f64>)| Some((name, values.first().copied()?));
-        Ok(Done { percentiles: said.figures.into_iter().filter_map(first).collect() })
+        Ok(Done { percentiles: firsts(said) })
     }
 }

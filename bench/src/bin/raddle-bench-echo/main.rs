@@ -7,6 +7,8 @@
 //! | `uring` | a server on io_uring: one call a round |
 //! | `respond` | a server of HTTP on epoll, for what asks: it answers at once, or after delays that are known, and keeps a record of what it did |
 //! | `delays` | these delays |
+//! | `arrival` | when what is read had come, by the kernel's stamp |
+//! | `ask` | the control of `load`: an open loop whose thread never sleeps |
 //! | `talk` | the client: connections that send and receive messages, one or several at a time |
 //! | `churn` | the client: a connection for each message |
 //! | `idle` | the client: connections that have said something, and are silent |
@@ -17,6 +19,8 @@
 //! | `calls` | what can go wrong with a system call, in words |
 #![deny(unsafe_code)]
 
+mod arrival;
+mod ask;
 mod buffers;
 mod calls;
 mod churn;
@@ -41,6 +45,7 @@ fn run(arguments: &Arguments) -> Result<Said, String> {
     match arguments.case() {
         "epoll" => epoll::serve(),
         "io_uring" => uring::serve(arguments),
+        "ask" => ask::measure(arguments),
         "respond" => respond::serve(arguments),
         "talk" => talk::measure(arguments),
         "churn" => churn::measure(arguments),

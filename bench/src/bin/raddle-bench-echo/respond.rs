@@ -1,11 +1,14 @@
 //! What load generators ask: a server of HTTP on epoll, by hand. Its answers are always the same 13 bytes, and it knows of a request no more than
 //! where it ends and whether it is the connection's last.
 //!
-//! With a delay it stamps when each request has come and when its answer has gone, and says so who asks for `/record`: percentiles of its own, of all
-//! that came until then, but for those of the first `skip` milliseconds, which are for connecting. While it delays it does not sleep: it has a processor of its own, and no kernel's timer is in what it does.
+//! With a delay it keeps a record, and says it to who asks for `/record`: how long it was from a request's coming, by the kernel's stamp, to its answer's
+//! going; percentiles of all until then, but for those of the first `skip` milliseconds, which are for connecting. While it delays it does not sleep: it
+//! has a processor of its own, and no kernel's timer is in what it does. It may lose that processor all the same, to another program or to the
+//! host of a virtual machine; what has come meanwhile has waited then, which only the kernel's stamp knows.
 
 #![allow(unsafe_code, reason = "sockets without std's tables in between")]
 
+use super::arrival;
 use super::calls::failed;
 use super::delays::Delay;
 use super::epoll::{accept, listen, send, wait, watch};
@@ -26,15 +29,7 @@ const EVENTS: usize = 1024;
 const END: &[u8] = b"\r\n\r\n";
 
 /// Those that are told of; of no more than a thousandth of all, as there are some thousands.
-const PERCENTS: [(&str, f64); 7] = [
-    ("p50", 50.0),
-    ("p75", 75.0),
-    ("p90", 90.0),
-    ("p95", 95.0),
-    ("p99", 99.0),
-    ("p99.5", 99.5),
-    ("p99.9", 99.9),
-];
+const PERCENTS: [f64; 7] = [50.0, 75.0, 90.0, 95.0, 99.0, 99.5, 99.9];
 
 /// What is known of a descriptor.
 #[derive(Default)]
@@ -77,6 +72,9 @@ pub(crate) fn serve(arguments: &Arguments) -> Result<Said, String> {
     };
     let (listener, epoll) = listen()?;
     let own = listener.as_raw_fd();
+    if server.delay.is_some() {
+        arrival::stamp(own)?;
+    }
     let mut events = [libc::epoll_event { events: 0, u64: 0 }; EVENTS];
     let mut buffer = vec![0; BUFFER_BYTES];
     let patience = if server.delay.is_some() { 0 } else { -1 };
@@ -123,8 +121,14 @@ impl Server {
 
     /// Reads once; false at the end. A client that does not read what it has asked for is none.
     fn read(&mut self, fd: i32, buffer: &mut [u8]) -> Result<bool, String> {
-        // SAFETY: the kernel writes at most as many bytes as there is room for.
-        let count = unsafe { libc::recv(fd, buffer.as_mut_ptr().cast(), buffer.len(), 0) };
+        let (count, came_ns) = match self.delay {
+            // SAFETY: the kernel writes at most as many bytes as there is room for.
+            None => (unsafe { libc::recv(fd, buffer.as_mut_ptr().cast(), buffer.len(), 0) }, 0),
+            Some(_) => {
+                let read = arrival::read(fd, buffer)?;
+                (read.count, read.came_ns)
+            }
+        };
         let count = match usize::try_from(count) {
             Ok(0) => return Ok(false),
             Ok(count) => count,
@@ -139,12 +143,13 @@ impl Server {
             return Ok(false);
         }
         let Some(delay) = self.delay else { return Ok(answer(fd, &asked)) };
-        let (age, now) = (connection.age, now_ns()?);
-        let first = *self.first_ns.get_or_insert(now);
+        let age = connection.age;
+        let first = *self.first_ns.get_or_insert(came_ns);
         for _ in 0..asked.requests {
-            let at_ns = first + delay.answer_at(self.count, now - first);
+            // Those that have waited are read in any order.
+            let at_ns = first + delay.answer_at(self.count, came_ns.saturating_sub(first));
             let (number, closes) = (self.count, asked.is_last);
-            self.waiting.push(Reverse(Waiting { at_ns, number, came_ns: now, fd, age, closes }));
+            self.waiting.push(Reverse(Waiting { at_ns, number, came_ns, fd, age, closes }));
             self.count += 1;
         }
         Ok(true)
@@ -179,19 +184,26 @@ impl Server {
 
     /// As an answer, in nanoseconds.
     fn record(&mut self) -> Result<Vec<u8>, String> {
-        self.took_ns.sort_unstable();
-        let count = self.took_ns.len();
-        let mut said = Said::figures([("count", count as f64)]);
-        for (name, percent) in PERCENTS {
-            let rank = (count as f64 * percent / 100.0 - 1e-9).ceil() as usize;
-            let value = self.took_ns.get(rank.max(1) - 1).map(|ns| *ns as f64);
-            said.figures.insert(name.to_owned(), value.into_iter().collect());
-        }
+        let mut said = Said::figures([("count", self.took_ns.len() as f64)]);
+        said.figures.extend(percentiles("p", &mut self.took_ns));
         let text = serde_json::to_string(&said).map_err(failed("the record"))?;
         let len = text.len();
         let head = format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {len}\r\n\r\n");
         Ok((head + &text).into_bytes())
     }
+}
+
+/// Percentiles of these times, by names that begin so. They are sorted for it.
+pub(super) fn percentiles(
+    prefix: &str,
+    times_ns: &mut [u64],
+) -> impl Iterator<Item = (String, Vec<f64>)> {
+    times_ns.sort_unstable();
+    PERCENTS.into_iter().map(move |percent| {
+        let rank = (times_ns.len() as f64 * percent / 100.0 - 1e-9).ceil() as usize;
+        let value = times_ns.get(rank.max(1) - 1).map(|ns| *ns as f64);
+        (format!("{prefix}{percent}"), value.into_iter().collect())
+    })
 }
 
 /// Counts heads in what has come, behind what was left of it before.
