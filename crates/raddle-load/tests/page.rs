@@ -101,7 +101,13 @@ fn seen(browser: &str) -> Result<(), Failed> {
     // 0 is dark, 1 is light.
     for scheme in [0, 1] {
         let done = Command::new(browser)
-            .args(["--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"])
+            .args([
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--dump-dom",
+                "--window-size=1000,800",
+            ])
             .arg(format!("--user-data-dir={}", folder.join("profile").display()))
             .arg(format!("--blink-settings=preferredColorScheme={scheme}"))
             .arg(format!("file://{}", file.display()))

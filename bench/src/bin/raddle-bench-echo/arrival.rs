@@ -76,20 +76,21 @@ mod tests {
         let address = listener.local_addr().expect("it is bound");
         let mut one = TcpStream::connect(address).expect("it listens");
         let (other, _) = listener.accept().expect("one has come");
-        let before = now_ns().expect("a clock");
-        one.write_all(b"hello").expect("both are there");
-        let sent = now_ns().expect("a clock");
-        sleep(Duration::from_millis(30));
         let mut buffer = [0; 16];
-        let read = read(other.as_raw_fd(), &mut buffer).expect("it has come");
-        assert_eq!((read.count, &buffer[..5]), (5, &b"hello"[..]));
-        // Within a machine it comes while it is sent. The two clocks are read one after the other: a tenth of the pause is allowed for that.
-        let slack = 3_000_000;
-        assert!(
-            read.came_ns + slack >= before && read.came_ns <= sent + slack,
-            "{before} {} {sent}",
-            read.came_ns
-        );
-        assert!(read.now_ns >= sent + 30_000_000);
+        // The kernel begins with it some time after it was asked to.
+        for _ in 0..200 {
+            let before = now_ns().expect("a clock");
+            one.write_all(b"hello").expect("both are there");
+            sleep(Duration::from_millis(20));
+            let read = read(other.as_raw_fd(), &mut buffer).expect("it has come");
+            assert_eq!((read.count, &buffer[..5]), (5, &b"hello"[..]));
+            assert!(read.now_ns >= before + 20_000_000);
+            // The two clocks are read one after the other: some of the pause is allowed for that.
+            if read.came_ns + 10_000_000 < read.now_ns {
+                assert!(read.came_ns + 10_000_000 > before, "{before} {}", read.came_ns);
+                return;
+            }
+        }
+        panic!("nothing is stamped");
     }
 }
