@@ -337,7 +337,6 @@ impl Program {
     /// Asks until all `parts` are listed: on a busy machine threads take a while to come to their places, and one may be inside the runtime all
     /// the time that a list waits for it.
     fn ask_for(&self, parts: &[&str]) -> Vec<String> {
-        let is_there = |list: &[String], part| list.iter().any(|one| one.contains(part));
         self.ask_until(&format!("all of {parts:?}"), |list| {
             parts.iter().all(|part| is_there(list, part))
         })
@@ -365,6 +364,11 @@ impl Program {
         self.stdout.read_to_string(&mut said).unwrap();
         (said, status)
     }
+}
+
+/// Whether any paragraph has it.
+fn is_there(list: &[String], part: &str) -> bool {
+    list.iter().any(|one| one.contains(part))
 }
 
 /// The paragraph of a thread.
@@ -405,8 +409,7 @@ fn every_thread_is_listed_with_what_it_does_and_where_and_goes_on() {
             })
         };
         let list = program.ask_until("all of them at their places", |list| {
-            let is_there = |part| list.iter().any(|one| one.contains(part));
-            wanted.iter().copied().all(is_there)
+            wanted.iter().all(|part| is_there(list, part))
                 && ["\"computes-0\"", "\"computes-1\""].iter().all(|name| computes(list, name))
         });
         println!("{}", list.join("\n"));
