@@ -55,8 +55,7 @@ impl Outlook {
     /// The caller, who has the queue's lock, reads all letters that were posted before this, and [publishes](Self::publish) what is in
     /// flight after that.
     pub fn begins_to_read(&self) {
-        let in_flight = self.in_flight.load(Ordering::Relaxed);
-        self.in_flight.store(in_flight.max(1), Ordering::Relaxed);
+        self.in_flight.store(self.in_flight().max(1), Ordering::Relaxed);
         // Release, for `is_any`; and before the letters are read, for those who post one more.
         self.has_mail.store(false, Ordering::SeqCst);
     }
@@ -67,11 +66,24 @@ impl Outlook {
         self.in_flight.store(in_flight, Ordering::Relaxed);
     }
 
+    /// How many operations were in flight when somebody last said.
+    ///
+    /// ```
+    /// # use raddle_core::outlook::Outlook;
+    /// let outlook = Outlook::new();
+    /// outlook.publish(3);
+    /// assert_eq!(outlook.in_flight(), 3);
+    /// ```
+    #[inline]
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
     /// Whether there is anything that somebody has to look for in the queue.
     #[inline]
     pub fn is_any(&self) -> bool {
         // In this order, and acquire: whoever finds the mail taken finds something in flight, if it was not published as over.
-        self.has_mail.load(Ordering::Acquire) || self.in_flight.load(Ordering::Relaxed) > 0
+        self.has_mail.load(Ordering::Acquire) || self.in_flight() > 0
     }
 }
 

@@ -48,8 +48,9 @@ INNER_FILE = re.compile(
 
 # Rust's own library: whose a frame of it is, its caller tells.
 LIBRARY_FILE = re.compile(r"/library/(core|alloc|std)/src/")
-# Of that library, functions that say nothing to somebody who looks for a place in the program.
+# Of that library, functions that say nothing to somebody who looks for a place in the program. The same by file, as above.
 LIBRARY_SMALL = re.compile(r"<?&?core::")
+LIBRARY_SMALL_FILE = re.compile(r"/library/core/src/")
 # The kernel's, which gdb counts to no shared library.
 VDSO = re.compile(r"(__vdso_)?(clock_gettime|clock_getres|gettimeofday|getcpu|time)$")
 
@@ -256,7 +257,7 @@ def first_outside(frames):
             continue
         if INNER.match(frame.name) or frame.file and INNER_FILE.search(frame.file):
             library = None
-        elif LIBRARY_SMALL.match(frame.name):
+        elif LIBRARY_SMALL.match(frame.name) or frame.file and LIBRARY_SMALL_FILE.search(frame.file):
             continue
         elif frame.is_shared or frame.file and LIBRARY_FILE.search(frame.file):
             library = library or frame

@@ -144,11 +144,16 @@ pub(crate) fn call<F: FnOnce() -> i64 + Send>(body: F, waits_for: WaitsFor) -> i
 /// its core, they are done soon, as far as the monitor has seen, and what they submit goes to the kernel with this, in one entry.
 ///
 /// A thread that computes, all of a sudden, holds it up by a step of the monitor's, once: then nobody is at ease any more.
+///
+/// Where very many threads wait, one that parks is in no near cache any more when it comes back: that costs more than the call that it spares.
 #[inline]
 pub(crate) fn goes_with_others() -> bool {
+    /// Of so many at most.
+    const WARM: u32 = 256;
     let Some(here) = Here::enter() else { return false };
     let core = here.place().core();
     core.waiting.load(Ordering::Relaxed) > 0
+        && core.events.outlook.in_flight() <= WARM
         && core.events.is_cheap.load(Ordering::Relaxed)
         && core.runtime().monitor.is_at_ease.load(Ordering::Relaxed)
 }
