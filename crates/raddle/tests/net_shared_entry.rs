@@ -206,6 +206,34 @@ fn who_gives_way_alone_hands_over_what_others_submitted() {
     });
 }
 
+/// Whoever parks among so many is cold when it comes back: a call is less.
+fn where_very_many_wait_it_is_a_call() {
+    /// More than `operation::goes_with_others` takes for few, in as many descriptors as a process has at least.
+    const MANY: usize = 300;
+    beside_others(|| {
+        if is_forced_elsewhere() {
+            return;
+        }
+        let (mut here, _there) = UnixStream::pair().unwrap();
+        let mut write = || shared(|| here.write(b"x"));
+        assert_eq!(write().expect("few wait").unwrap(), 1);
+        let (readers, others): (Vec<_>, Vec<_>) = (0..MANY)
+            .map(|_| {
+                let (mut reader, other) = UnixStream::pair().unwrap();
+                (thread::spawn(move || reader.read(&mut [0]).unwrap()), other)
+            })
+            .unzip();
+        // All are in their reads by then.
+        thread::sleep(Duration::from_millis(50));
+        assert!(write().is_none(), "it went by the ring");
+        drop(others);
+        for reader in readers {
+            assert_eq!(reader.join().unwrap(), 0);
+        }
+        assert_eq!(write().expect("few wait again").unwrap(), 1);
+    });
+}
+
 fn main() -> ExitCode {
     net_kit::main(vec![Suite {
         name: "shared",
@@ -218,6 +246,7 @@ fn main() -> ExitCode {
                 "who_gives_way_alone_hands_over_what_others_submitted",
                 who_gives_way_alone_hands_over_what_others_submitted,
             ),
+            ("where_very_many_wait_it_is_a_call", where_very_many_wait_it_is_a_call),
         ],
     }])
 }
