@@ -13,6 +13,7 @@ use crate::sched::enter::{self, Here};
 use crate::sleeper::{Reason, Sleep};
 use crate::spin::Spin;
 use std::cell::{Cell, RefCell};
+use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
@@ -45,7 +46,9 @@ struct Node {
 thread_local! {
     /// Whether the two others hold anything that a wait must look at.
     static CARRIES: Cell<bool> = const { Cell::new(false) };
-    static TOKEN: RefCell<Option<Arc<TokenState>>> = const { RefCell::new(None) };
+    /// Without a destructor, which each thread would register: who ends [forgets](forget_token) it.
+    static TOKEN: RefCell<ManuallyDrop<Option<Arc<TokenState>>>> =
+        const { RefCell::new(ManuallyDrop::new(None)) };
     /// `u64::MAX` for none.
     static DEADLINE_NS: Cell<u64> = const { Cell::new(u64::MAX) };
     /// How many shields are up.
@@ -229,7 +232,7 @@ pub(crate) fn with_token_told(sleep: Sleep, park: impl FnOnce() -> Reason) -> Re
 
 /// The token that the thread carries.
 pub(crate) fn token() -> Option<Arc<TokenState>> {
-    TOKEN.try_with(|token| token.borrow().clone()).ok().flatten()
+    TOKEN.with(|token| Option::clone(&token.borrow()))
 }
 
 /// Whether the thread has been cancelled and is to take notice here.
@@ -239,9 +242,17 @@ pub(crate) fn is_cancelled() -> bool {
 
 /// Carries `token` from now on; gives the former one.
 pub(crate) fn replace_token(new: Option<Arc<TokenState>>) -> Option<Arc<TokenState>> {
-    let old = TOKEN.with(|token| token.replace(new));
+    let old = TOKEN.with(|token| token.replace(ManuallyDrop::new(new)));
     note();
-    old
+    ManuallyDrop::into_inner(old)
+}
+
+/// The calling thread is about to end: it carries no token any more.
+#[inline]
+pub(crate) fn forget_token() {
+    if TOKEN.with(|token| token.borrow().is_some()) {
+        replace_token(None);
+    }
 }
 
 /// Carries `deadline_ns` from now on; gives the former one.
@@ -277,5 +288,21 @@ impl Drop for Shield {
     fn drop(&mut self) {
         SHIELDS.set(SHIELDS.get() - 1);
         PASSABLE.set(PASSABLE.get() - u32::from(self.is_passable));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::thread;
+
+    #[test]
+    fn a_thread_that_has_ended_has_no_share_in_its_token() {
+        let token = TokenState::new();
+        let former = replace_token(Some(token.clone()));
+        let inherited = thread::spawn(super::token).join().unwrap();
+        assert!(Arc::ptr_eq(&token, &inherited.expect("it was inherited")));
+        drop(replace_token(former));
+        assert_eq!(Arc::strong_count(&token), 1);
     }
 }

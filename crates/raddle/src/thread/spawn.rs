@@ -315,6 +315,7 @@ where
         };
         // SAFETY: the thread has a reference until it is parted with.
         unsafe { shared.as_ref() }.settle(result);
+        carry::forget_token();
     };
     // SAFETY: as above. `main` may run on any kernel thread, as what it captures is Send; what it borrows is the caller's promise.
     unsafe { body.start(work, Hooks { arrive, settle, depart }) };
