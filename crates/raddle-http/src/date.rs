@@ -2,6 +2,7 @@
 
 use httpdate::HttpDate;
 use std::fmt;
+use std::io::Write;
 use std::time::{Duration, SystemTime};
 
 /// The last second that the format can hold: the end of the year 9999.
@@ -132,8 +133,8 @@ impl DateCache {
     pub fn text(&mut self, now: Date) -> &[u8; 29] {
         if self.date != now {
             self.date = now;
-            let text = now.to_string();
-            self.text.copy_from_slice(text.as_bytes());
+            let written = write!(&mut self.text[..], "{now}");
+            written.expect("a date has as many bytes as there is room for");
         }
         &self.text
     }

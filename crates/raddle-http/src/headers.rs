@@ -136,6 +136,11 @@ impl Headers {
         self.index.fields.is_empty()
     }
 
+    /// About as many bytes as they are when they are written.
+    pub(crate) fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Forgets all fields and keeps the memory.
     ///
     /// ```

@@ -78,7 +78,10 @@ pub(super) struct Final<'a> {
 
 /// Adds a final response's head.
 pub(super) fn write_head(to: &mut Vec<u8>, response: &Final<'_>, date: &[u8; 29]) {
+    /// What a server adds, and a short content behind it: new memory is taken once.
+    const ROOM: usize = 256;
     let Final { asked, status, headers, length, outgoing, closes } = *response;
+    to.reserve(headers.size() + ROOM);
     write_status(to, status);
     // RFC 9110 section 6.6.1: whoever has a clock says when it was.
     if !headers.has_any(Header::Date.bit()) {
