@@ -127,8 +127,8 @@ fn take_the_rest(listener: &TcpListener, carrier: &impl Carrier, server: &Arc<Se
 fn take(server: &Arc<Server>, carrier: &impl Carrier, stream: TcpStream) -> io::Result<()> {
     let stream = Arc::new(stream);
     let place = Server::enter(server, Some(stream.clone()));
+    let meter = server.stats.meter();
     carrier.begin(move || {
-        let meter = place.server.stats.meter();
         meter.opened();
         // An error is the connection's end: its client has gone.
         _ = place.server.echo(&stream, &meter);

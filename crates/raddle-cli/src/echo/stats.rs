@@ -1,14 +1,14 @@
 //! What an echo server has done: counted without a shared cache line, timed on every sixteenth message.
 //!
 //! Each connection that has a thread, and each loop that serves many, has a [`Meter`]: a cache line that it alone writes, with
-//! plain stores. Whoever wants to know adds up all meters; a meter that goes leaves its numbers behind. Times go into one histogram with 16
+//! plain stores. A meter that goes leaves its line to the next one, which counts on; whoever wants to know adds up all lines. Times go into one histogram with 16
 //! steps for each power of two, so within 6 %.
 
 use crate::text;
 use raddle::sync::Mutex;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 /// Of so many messages one is timed: two looks at the clock cost a fiftieth of a message.
@@ -23,21 +23,16 @@ pub(super) struct Stats {
 
 #[derive(Default)]
 struct Meters {
-    live: Vec<Arc<Cells>>,
-    /// Of those who have gone, to be used again: memory that is a cache line takes as long to come by as a system call.
-    spare: Vec<Arc<Cells>>,
-    gone: Totals,
+    /// As many as there have been owners at a time.
+    all: Vec<Arc<Cells>>,
+    /// Those that have no owner at present.
+    free: Vec<Arc<Cells>>,
 }
 
-/// So many are kept.
-const SPARE_MAX: usize = 256;
-
-/// What one owner has counted.
+/// What one owner after another has counted.
 #[derive(Default)]
 #[repr(align(64))]
 struct Cells {
-    /// Where in [`Meters::live`]; written under its lock.
-    at: AtomicUsize,
     opened: AtomicU64,
     closed: AtomicU64,
     messages: AtomicU64,
@@ -84,17 +79,17 @@ impl Stats {
     /// A meter for one connection, or for one loop.
     pub(super) fn meter(self: &Arc<Stats>) -> Meter {
         let mut meters = self.meters();
-        let cells = meters.spare.pop().unwrap_or_default();
-        cells.at.store(meters.live.len(), Relaxed);
-        meters.live.push(cells.clone());
+        let cells = meters.free.pop().unwrap_or_else(|| {
+            meters.all.push(Arc::default());
+            meters.all[meters.all.len() - 1].clone()
+        });
         drop(meters);
         Meter { cells, stats: self.clone() }
     }
 
     pub(super) fn totals(&self) -> Totals {
-        let meters = self.meters();
-        let mut totals = meters.gone;
-        meters.live.iter().for_each(|cells| totals.add(cells));
+        let mut totals = Totals::default();
+        self.meters().all.iter().for_each(|cells| totals.add(cells));
         totals
     }
 
@@ -163,25 +158,7 @@ fn add(cell: &AtomicU64, more: u64) {
 
 impl Drop for Meter {
     fn drop(&mut self) {
-        let mut meters = self.stats.meters();
-        let at = self.cells.at.load(Relaxed);
-        let cells = meters.live.swap_remove(at);
-        if let Some(moved) = meters.live.get(at) {
-            moved.at.store(at, Relaxed);
-        }
-        meters.gone.add(&cells);
-        if meters.spare.len() < SPARE_MAX {
-            cells.clear();
-            meters.spare.push(cells);
-        }
-    }
-}
-
-impl Cells {
-    fn clear(&self) {
-        for cell in [&self.opened, &self.closed, &self.messages, &self.bytes] {
-            cell.store(0, Relaxed);
-        }
+        self.stats.meters().free.push(self.cells.clone());
     }
 }
 
@@ -304,18 +281,28 @@ mod tests {
             drop(meter);
             assert_eq!(stats.totals(), Totals { closed, ..all });
         }
-        assert_eq!((stats.totals().open(), stats.meters().live.len()), (0, 0));
+        assert_eq!(stats.totals().open(), 0);
+        drop((stats.meter(), stats.meter()));
+        assert_eq!(stats.meters().all.len(), 3, "lines are used again");
     }
 
     #[test]
     fn every_sixteenth_message_is_timed() {
         let stats = Stats::new();
+        let count = || stats.times().0.iter().sum::<u64>();
         let meter = stats.meter();
         for _ in 0..64 {
             let begun = meter.begin();
             meter.echoed(1, begun);
         }
-        assert_eq!(stats.times().0.iter().sum::<u64>(), 4);
+        assert_eq!(count(), 4);
+        drop(meter);
+        for _ in 0..64 {
+            let meter = stats.meter();
+            let begun = meter.begin();
+            meter.echoed(1, begun);
+        }
+        assert_eq!(count(), 8, "also of connections with one message each");
     }
 
     #[test]
