@@ -210,6 +210,52 @@ pub(crate) unsafe fn run<M: Machine>(
     }
 }
 
+/// As [`run`], of a machine whose operations are all over `socket`, and until `deadline_ns`.
+///
+/// # Errors
+///
+/// As `run`.
+///
+/// # Panics
+///
+/// As `run`.
+///
+/// # Safety
+///
+/// As `run`.
+#[track_caller]
+pub(crate) unsafe fn run_on<M: Machine>(
+    machine: &mut M,
+    socket: Busy<'_>,
+    waits_for: WaitsFor,
+    deadline_ns: Option<u64>,
+) -> io::Result<usize> {
+    let (fd, at_hand) = socket;
+    loop {
+        let first = match machine.next(None) {
+            Next::Submit(op) => op,
+            Next::End(result) => return as_result(result),
+        };
+        // SAFETY: the caller waits here until it was settled, and uses the machine after that.
+        let mut request = unsafe { Request::of_steps(first, Steps::of(machine)) };
+        request.at_hand = at_hand.core();
+        let (core, wait) = begin_and_wait(&mut request, waits_for)?;
+        let reason = wait.park(deadline_ns);
+        if !request.is_at_hand_on(core.index) {
+            at_hand.missed(fd);
+        }
+        if reason == Reason::READY {
+            return come_to(&request, waits_for);
+        }
+        end(&[(core, &request)], waits_for);
+        let result = come_to(&request, waits_for);
+        if !is_cancelled(&result) {
+            return result;
+        }
+        go_on_after(reason)?;
+    }
+}
+
 /// Does all of `ops`, and parks the caller until one of them has ended; then ends the others. Says what each has come to: those that were ended
 /// are `ECANCELED`, all of them after a time-out.
 ///

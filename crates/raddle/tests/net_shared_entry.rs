@@ -175,6 +175,117 @@ fn a_token_ends_one_that_waits() {
     });
 }
 
+/// Until the socket is at hand, and after it.
+fn a_question_and_its_answer_go_by_the_ring() {
+    const ROUNDS: usize = 100;
+    beside_others(|| {
+        let (here, mut there) = UnixStream::pair().unwrap();
+        let whole: Vec<u8> = (0..=255).collect();
+        let echo = thread::spawn(move || {
+            for _ in 0..ROUNDS {
+                let mut back = [0; 256];
+                there.read_exact(&mut back).unwrap();
+                assert_eq!(shared(|| there.write(&back)).unwrap().unwrap(), back.len());
+            }
+        });
+        for _ in 0..ROUNDS {
+            let (mut question, mut answer) = (&whole[..], [0; 300]);
+            let count = shared(|| here.exchange(&mut question, &mut answer));
+            if is_forced_elsewhere() {
+                assert!(count.is_none(), "{count:?}");
+                return;
+            }
+            let count = count.expect("one goes by the ring").unwrap();
+            assert_eq!((question, &answer[..count]), (&[][..], &whole[..]));
+        }
+        echo.join().unwrap();
+    });
+}
+
+fn a_long_question_goes_in_pieces() {
+    const LEN: usize = 16 * 1024;
+    beside_others(|| {
+        if is_forced_elsewhere() {
+            return;
+        }
+        let (here, mut there) = UnixStream::pair().unwrap();
+        here.set_send_buffer_size(1).unwrap();
+        let whole: Vec<u8> = (0..LEN).map(|n| (n % 251) as u8).collect();
+        let expected = whole.clone();
+        let reader = thread::spawn(move || {
+            let mut all = vec![0; LEN];
+            for part in all.chunks_mut(100) {
+                there.read_exact(part).unwrap();
+                thread::yield_now();
+            }
+            assert_eq!(all, expected);
+        });
+        let mut question = &whole[..];
+        let count = shared(|| here.exchange(&mut question, &mut [0; 8])).unwrap().unwrap();
+        assert_eq!((count, question), (0, &[][..]), "the reader has read all, and gone");
+        reader.join().unwrap();
+    });
+}
+
+fn what_was_not_asked_stays() {
+    const PATIENCE: Duration = Duration::from_millis(20);
+    beside_others(|| {
+        if is_forced_elsewhere() {
+            return;
+        }
+        let (here, mut there) = UnixStream::pair().unwrap();
+        here.set_read_timeout(Some(PATIENCE)).unwrap();
+        here.set_write_timeout(Some(PATIENCE)).unwrap();
+        let ask = |question: &mut &[u8]| shared(|| here.exchange(question, &mut [0])).unwrap();
+        let mut question = &b"silent?"[..];
+        assert_eq!(ask(&mut question).unwrap_err().kind(), ErrorKind::WouldBlock);
+        assert!(question.is_empty());
+
+        let chunk = [7; 4096];
+        let mut sent = 7;
+        loop {
+            let mut question = &chunk[..];
+            assert_eq!(ask(&mut question).unwrap_err().kind(), ErrorKind::WouldBlock);
+            sent += chunk.len() - question.len();
+            if !question.is_empty() {
+                break;
+            }
+        }
+        let mut all = vec![0; sent];
+        there.read_exact(&mut all).unwrap();
+        there.set_nonblocking(true).unwrap();
+        assert_eq!(there.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
+
+        drop(there);
+        let mut question = &b"gone?"[..];
+        assert_eq!(ask(&mut question).unwrap_err().kind(), ErrorKind::BrokenPipe);
+        assert_eq!(question, b"gone?");
+    });
+}
+
+fn a_token_ends_one_that_waits_for_its_answer() {
+    beside_others(|| {
+        if is_forced_elsewhere() {
+            return;
+        }
+        let (here, mut there) = UnixStream::pair().unwrap();
+        let token = cancel::Token::new();
+        let asker = {
+            let token = token.clone();
+            thread::spawn(move || {
+                let mut question = &b"well?"[..];
+                let end = token.carry(|| shared(|| here.exchange(&mut question, &mut [0])));
+                assert!(end.is_err());
+                question.len()
+            })
+        };
+        let mut heard = [0; 5];
+        there.read_exact(&mut heard).unwrap();
+        token.cancel();
+        assert_eq!((asker.join().unwrap(), &heard), (0, b"well?"));
+    });
+}
+
 /// Whoever gives way again and again, while all others wait for the kernel, lets it begin: the core does not sleep, so nobody else would soon.
 fn who_gives_way_alone_hands_over_what_others_submitted() {
     /// The monitor comes by after some ten thousand.
@@ -242,6 +353,13 @@ fn main() -> ExitCode {
             ("bytes_arrive_and_only_by_a_ring", bytes_arrive_and_only_by_a_ring as fn()),
             ("errors_are_those_of_a_call", errors_are_those_of_a_call),
             ("a_token_ends_one_that_waits", a_token_ends_one_that_waits),
+            ("a_question_and_its_answer_go_by_the_ring", a_question_and_its_answer_go_by_the_ring),
+            ("a_long_question_goes_in_pieces", a_long_question_goes_in_pieces),
+            ("what_was_not_asked_stays", what_was_not_asked_stays),
+            (
+                "a_token_ends_one_that_waits_for_its_answer",
+                a_token_ends_one_that_waits_for_its_answer,
+            ),
             (
                 "who_gives_way_alone_hands_over_what_others_submitted",
                 who_gives_way_alone_hands_over_what_others_submitted,

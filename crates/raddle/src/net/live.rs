@@ -11,6 +11,7 @@
 #![allow(unsafe_code, reason = "operations on a caller's buffer, which waits for them")]
 
 use super::address::{Address, unnamed};
+use super::exchange::Exchange;
 use super::message;
 use super::modes::{Modes, timed_out, timed_out_as_in_std};
 use crate::at_hand::AtHand;
@@ -352,6 +353,37 @@ impl Live {
                 operation::perform_on(op, Some(self.busy()), self.on(Label::OUTPUT), deadline_ns)
             }
         })
+    }
+
+    /// Sends all of `bytes`, and reads once: in one wait, if the sending goes with others. What was not sent stays in `bytes`.
+    #[track_caller]
+    pub(super) fn exchange(
+        &self,
+        bytes: &mut &[u8],
+        buffer: &mut [u8],
+        modes: &Modes,
+    ) -> io::Result<usize> {
+        let is_one_wait = !bytes.is_empty()
+            && modes.timeout(Way::In) == modes.timeout(Way::Out)
+            && goes_with_others(bytes.len(), modes);
+        if is_one_wait {
+            let mut steps = Exchange { socket: self.fd.as_raw_fd(), unsent: bytes, buffer };
+            let (waits_for, deadline_ns) = (self.on(Label::INPUT), modes.deadline_ns(Way::In));
+            // SAFETY: bytes and buffer are borrowed, and the socket open, until this returns.
+            let result =
+                unsafe { operation::run_on(&mut steps, self.busy(), waits_for, deadline_ns) };
+            // What has not even connected goes another way.
+            if result.as_ref().err().and_then(io::Error::raw_os_error) != Some(libc::EINPROGRESS) {
+                let count = result.map_err(timed_out_as_in_std)?;
+                self.note_read(count, buffer.len());
+                return Ok(count);
+            }
+        }
+        while !bytes.is_empty() {
+            let count = self.write(bytes, modes)?;
+            *bytes = &bytes[count..];
+        }
+        self.read(buffer, modes)
     }
 
     /// Sends by the event queue.

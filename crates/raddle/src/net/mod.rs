@@ -28,6 +28,7 @@
 mod address;
 mod descriptor;
 mod ends;
+mod exchange;
 mod live;
 mod lookup;
 mod message;

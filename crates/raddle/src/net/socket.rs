@@ -233,6 +233,13 @@ impl Socket {
         on!(&self.whose, it => it.write_vectored(slices, &self.modes))
     }
 
+    /// Sends all of `bytes`, and reads once. What was not sent stays in `bytes`.
+    #[inline]
+    #[track_caller]
+    pub(super) fn exchange(&self, bytes: &mut &[u8], buffer: &mut [u8]) -> io::Result<usize> {
+        on!(&self.whose, it => it.exchange(bytes, buffer, &self.modes))
+    }
+
     /// Takes a datagram, or looks at what comes next without taking it.
     #[inline]
     #[track_caller]

@@ -168,6 +168,38 @@ impl TcpStream {
         Ok(self.0.write_timeout())
     }
 
+    /// Sends all of `bytes`, and then reads once: [`write_all`](std::io::Write::write_all) and [`read`](std::io::Read::read), but where other threads
+    /// are about to run it is one wait and not two. For who asks and waits for the answer.
+    ///
+    /// `bytes` is left with what was not sent, also when the thread is cancelled: what was sent is not taken back. Time-outs hold for each of both,
+    /// or for both together where they are the same.
+    ///
+    /// # Errors
+    ///
+    /// As writing, if `bytes` is not empty then; else as reading.
+    ///
+    /// ```
+    /// use raddle::{net::{TcpListener, TcpStream}, thread};
+    /// use std::io::{Read, Write};
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let stream = TcpStream::connect(listener.local_addr()?)?;
+    /// let (mut peer, _) = listener.accept()?;
+    /// let echo = thread::spawn(move || {
+    ///     let mut bytes = [0; 4];
+    ///     peer.read_exact(&mut bytes)?;
+    ///     peer.write_all(&bytes)
+    /// });
+    /// let (mut question, mut answer) = (&b"well"[..], [0; 8]);
+    /// assert!(stream.exchange(&mut question, &mut answer)? > 0);
+    /// assert!(question.is_empty());
+    /// echo.join().unwrap()?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    #[track_caller]
+    pub fn exchange(&self, bytes: &mut &[u8], buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.exchange(bytes, buffer)
+    }
+
     /// Reads what comes next without taking it, and waits if there is nothing.
     ///
     /// # Errors

@@ -171,6 +171,16 @@ impl UnixStream {
         self.0.shutdown(how)
     }
 
+    /// Sends all of `bytes`, and then reads once, in one wait where possible: see [`TcpStream::exchange`](super::TcpStream::exchange).
+    ///
+    /// # Errors
+    ///
+    /// As writing, if `bytes` is not empty then; else as reading.
+    #[track_caller]
+    pub fn exchange(&self, bytes: &mut &[u8], buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.exchange(bytes, buffer)
+    }
+
     /// Reads what comes next without taking it, and waits if there is nothing.
     ///
     /// # Errors

@@ -19,7 +19,7 @@ use crate::sched::wake;
 use crate::sleeper::Kind;
 use crate::spin::Locked;
 use crate::sys::{clock, futex, task};
-use raddle_event::{BackendKind, Operation, Queue, What};
+use raddle_event::{BackendKind, Op, Operation, Queue, What};
 use std::io;
 use std::ptr;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -47,22 +47,38 @@ pub(crate) unsafe fn submit(core: &'static Core, request: &Request) -> Result<()
         return Err(if is_live { Refused::NoQueue(core) } else { Refused::Simulated });
     };
     // SAFETY: the caller's.
-    let begun = unsafe { begin(seated, request, request.is_at_hand_on(core.index)) };
+    let begun = unsafe { begin(core, seated, request) };
     leave(core, held);
     begun.map_err(Refused::Error)
 }
 
 /// # Safety
 ///
-/// As [`submit`]. `is_at_hand`: the queue has the operation's file, or had it a moment ago.
-unsafe fn begin(seated: &mut Seated, request: &Request, is_at_hand: bool) -> io::Result<()> {
-    let (key, op) = (request.key(), request.op());
-    // SAFETY: the caller's. A socket stands in tables under its own number only, and leaves them before it is closed.
+/// As [`submit`].
+unsafe fn begin(core: &Core, seated: &mut Seated, request: &Request) -> io::Result<()> {
+    // SAFETY: the caller's.
+    unsafe { start(core, &mut seated.queue, request, request.op()) }?;
+    seated.is_unflushed = true;
+    Ok(())
+}
+
+/// Begins a step of `request` in the queue of `core`.
+///
+/// # Safety
+///
+/// As [`submit`].
+unsafe fn start(core: &Core, queue: &mut Queue, request: &Request, op: Op) -> io::Result<()> {
+    let key = request.key();
+    // SAFETY: the caller's. A socket stands in tables under its own number only, and leaves them before it is closed; the queue has it, or had it
+    // a moment ago.
     let operation = unsafe {
-        if is_at_hand { seated.queue.submit_fixed(key, op) } else { seated.queue.submit(key, op) }
+        if request.is_at_hand_on(core.index) {
+            queue.submit_fixed(key, op)
+        } else {
+            queue.submit(key, op)
+        }
     }?;
     request.operation.set(Some(operation));
-    seated.is_unflushed = true;
     Ok(())
 }
 
@@ -113,7 +129,7 @@ fn read_mail(core: &'static Core, seated: &mut Seated, here: Option<&'static Cor
                 // SAFETY: whoever sent it waits until it is settled, which it is not before it has begun.
                 let request = unsafe { &*request };
                 // SAFETY: whoever sent it has promised that.
-                if let Err(error) = unsafe { begin(seated, request, false) } {
+                if let Err(error) = unsafe { begin(core, seated, request) } {
                     settle(request, as_number(&Err(error)), here);
                 }
             }
@@ -141,7 +157,12 @@ fn settle(request: &Request, result: i64, here: Option<&'static Core>) {
 /// Wakes those whose operations have ended, or begins their next steps. `first` is called before the first is woken. Whether one was.
 ///
 /// Who has slept is no longer in any cache, so several are taken at once, as for timers.
-fn deliver(seated: &mut Seated, here: Option<&'static Core>, first: impl Fn()) -> bool {
+fn deliver(
+    core: &'static Core,
+    seated: &mut Seated,
+    here: Option<&'static Core>,
+    first: impl Fn(),
+) -> bool {
     const BATCH: usize = 16;
     /// What is touched of a request, and of a thread's block.
     const LINES: usize = 3;
@@ -172,7 +193,7 @@ fn deliver(seated: &mut Seated, here: Option<&'static Core>, first: impl Fn()) -
         }
         for (request, mut result) in ended {
             if !request.is_plain() {
-                match go_on(queue, request, result) {
+                match go_on(core, queue, request, result) {
                     Some(end) => result = end,
                     None => {
                         *is_unflushed = true;
@@ -189,18 +210,17 @@ fn deliver(seated: &mut Seated, here: Option<&'static Core>, first: impl Fn()) -
 }
 
 /// A step of `request` has ended: begins the next one, or says what it has come to.
-fn go_on(queue: &mut Queue, request: &Request, mut last: i64) -> Option<i64> {
+fn go_on(core: &Core, queue: &mut Queue, request: &Request, mut last: i64) -> Option<i64> {
     loop {
         match request.next(last) {
             Next::End(result) => return Some(result),
-            // SAFETY: whoever waits for the request has promised that of all its steps.
-            Next::Submit(op) => match unsafe { queue.submit(request.key(), op) } {
-                Ok(operation) => {
-                    request.operation.set(Some(operation));
-                    return None;
+            Next::Submit(op) => {
+                // SAFETY: whoever waits for the request has promised that of all its steps; of the table see `begin`.
+                match unsafe { start(core, queue, request, op) } {
+                    Ok(()) => return None,
+                    Err(error) => last = as_number(&Err(error)),
                 }
-                Err(error) => last = as_number(&Err(error)),
-            },
+            }
         }
     }
 }
@@ -251,7 +271,7 @@ fn look_into(core: &'static Core, seated: &mut Seated, flushes: bool, here: Opti
     }
     let found = seated.queue.harvest(&mut seated.batch);
     if complain(found).is_some_and(|count| count > 0) {
-        deliver(seated, here, || ());
+        deliver(core, seated, here, || ());
     }
 }
 
@@ -281,7 +301,7 @@ pub(crate) fn wait(worker: &Worker, core: &'static Core, until_ns: Option<u64>) 
         worker.woken.rouse();
         if complain(found).is_some_and(|count| count > 0) {
             // Whoever makes a thread ready would wake this worker otherwise.
-            has_found = deliver(seated, Some(core), || core.queue.lock().is_idle = false);
+            has_found = deliver(core, seated, Some(core), || core.queue.lock().is_idle = false);
         }
     }
     leave(core, held);
