@@ -11,7 +11,7 @@ use crate::shared::Shared;
 use crate::stream::{self, Stream};
 use raddle_http::protocol::{Limits, ResponseDecoder, ResponsePiece};
 use std::collections::VecDeque;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 
 /// Larger than any head, so that one always fits. Only what is filled takes memory.
 const BUFFER: usize = 64 << 10;
@@ -142,10 +142,12 @@ impl<'a> Client<'a> {
             Some(stream) => stream,
             None => self.open(place)?,
         };
-        if self.unsent > 0 {
-            self.send(&mut stream)?;
-        }
-        if self.receive(&mut stream)? {
+        let read = if self.unsent > 0 {
+            self.exchange(&mut stream)?
+        } else {
+            stream.read(&mut self.buffer[self.end..])
+        };
+        if self.receive(read)? {
             self.streams[place] = Some(stream);
         } else {
             // What was sent behind the last answer is sent anew: it was not read.
@@ -166,7 +168,7 @@ impl<'a> Client<'a> {
     }
 
     #[inline]
-    fn send(&mut self, stream: &mut Stream) -> Result<(), Failure> {
+    fn exchange(&mut self, stream: &mut Stream) -> Result<io::Result<usize>, Failure> {
         let first = self.waiting.len() - self.unsent;
         if first == 0 {
             self.begin_answer();
@@ -175,7 +177,7 @@ impl<'a> Client<'a> {
             one.sent = self.now;
         }
         let targets = &self.shared.plan.targets;
-        let bytes = if self.unsent == 1 {
+        let mut bytes = if self.unsent == 1 {
             &targets[self.waiting[first].target].bytes[..]
         } else {
             self.wave.clear();
@@ -184,7 +186,10 @@ impl<'a> Client<'a> {
             &self.wave[..]
         };
         self.unsent = 0;
-        stream.write_all(bytes).map_err(|error| Failure::of(Step::Send, &error))
+        match stream.exchange(&mut bytes, &mut self.buffer[self.end..]) {
+            Err(error) if !bytes.is_empty() => Err(Failure::of(Step::Send, &error)),
+            read => Ok(read),
+        }
     }
 
     /// What is read next answers the first that waits.
@@ -196,10 +201,9 @@ impl<'a> Client<'a> {
         (self.first_byte, self.bytes) = (None, 0);
     }
 
-    /// Reads once. Whether the connection can be used on.
+    /// Takes what was read. Whether the connection can be used on.
     #[inline]
-    fn receive(&mut self, stream: &mut Stream) -> Result<bool, Failure> {
-        let read = stream.read(&mut self.buffer[self.end..]);
+    fn receive(&mut self, read: io::Result<usize>) -> Result<bool, Failure> {
         self.now = self.shared.clock();
         match read {
             Ok(0) => self.at_end(),

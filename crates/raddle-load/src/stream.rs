@@ -63,9 +63,9 @@ fn connect(place: &Place, patience: Duration) -> io::Result<Plain> {
     }
 }
 
-/// A request is to go out at once, whatever has not been acknowledged.
+/// A request is to go out at once, whatever has not been acknowledged; the first one with what ends the handshake, which is a packet less.
 fn tcp(address: &SocketAddr, patience: Duration) -> io::Result<TcpStream> {
-    SocketOptions::new().nodelay(true).connect_timeout(address, patience)
+    SocketOptions::new().nodelay(true).quickack(false).connect_timeout(address, patience)
 }
 
 impl Plain {
@@ -121,6 +121,22 @@ impl Write for Plain {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+impl Stream {
+    /// Sends all of `bytes`, and reads once. What was not sent stays in `bytes`.
+    #[inline]
+    pub(crate) fn exchange(&mut self, bytes: &mut &[u8], to: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Stream::Plain(Plain::Tcp(stream)) => stream.exchange(bytes, to),
+            Stream::Plain(Plain::Unix(stream)) => stream.exchange(bytes, to),
+            Stream::Tls(stream) => {
+                stream.write_all(bytes)?;
+                *bytes = &[];
+                stream.read(to)
+            }
+        }
     }
 }
 
