@@ -39,6 +39,22 @@ pub trait Transport: Read + Target {
         Ok(Begun::AtOnce)
     }
 
+    /// Whether [`exchange`](Transport::exchange) keeps what it says of a wait that is broken off. By default it does not, and is not called.
+    fn can_exchange(&self) -> bool {
+        false
+    }
+
+    /// Sends all of `bytes`, and reads once. What was not sent stays in `bytes`, also when the wait is broken off by a limit of time or a token.
+    ///
+    /// # Errors
+    ///
+    /// As writing, if `bytes` is not empty then; else as reading.
+    fn exchange(&mut self, bytes: &mut &[u8], to: &mut [u8]) -> io::Result<usize> {
+        self.write_all(bytes)?;
+        *bytes = &[];
+        self.read(to)
+    }
+
     /// Says that nothing more is sent, while more may be read. By default it does nothing.
     ///
     /// # Errors
@@ -83,6 +99,14 @@ impl<T: Transport + ?Sized> Transport for &mut T {
         (**self).begin()
     }
 
+    fn can_exchange(&self) -> bool {
+        (**self).can_exchange()
+    }
+
+    fn exchange(&mut self, bytes: &mut &[u8], to: &mut [u8]) -> io::Result<usize> {
+        (**self).exchange(bytes, to)
+    }
+
     fn end_output(&mut self) -> io::Result<()> {
         (**self).end_output()
     }
@@ -97,6 +121,15 @@ impl<T: Transport + ?Sized> Transport for &mut T {
 }
 
 impl Transport for TcpStream {
+    fn can_exchange(&self) -> bool {
+        true
+    }
+
+    #[inline]
+    fn exchange(&mut self, bytes: &mut &[u8], to: &mut [u8]) -> io::Result<usize> {
+        TcpStream::exchange(self, bytes, to)
+    }
+
     fn end_output(&mut self) -> io::Result<()> {
         self.shutdown(Shutdown::Write)
     }
@@ -107,6 +140,15 @@ impl Transport for TcpStream {
 }
 
 impl Transport for UnixStream {
+    fn can_exchange(&self) -> bool {
+        true
+    }
+
+    #[inline]
+    fn exchange(&mut self, bytes: &mut &[u8], to: &mut [u8]) -> io::Result<usize> {
+        UnixStream::exchange(self, bytes, to)
+    }
+
     fn end_output(&mut self) -> io::Result<()> {
         self.shutdown(Shutdown::Write)
     }

@@ -14,11 +14,11 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// On the stack of a connection whose messages are small, so that one that is idle takes no more than its thread does.
-const SMALL_BYTES: usize = 1024;
-/// Of a connection that has more to say.
+/// Twice on the stack of a connection whose messages are small, so that one that is idle takes no more than its thread does.
+const SMALL_BYTES: usize = 512;
+/// Twice for a connection that has more to say.
 const LARGE_BYTES: usize = 64 * 1024;
-/// So many small messages in a row, and the large buffer goes.
+/// So many small messages in a row, and the large buffers go.
 const PATIENCE: u32 = 64;
 
 /// What connections run on.
@@ -151,35 +151,87 @@ impl Server {
     }
 
     /// Sends back what comes, until nothing more comes.
-    fn echo(&self, mut stream: &TcpStream, meter: &Meter) -> io::Result<()> {
-        let mut small = [0; SMALL_BYTES];
-        let mut large: Option<Box<[u8]>> = None;
-        let mut small_in_a_row = 0;
+    fn echo(&self, stream: &TcpStream, meter: &Meter) -> io::Result<()> {
+        let mut buffers = Buffers::new();
+        let mut count = { stream }.read(buffers.empty())?;
         loop {
-            let buffer = large.as_deref_mut().unwrap_or(&mut small);
-            let count = stream.read(buffer)?;
             if count == 0 {
                 // The client's end, or ours: of ours see `delivery`.
                 if !self.notice.is_stopping() || delivery::is_complete(stream) {
                     return Ok(());
                 }
                 thread::sleep(delivery::PAUSE);
+                count = { stream }.read(buffers.empty())?;
                 continue;
             }
+            let (mut message, empty) = buffers.turn(count);
             let begun = meter.begin();
-            stream.write_all(&buffer[..count])?;
-            meter.echoed(count, begun);
-            if count >= SMALL_BYTES {
-                small_in_a_row = 0;
-                large.get_or_insert_with(|| vec![0; LARGE_BYTES].into());
-            } else if large.is_some() {
-                small_in_a_row += 1;
-                if small_in_a_row == PATIENCE {
-                    large = None;
-                }
+            if begun.is_some() {
+                { stream }.write_all(message)?;
+                meter.echoed(count, begun);
+                count = { stream }.read(empty)?;
+            } else {
+                meter.echoed(count, None);
+                count = stream.exchange(&mut message, empty)?;
             }
         }
     }
+}
+
+/// Where a connection's messages are: one is sent from one half, the next one is read into the other.
+struct Buffers {
+    small: [u8; 2 * SMALL_BYTES],
+    large: Option<Box<[u8]>>,
+    is_second_empty: bool,
+    small_in_a_row: u32,
+}
+
+impl Buffers {
+    fn new() -> Buffers {
+        Buffers {
+            small: [0; 2 * SMALL_BYTES],
+            large: None,
+            is_second_empty: false,
+            small_in_a_row: 0,
+        }
+    }
+
+    /// What is read into next.
+    fn empty(&mut self) -> &mut [u8] {
+        let is_second = self.is_second_empty;
+        halves(self.large.as_deref_mut().unwrap_or(&mut self.small), !is_second).1
+    }
+
+    /// So many bytes were read into [`empty`](Self::empty): these, and what is read into next, as large as the last messages want it.
+    fn turn(&mut self, count: usize) -> (&[u8], &mut [u8]) {
+        let is_second = self.is_second_empty;
+        self.is_second_empty = !is_second;
+        self.small_in_a_row = if count < SMALL_BYTES { self.small_in_a_row + 1 } else { 0 };
+        match &mut self.large {
+            None if count < SMALL_BYTES => {}
+            None => {
+                let large = self.large.insert(vec![0; 2 * LARGE_BYTES].into());
+                return (
+                    &halves(&mut self.small, is_second).0[..count],
+                    halves(large, is_second).1,
+                );
+            }
+            Some(large) if self.small_in_a_row == PATIENCE => {
+                let message = &halves(large, is_second).0[..count];
+                halves(&mut self.small, is_second).0[..count].copy_from_slice(message);
+                self.large = None;
+            }
+            Some(_) => {}
+        }
+        let (full, empty) = halves(self.large.as_deref_mut().unwrap_or(&mut self.small), is_second);
+        (&full[..count], empty)
+    }
+}
+
+/// Both halves, that one first.
+fn halves(both: &mut [u8], is_second_first: bool) -> (&mut [u8], &mut [u8]) {
+    let (first, second) = both.split_at_mut(both.len() / 2);
+    if is_second_first { (second, first) } else { (first, second) }
 }
 
 impl Drop for Place {
@@ -187,5 +239,33 @@ impl Drop for Place {
         if self.server.crowd.leave(self.number) {
             self.server.notice.done();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_stay_whole_whatever_buffers_they_come_and_go_with() {
+        let sizes =
+            [1, 511, 512, 9, LARGE_BYTES, 512].into_iter().chain([3; 2 * PATIENCE as usize]);
+        let mut buffers = Buffers::new();
+        let mut room = Vec::new();
+        let mut next = buffers.empty().len();
+        let mut fills = 0u8;
+        for size in sizes {
+            let count = size.min(next);
+            fills = fills.wrapping_add(1);
+            buffers.empty()[..count].fill(fills);
+            let (message, empty) = buffers.turn(count);
+            empty.fill(0);
+            assert_eq!(message, vec![fills; count]);
+            next = empty.len();
+            room.push(next);
+        }
+        assert_eq!(room[..3], [SMALL_BYTES, SMALL_BYTES, LARGE_BYTES]);
+        let small_again = room.iter().rposition(|&room| room == LARGE_BYTES);
+        assert_eq!(small_again, Some(6 + PATIENCE as usize - 2), "{room:?}");
     }
 }

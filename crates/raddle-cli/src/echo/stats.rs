@@ -46,7 +46,7 @@ pub(super) struct Totals {
     pub(super) opened: u64,
     /// Connections that have ended.
     pub(super) closed: u64,
-    /// Reads whose bytes were all sent back.
+    /// Reads whose bytes were all sent back, or were about to be when the connection broke.
     pub(super) messages: u64,
     /// Bytes sent back.
     pub(super) bytes: u64,

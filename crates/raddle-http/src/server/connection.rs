@@ -209,9 +209,13 @@ impl<S: Transport + ?Sized> Course<'_, S> {
 
     /// Waits for more of a head. False if none comes.
     fn wait(&mut self) -> io::Result<bool> {
-        self.link.flush()?;
         let times = self.link.times;
-        if matches!(self.waits, Waits::ForBegin) && self.link.protocol.unread().is_empty() {
+        let is_idle =
+            matches!(self.waits, Waits::ForBegin) && self.link.protocol.unread().is_empty();
+        if !is_idle || !self.link.stream.can_exchange() {
+            self.link.flush()?;
+        }
+        if is_idle {
             let is_first = self.link.protocol.served() == 0;
             self.waits = Waits::ForRest;
             return self.wait_idle(if is_first { times.head } else { times.idle });
@@ -231,18 +235,30 @@ impl<S: Transport + ?Sized> Course<'_, S> {
         }
     }
 
-    /// Waits for a first byte; a server that ends may end this. False if none comes.
+    /// Waits for a first byte; a server that ends may end this. False if none comes. What there is to be said goes out before, in the same wait.
     ///
     /// A connection on which nothing happens for a while gives back its buffers: most of those that are kept are idle.
     fn wait_idle(&mut self, limit: Duration) -> io::Result<bool> {
         let (place, soon) = (self.place, limit.min(BUSY));
         let link = &mut self.link;
         let at_first = place.filter(|_| !std::mem::take(&mut self.is_about_to_ask));
+        let (output, space) = link.protocol.output_and_space();
+        let mut unsent = output;
         let mut read = read_idle(at_first, soon, || {
-            let count = link.stream.read(link.protocol.space())?;
-            link.protocol.filled(count);
-            Ok(count)
+            if unsent.is_empty() {
+                link.stream.read(space)
+            } else {
+                link.stream.exchange(&mut unsent, space)
+            }
         });
+        let sent = output.len() - unsent.len();
+        link.protocol.sent(sent);
+        match &read {
+            Ok(Ok(count)) => link.protocol.filled(*count),
+            Ok(Err(error)) if !is_timeout(error) => {}
+            // Whoever takes it slowly has more time for that, also of a server that ends.
+            _ => link.flush()?,
+        }
         if matches!(&read, Ok(Err(error)) if is_timeout(error)) && soon < limit {
             link.protocol.release_memory();
             self.spare = Headers::new();

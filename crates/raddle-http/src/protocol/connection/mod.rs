@@ -257,6 +257,19 @@ impl Connection {
         &self.output[self.sent..]
     }
 
+    /// The [`output`](Connection::output), and the [`space`](Connection::space) for what is read next: for who sends the one and reads into the
+    /// other in one wait.
+    ///
+    /// ```
+    /// # use raddle_http::protocol::{Connection, Limits};
+    /// let mut connection = Connection::new(&Limits::default());
+    /// let (output, space) = connection.output_and_space();
+    /// assert!(output.is_empty() && !space.is_empty());
+    /// ```
+    pub fn output_and_space(&mut self) -> (&[u8], &mut [u8]) {
+        (&self.output[self.sent..], self.input.space())
+    }
+
     /// So many bytes of the [`output`](Connection::output) were sent.
     ///
     /// # Panics
