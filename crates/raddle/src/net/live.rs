@@ -355,35 +355,31 @@ impl Live {
         })
     }
 
-    /// Sends all of `bytes`, and reads once: in one wait, if the sending goes with others. What was not sent stays in `bytes`.
+    /// Sends all of `bytes`, and reads once, in one wait. What was not sent stays in `bytes`. `None`, and nothing is done, where that spares nothing.
     #[track_caller]
     pub(super) fn exchange(
         &self,
         bytes: &mut &[u8],
         buffer: &mut [u8],
         modes: &Modes,
-    ) -> io::Result<usize> {
+    ) -> Option<io::Result<usize>> {
         let is_one_wait = !bytes.is_empty()
             && modes.timeout(Way::In) == modes.timeout(Way::Out)
             && goes_with_others(bytes.len(), modes);
-        if is_one_wait {
-            let mut steps = Exchange { socket: self.fd.as_raw_fd(), unsent: bytes, buffer };
-            let (waits_for, deadline_ns) = (self.on(Label::INPUT), modes.deadline_ns(Way::In));
-            // SAFETY: bytes and buffer are borrowed, and the socket open, until this returns.
-            let result =
-                unsafe { operation::run_on(&mut steps, self.busy(), waits_for, deadline_ns) };
-            // What has not even connected goes another way.
-            if result.as_ref().err().and_then(io::Error::raw_os_error) != Some(libc::EINPROGRESS) {
-                let count = result.map_err(timed_out_as_in_std)?;
-                self.note_read(count, buffer.len());
-                return Ok(count);
-            }
+        if !is_one_wait {
+            return None;
         }
-        while !bytes.is_empty() {
-            let count = self.write(bytes, modes)?;
-            *bytes = &bytes[count..];
+        let mut steps = Exchange { socket: self.fd.as_raw_fd(), unsent: bytes, buffer };
+        let (waits_for, deadline_ns) = (self.on(Label::INPUT), modes.deadline_ns(Way::In));
+        // SAFETY: bytes and buffer are borrowed, and the socket open, until this returns.
+        let result = unsafe { operation::run_on(&mut steps, self.busy(), waits_for, deadline_ns) };
+        match result {
+            Ok(count) => self.note_read(count, buffer.len()),
+            // It has not even connected.
+            Err(ref error) if error.raw_os_error() == Some(libc::EINPROGRESS) => return None,
+            Err(_) => {}
         }
-        self.read(buffer, modes)
+        Some(result.map_err(timed_out_as_in_std))
     }
 
     /// Sends by the event queue.

@@ -237,21 +237,6 @@ impl Simulated {
 
     #[cold]
     #[track_caller]
-    pub(super) fn exchange(
-        &self,
-        bytes: &mut &[u8],
-        buffer: &mut [u8],
-        modes: &Modes,
-    ) -> io::Result<usize> {
-        while !bytes.is_empty() {
-            let count = self.write(bytes, modes)?;
-            *bytes = &bytes[count..];
-        }
-        self.read(buffer, modes)
-    }
-
-    #[cold]
-    #[track_caller]
     pub(super) fn write(&self, bytes: &[u8], modes: &Modes) -> io::Result<usize> {
         self.give(&[IoSlice::new(bytes)], None, modes)
     }

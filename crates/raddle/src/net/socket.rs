@@ -237,7 +237,16 @@ impl Socket {
     #[inline]
     #[track_caller]
     pub(super) fn exchange(&self, bytes: &mut &[u8], buffer: &mut [u8]) -> io::Result<usize> {
-        on!(&self.whose, it => it.exchange(bytes, buffer, &self.modes))
+        if let OfKernel(live) = &self.whose
+            && let Some(result) = live.exchange(bytes, buffer, &self.modes)
+        {
+            return result;
+        }
+        while !bytes.is_empty() {
+            let count = self.write(bytes)?;
+            *bytes = &bytes[count..];
+        }
+        self.read(buffer)
     }
 
     /// Takes a datagram, or looks at what comes next without taking it.
