@@ -99,15 +99,9 @@ unsafe fn see_to(
         {
             at_hand.missed(fd);
         }
-        if reason == Reason::READY {
-            return come_to(request, waits_for);
-        }
-        end(&[(core, request)], waits_for);
-        let result = come_to(request, waits_for);
-        if !is_cancelled(&result) {
+        if let Some(result) = after_park(core, request, reason, waits_for) {
             return result;
         }
-        go_on_after(reason)?;
         *request = Request::new(request.op());
     }
 }
@@ -198,15 +192,9 @@ pub(crate) unsafe fn run<M: Machine>(
                 None => Reason::READY,
             };
         }
-        if reason == Reason::READY {
-            return come_to(&request, waits_for);
-        }
-        end(&[(core, &request)], waits_for);
-        let result = come_to(&request, waits_for);
-        if !is_cancelled(&result) {
+        if let Some(result) = after_park(core, &request, reason, waits_for) {
             return result;
         }
-        go_on_after(reason)?;
     }
 }
 
@@ -244,15 +232,9 @@ pub(crate) unsafe fn run_on<M: Machine>(
         if !request.is_at_hand_on(core.index) {
             at_hand.missed(fd);
         }
-        if reason == Reason::READY {
-            return come_to(&request, waits_for);
-        }
-        end(&[(core, &request)], waits_for);
-        let result = come_to(&request, waits_for);
-        if !is_cancelled(&result) {
+        if let Some(result) = after_park(core, &request, reason, waits_for) {
             return result;
         }
-        go_on_after(reason)?;
     }
 }
 
@@ -327,6 +309,24 @@ pub(crate) fn go_on_after(reason: Reason) -> io::Result<()> {
         }
         _ => cancel::unwind(),
     }
+}
+
+/// What a request has come to, whose waiter was woken for `reason`: it is settled when this returns. `None`: it has come to nothing, and is to be
+/// begun anew.
+#[inline]
+#[track_caller]
+fn after_park(
+    core: &'static Core,
+    request: &Request,
+    reason: Reason,
+    waits_for: WaitsFor,
+) -> Option<io::Result<usize>> {
+    if reason == Reason::READY {
+        return Some(come_to(request, waits_for));
+    }
+    end(&[(core, request)], waits_for);
+    let result = come_to(request, waits_for);
+    if is_cancelled(&result) { go_on_after(reason).err().map(Err) } else { Some(result) }
 }
 
 /// How a request has ended.

@@ -206,7 +206,8 @@ impl Buffers {
     fn turn(&mut self, count: usize) -> (&[u8], &mut [u8]) {
         let is_second = self.is_second_empty;
         self.is_second_empty = !is_second;
-        self.small_in_a_row = if count < SMALL_BYTES { self.small_in_a_row + 1 } else { 0 };
+        self.small_in_a_row =
+            if count < SMALL_BYTES { self.small_in_a_row.saturating_add(1) } else { 0 };
         match &mut self.large {
             None if count < SMALL_BYTES => {}
             None => {
