@@ -3,20 +3,19 @@
 //!
 //! ```text
 //!   tick  = deadline / 2^15 ns, rounded up       32.8 us
-//!   level   0: 64 slots of 1 tick                 2.1 ms
-//!           1: 64 slots of 64 ticks               134 ms      a timer stands on the level of the highest group
-//!           2: 64 slots of 64^2 ticks             8.6 s       of 6 bits in which its tick differs from the
-//!           3:                                    9.2 min     wheel's, in the slot that this group names
-//!           4:                                    9.8 h
-//!           5:                                    26 days
-//!           6:                                    4.5 years   what lies beyond stands in the last slot for now
+//!   level   0: 256 slots of 1 tick                8.4 ms      a timer stands on the level of the highest group
+//!           1: 256 slots of 256 ticks             2.1 s       of 8 bits in which its tick differs from the
+//!           2: 256 slots of 256^2 ticks           9.2 min     wheel's, in the slot that this group names
+//!           3:                                    39 h
+//!           4:                                    1.1 years   what lies beyond stands in the last slot for now
 //! ```
 //!
 //! As time enters a slot of a higher level, its timers are spread over the levels below (they *cascade*), as in tokio and
 //! in Linux before 4.8, so each timer is exact to a tick, and is touched at most once a level. Slots are absolute (named
 //! by the tick's own bits, as in tokio), so that of the occupied ones the first of the lowest level is always the next, and
 //! a jump of the clock, however wide, visits occupied slots only: a bitmap a level finds them. The price is that a slot
-//! cascades as a whole: with a hundred thousand timers in it, that one call takes milliseconds.
+//! cascades as a whole: with a hundred thousand timers in it, that one call takes milliseconds. So slots are many: a timer of up to two
+//! seconds is touched twice, and of a hundred thousand in a second some eight hundred cascade at once.
 //!
 //! Deadlines are rounded *up* to a tick and the clock *down*, so nothing fires early, and no more than a tick late.
 //!
@@ -30,7 +29,8 @@
 //! Rejected: Linux's wheel since 4.8 (never cascades, by letting far timers be up to an eighth late: made for time-outs
 //! that are mostly cancelled, but a thread that sleeps for an hour expects to wake on time); a heap (logarithmic, and
 //! removal needs an index kept up to date in each member); a tree (the same, and pointers to rebalance); more levels in
-//! place of the clamp (a timer of 4.5 years may be touched twice).
+//! place of the clamp (a timer of years may be touched twice more); 64 slots a level, whose bitmap is one word (a third of the memory, and
+//! eight times as many timers that cascade at once, most of them once more often: each touch misses the caches where many sleep).
 
 use crate::list::{List, Node};
 use std::cell::Cell;
@@ -42,10 +42,12 @@ pub const TICK_NS: u64 = 1 << TICK_BITS;
 pub const RANGE_NS: u64 = (SLOTS as u64 - 1) << (TICK_BITS + SLOT_BITS * TOP as u32);
 
 const TICK_BITS: u32 = 15;
-const SLOT_BITS: u32 = 6;
+const SLOT_BITS: u32 = 8;
 const SLOTS: usize = 1 << SLOT_BITS;
-const LEVELS: usize = 7;
+const LEVELS: usize = 5;
 const TOP: usize = LEVELS - 1;
+/// Of a level's bitmap.
+const WORDS: usize = SLOTS / u64::BITS as usize;
 
 /// Where a wheel's timers stand.
 ///
@@ -101,13 +103,43 @@ struct Slot<K> {
 /// One level: its slots, and which of them have members.
 #[derive(Debug)]
 struct Level<K> {
-    bitmap: u64,
+    bitmap: [u64; WORDS],
     slots: [Slot<K>; SLOTS],
 }
 
 impl<K: Copy + Eq> Level<K> {
     const fn new() -> Level<K> {
-        Level { bitmap: 0, slots: [const { Slot { list: List::new(), earliest: 0 } }; SLOTS] }
+        let slots = [const { Slot { list: List::new(), earliest: 0 } }; SLOTS];
+        Level { bitmap: [0; WORDS], slots }
+    }
+
+    fn mark(&mut self, slot: usize) {
+        self.bitmap[slot / 64] |= 1 << (slot % 64);
+    }
+
+    fn clear(&mut self, slot: usize) {
+        self.bitmap[slot / 64] &= !(1 << (slot % 64));
+    }
+
+    fn is_empty(&self) -> bool {
+        self.bitmap == [0; WORDS]
+    }
+
+    /// How many slots behind `here` the first occupied one is, going round.
+    fn ahead_of(&self, here: usize) -> Option<usize> {
+        let (first, behind) = (here / 64, !0 << (here % 64));
+        // The first word comes twice: what is behind `here`, and at last what is before.
+        (0..=WORDS).find_map(|turn| {
+            let mask = match turn {
+                0 => behind,
+                WORDS => !behind,
+                _ => !0,
+            };
+            let word = (first + turn) % WORDS;
+            let found = self.bitmap[word] & mask;
+            let slot = word * 64 + found.trailing_zeros() as usize;
+            (found != 0).then(|| (slot + SLOTS - here) % SLOTS)
+        })
     }
 }
 
@@ -119,7 +151,7 @@ struct Found {
     start: u64,
 }
 
-/// The wheel. About 11 KiB, with keys as large as a pointer; it can be made in a constant.
+/// The wheel. About 31 KiB, with keys as large as a pointer; it can be made in a constant.
 ///
 /// ```
 /// use raddle_core::wheel::{TICK_NS, Timer, Timers, Wheel};
@@ -153,6 +185,8 @@ pub struct Wheel<K> {
     /// The wheel's time. What is due before it has fired; what is due at it may still stand in its slot.
     now: u64,
     len: usize,
+    /// A bit for each level that has members.
+    occupied: u8,
     levels: [Level<K>; LEVELS],
 }
 
@@ -168,7 +202,8 @@ const fn slot_of(tick: u64, level: usize) -> usize {
 impl<K: Copy + Eq> Wheel<K> {
     /// An empty wheel whose time is `now_ns`. In a constant 0 will do, for any clock that doesn't begin before it.
     pub const fn new(now_ns: u64) -> Wheel<K> {
-        Wheel { now: now_ns / TICK_NS, len: 0, levels: [const { Level::new() }; LEVELS] }
+        let levels = [const { Level::new() }; LEVELS];
+        Wheel { now: now_ns / TICK_NS, len: 0, occupied: 0, levels }
     }
 
     /// Arms `key`'s timer. One whose deadline has passed fires with the next [`expire`](Wheel::expire).
@@ -193,7 +228,7 @@ impl<K: Copy + Eq> Wheel<K> {
         let differs = (tick ^ self.now).checked_ilog2().unwrap_or(0);
         let level = ((differs / SLOT_BITS) as usize).min(TOP);
         if level == TOP {
-            // The top level goes round: its slots are the 63 that come next. Behind the last of them the tick that
+            // The top level goes round: its slots are the 255 that come next. Behind the last of them the tick that
             // counts is the one at which to look again.
             let last = absolute_slot(self.now, TOP) + SLOTS as u64 - 1;
             if absolute_slot(tick, TOP) > last {
@@ -204,7 +239,8 @@ impl<K: Copy + Eq> Wheel<K> {
         let slot = &mut self.levels[level].slots[index];
         slot.earliest = if slot.list.is_empty() { tick } else { slot.earliest.min(tick) };
         slot.list.push_back(key, |key| &timers.timer(key).node);
-        self.levels[level].bitmap |= 1 << index;
+        self.levels[level].mark(index);
+        self.occupied |= 1 << level;
         timer.place.set((level * SLOTS + index + 1) as u16);
     }
 
@@ -213,10 +249,12 @@ impl<K: Copy + Eq> Wheel<K> {
         let timer = timers.timer(key);
         let Some(place) = timer.place.get().checked_sub(1) else { return false };
         let (level, index) = (usize::from(place) / SLOTS, usize::from(place) % SLOTS);
-        let list = &mut self.levels[level].slots[index].list;
+        let of_level = &mut self.levels[level];
+        let list = &mut of_level.slots[index].list;
         list.remove(key, |key| &timers.timer(key).node);
         if list.is_empty() {
-            self.levels[level].bitmap &= !(1 << index);
+            of_level.clear(index);
+            self.occupied &= !(u8::from(of_level.is_empty()) << level);
         }
         timer.place.set(0);
         true
@@ -236,11 +274,13 @@ impl<K: Copy + Eq> Wheel<K> {
 
     /// The occupied slot that comes next.
     fn next_slot(&self) -> Option<Found> {
-        let level = self.levels.iter().position(|level| level.bitmap != 0)?;
+        if self.occupied == 0 {
+            return None;
+        }
+        let level = self.occupied.trailing_zeros() as usize;
         // Counted from the present slot on. Below the top level none lies before it, so nothing goes round there.
-        let here = slot_of(self.now, level);
-        let ahead = self.levels[level].bitmap.rotate_right(here as u32).trailing_zeros();
-        let absolute = absolute_slot(self.now, level) + u64::from(ahead);
+        let ahead = self.levels[level].ahead_of(slot_of(self.now, level))?;
+        let absolute = absolute_slot(self.now, level) + ahead as u64;
         let start = absolute << (SLOT_BITS * level as u32);
         Some(Found { level, slot: absolute as usize % SLOTS, start })
     }

@@ -93,7 +93,7 @@ fn span() -> impl Strategy<Value = u64> {
     prop_oneof![
         4 => (0u32..62, any::<u64>()).prop_map(|(bits, random)| random >> (63 - bits)),
         1 => (15u32..62, 0u64..3).prop_map(|(bits, near)| (1u64 << bits) + near - 1),
-        1 => (0u32..8, 0u64..3).prop_map(|(level, near)| (TICK_NS << (6 * level)) + near * TICK_NS - TICK_NS),
+        1 => (0u32..6, 0u64..3).prop_map(|(level, near)| (TICK_NS << (8 * level)) + near * TICK_NS - TICK_NS),
     ]
 }
 
@@ -185,8 +185,8 @@ proptest! {
 /// From every place where a level begins, to every other: to the tick, whether it is reached at once or step by step.
 #[test]
 fn timers_at_the_edges_of_levels_fire_on_their_tick() {
-    let edges: Vec<u64> = (0..8)
-        .flat_map(|level| [1, 63, 64].map(|slots| slots << (6 * level)))
+    let edges: Vec<u64> = (0..6)
+        .flat_map(|level| [1, 63, 64, 255, 256].map(|slots| slots << (8 * level)))
         .flat_map(|edge| [edge - 1, edge, edge + 1])
         .filter(|&edge| edge < u64::MAX / TICK_NS / 2)
         .collect();
@@ -224,7 +224,7 @@ fn looks(wheel: &mut Wheel<usize>, table: &Table) -> usize {
 fn an_idle_process_wakes_once_for_each_timer() {
     let table = table(101);
     for start in [0, 12_345_678_901_234, 3 * YEAR + 1] {
-        for ahead in [1, TICK_NS, 3 * SECOND, HOUR, 1_000 * HOUR, 4 * YEAR] {
+        for ahead in [1, TICK_NS, 3 * SECOND, HOUR, 1_000 * HOUR, YEAR] {
             let mut wheel = Wheel::new(start);
             wheel.insert(&table, 0, start + ahead);
             assert_eq!(looks(&mut wheel, &table), 1, "{start} + {ahead}");
@@ -253,7 +253,7 @@ fn a_removed_timer_costs_one_look_at_most() {
     let table = table(2);
     let mut wheel = Wheel::new(0);
     wheel.insert(&table, 0, 10_000 * TICK_NS);
-    wheel.insert(&table, 1, 11_000 * TICK_NS);
+    wheel.insert(&table, 1, 10_200 * TICK_NS);
     assert!(wheel.remove(&table, 0));
     assert_eq!(wheel.next_deadline_ns(), Some(10_000 * TICK_NS));
     assert_eq!(looks(&mut wheel, &table), 2);
@@ -327,8 +327,8 @@ fn never_is_never() {
 fn it_can_be_made_in_a_constant() {
     const WHEEL: Wheel<usize> = Wheel::new(0);
     assert!(WHEEL.is_empty());
-    const { assert!(size_of::<Wheel<std::ptr::NonNull<u8>>>() <= 11 * 1024) };
-    const { assert!(RANGE_NS > 2 * YEAR) };
+    const { assert!(size_of::<Wheel<std::ptr::NonNull<u8>>>() <= 31 * 1024) };
+    const { assert!(RANGE_NS > YEAR) };
 }
 
 #[test]

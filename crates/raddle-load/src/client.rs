@@ -12,6 +12,7 @@ use crate::stream::{self, Stream};
 use raddle_http::protocol::{Limits, ResponseDecoder, ResponsePiece};
 use std::collections::VecDeque;
 use std::io::{self, Read};
+use std::time::SystemTime;
 
 /// Larger than any head, so that one always fits. Only what is filled takes memory.
 const BUFFER: usize = 64 << 10;
@@ -41,6 +42,8 @@ pub(crate) struct Client<'a> {
     wave: Vec<u8>,
     /// The last look at the clock.
     now: u64,
+    /// When what was read last had come.
+    came: u64,
     pause: Pause,
 }
 
@@ -75,6 +78,7 @@ impl<'a> Client<'a> {
             bytes: 0,
             wave: Vec::new(),
             now: 0,
+            came: 0,
             pause: Pause::default(),
         }
     }
@@ -147,7 +151,7 @@ impl<'a> Client<'a> {
         } else {
             stream.read(&mut self.buffer[self.end..])
         };
-        if self.receive(read)? {
+        if self.receive(read, stream.came())? {
             self.streams[place] = Some(stream);
         } else {
             // What was sent behind the last answer is sent anew: it was not read.
@@ -158,7 +162,11 @@ impl<'a> Client<'a> {
     }
 
     fn open(&mut self, place: usize) -> Result<Stream, Failure> {
-        let opened = stream::open(&self.shared.places[place], self.shared.plan.patience)?;
+        let opened = stream::open(
+            &self.shared.places[place],
+            self.shared.plan.patience,
+            self.shared.is_open(),
+        )?;
         self.pause = Pause::default();
         self.now = self.shared.clock();
         if self.now >= self.shared.begin_ns {
@@ -201,10 +209,14 @@ impl<'a> Client<'a> {
         (self.first_byte, self.bytes) = (None, 0);
     }
 
-    /// Takes what was read. Whether the connection can be used on.
+    /// Takes what was read, and `came` then if the kernel has said so. Whether the connection can be used on.
     #[inline]
-    fn receive(&mut self, read: io::Result<usize>) -> Result<bool, Failure> {
-        self.now = self.shared.clock();
+    fn receive(
+        &mut self,
+        read: io::Result<usize>,
+        came: Option<SystemTime>,
+    ) -> Result<bool, Failure> {
+        (self.now, self.came) = self.shared.arrival(came);
         match read {
             Ok(0) => self.at_end(),
             // TLS says so when it ends without a word.
@@ -232,7 +244,7 @@ impl<'a> Client<'a> {
     /// Takes what has been read. Whether the connection can be used on.
     #[inline]
     fn take_answers(&mut self) -> Result<bool, Failure> {
-        self.first_byte.get_or_insert(self.now);
+        self.first_byte.get_or_insert(self.came);
         loop {
             let input = &self.buffer[self.start..self.end];
             let (count, piece) = self.decoder.advance(input).map_err(Failure::protocol)?;
@@ -256,7 +268,7 @@ impl<'a> Client<'a> {
                         };
                     }
                     if self.start < self.end {
-                        self.first_byte = Some(self.now);
+                        self.first_byte = Some(self.came);
                     }
                 }
                 ResponsePiece::Head(_) | ResponsePiece::Interim(_) | ResponsePiece::Data(_) => {}
@@ -287,11 +299,12 @@ impl<'a> Client<'a> {
             let answered = Answered {
                 due: one.due,
                 sent: one.sent,
-                first_byte: self.first_byte.unwrap_or(self.now),
-                last_byte: self.now,
+                first_byte: self.first_byte.unwrap_or(self.came),
+                last_byte: self.came.max(one.sent),
+                read: self.now,
                 status: self.decoder.status().code(),
                 bytes: self.bytes,
-                is_late: self.now > self.shared.end_ns,
+                is_late: self.came > self.shared.end_ns,
                 was_sent_late: one.sent > self.shared.end_ns,
             };
             self.lane.lock().answered(&answered, self.shared.is_open());

@@ -88,7 +88,10 @@ pub(crate) struct Answered {
     /// When it was given to the kernel.
     pub(crate) sent: u64,
     pub(crate) first_byte: u64,
+    /// When that was there, read or not where the kernel says so.
     pub(crate) last_byte: u64,
+    /// When it was read.
+    pub(crate) read: u64,
     pub(crate) status: u16,
     /// With the head.
     pub(crate) bytes: u64,
@@ -124,6 +127,9 @@ pub struct Recorder {
     pub slip: Times,
     /// How late threads came that had nothing to wait for but their time. Empty in a closed loop.
     pub oversleep: Times,
+    /// How long answers were there until they were read. Empty where the kernel was not asked, as in a closed loop, or does not know; then an answer's
+    /// time is when it was read.
+    pub read_late: Times,
     /// Bytes of answers, with their heads.
     pub bytes: u64,
     /// Answers that came after the end of the run's time.
@@ -156,6 +162,9 @@ impl Recorder {
         if is_open {
             self.service.add(one.last_byte.saturating_sub(one.sent));
             self.slip.add(one.sent.saturating_sub(one.due));
+        }
+        if one.read > one.last_byte {
+            self.read_late.add(one.read - one.last_byte);
         }
         self.bytes += one.bytes;
         self.late += u64::from(one.is_late);
@@ -197,6 +206,7 @@ impl Recorder {
         self.service.merge(&other.service);
         self.slip.merge(&other.slip);
         self.oversleep.merge(&other.oversleep);
+        self.read_late.merge(&other.read_late);
         self.bytes += other.bytes;
         self.late += other.late;
         self.sent_late += other.sent_late;
@@ -219,9 +229,10 @@ impl Recorder {
             service,
             slip,
             oversleep,
+            read_late,
             ..
         } = self;
-        let phases = [connect, handshake, first_byte, service, slip, oversleep];
+        let phases = [connect, handshake, first_byte, service, slip, oversleep, read_late];
         let groups = by_status.iter_mut().map(|(_, times)| times).chain(by_step);
         groups.chain(phases).for_each(|one| one.0.reset());
         self.failures.clear();

@@ -54,6 +54,9 @@ pub struct Report {
     pub slip: Distribution,
     /// How late the generator woke up.
     pub oversleep: Distribution,
+    /// How long answers were there until the generator read them; empty where the kernel did not say when they came.
+    #[serde(default)]
+    pub read_late: Distribution,
     /// What failed, and how often.
     pub failures: Vec<Failed>,
     /// Figures by time.
@@ -295,6 +298,7 @@ impl Report {
             service,
             slip: Distribution::of(&figures.slip),
             oversleep: Distribution::of(&figures.oversleep),
+            read_late: Distribution::of(&figures.read_late),
             failures: figures.failures.iter().map(failure).collect(),
             intervals: outcome.intervals.iter().map(slice).collect(),
             generator: Generator {

@@ -150,12 +150,13 @@ fn probe(plan: &Plan) -> Result<(Vec<Place>, Vec<usize>), CannotBegin> {
             continue;
         }
         let mut place = Place::clone(place);
-        let opened = stream::open(&place, plan.patience).map_err(|failure| {
-            // Where that is, if the URL does not say so.
-            let at =
-                if name.contains(&place.name) { String::new() } else { format!(" at {place}") };
-            CannotBegin::Unreachable(name + &at, failure)
-        })?;
+        let opened =
+            stream::open(&place, plan.patience, plan.pace.is_some()).map_err(|failure| {
+                // Where that is, if the URL does not say so.
+                let at =
+                    if name.contains(&place.name) { String::new() } else { format!(" at {place}") };
+                CannotBegin::Unreachable(name + &at, failure)
+            })?;
         if let Some(peer) = opened.stream.peer() {
             place.at = At::Addresses(vec![peer]);
         }

@@ -9,6 +9,7 @@ use raddle::thread;
 use raddle::time::{Duration, Instant, sleep_until};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::SystemTime;
 
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -52,6 +53,35 @@ impl Shared {
     #[inline]
     pub(crate) fn clock(&self) -> u64 {
         Instant::now().duration_since(self.epoch).as_nanos() as u64
+    }
+
+    /// Now, and when something came that has been read: `came` by the clock that can be set, if the kernel has said so, else now. Not later than now.
+    #[inline]
+    pub(crate) fn arrival(&self, came: Option<SystemTime>) -> (u64, u64) {
+        match came {
+            None => {
+                let now = self.clock();
+                (now, now)
+            }
+            Some(came) => self.stamped_arrival(came),
+        }
+    }
+
+    fn stamped_arrival(&self, came: SystemTime) -> (u64, u64) {
+        /// Two looks at one clock with one at the other in between that are further apart: somebody else has had the processor.
+        const APART_NS: u64 = 2_000;
+        const TRIES: usize = 3;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let before = self.clock();
+            let real = SystemTime::now();
+            let now = self.clock();
+            if now - before < APART_NS || tries == TRIES {
+                let age = real.duration_since(came).unwrap_or_default().as_nanos();
+                return (now, before.saturating_sub(u64::try_from(age).unwrap_or(u64::MAX)));
+            }
+        }
     }
 
     /// The moment so long after the run's beginning; `None` for never.

@@ -7,11 +7,21 @@ use raddle::time::{Duration, Instant};
 use raddle_http::tls::TlsClient;
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
+use std::time::SystemTime;
 
 /// Below TLS, if there is TLS.
 #[derive(Debug)]
-pub(crate) enum Plain {
+pub(crate) struct Plain {
+    socket: Socket,
+    /// When what was read last has come, if the kernel was asked and has said so.
+    came: Option<SystemTime>,
+}
+
+#[derive(Debug)]
+enum Socket {
     Tcp(TcpStream),
+    /// The kernel says when what is read has come.
+    Stamped(TcpStream),
     Unix(UnixStream),
 }
 
@@ -29,11 +39,18 @@ pub(crate) struct Opened {
     pub(crate) handshake: Option<Duration>,
 }
 
-/// Connects, and does the handshake; each wait takes no longer than `patience`, nor does one of the stream later.
-pub(crate) fn open(place: &Place, patience: Duration) -> Result<Opened, Failure> {
+/// Connects, and does the handshake; each wait takes no longer than `patience`, nor does one of the stream later. With `stamps` the kernel is asked
+/// to note when what is read has come; not everything that one connects to can have that.
+pub(crate) fn open(place: &Place, patience: Duration, stamps: bool) -> Result<Opened, Failure> {
     let begun = Instant::now();
     let connect_failed = |error: io::Error| Failure::of(Step::Connect, &error);
-    let plain = connect(place, patience).map_err(connect_failed)?;
+    let socket = match connect(place, patience).map_err(connect_failed)? {
+        Socket::Tcp(stream) if stamps && stream.set_timestamps(true).is_ok() => {
+            Socket::Stamped(stream)
+        }
+        other => other,
+    };
+    let plain = Plain { socket, came: None };
     plain.set_patience(patience).map_err(connect_failed)?;
     let connect = begun.elapsed();
     let Some((name, tls)) = &place.tls else {
@@ -47,14 +64,14 @@ pub(crate) fn open(place: &Place, patience: Duration) -> Result<Opened, Failure>
     Ok(Opened { stream: Stream::Tls(Box::new(stream)), connect, handshake })
 }
 
-fn connect(place: &Place, patience: Duration) -> io::Result<Plain> {
+fn connect(place: &Place, patience: Duration) -> io::Result<Socket> {
     match &place.at {
-        At::Socket(path) => UnixStream::connect(path).map(Plain::Unix),
+        At::Socket(path) => UnixStream::connect(path).map(Socket::Unix),
         At::Addresses(all) => {
             let mut failed = None;
             for address in all {
                 match tcp(address, patience) {
-                    Ok(stream) => return Ok(Plain::Tcp(stream)),
+                    Ok(stream) => return Ok(Socket::Tcp(stream)),
                     Err(error) => failed = Some(error),
                 }
             }
@@ -70,12 +87,12 @@ fn tcp(address: &SocketAddr, patience: Duration) -> io::Result<TcpStream> {
 
 impl Plain {
     fn set_patience(&self, patience: Duration) -> io::Result<()> {
-        match self {
-            Plain::Tcp(stream) => {
+        match &self.socket {
+            Socket::Tcp(stream) | Socket::Stamped(stream) => {
                 stream.set_read_timeout(Some(patience))?;
                 stream.set_write_timeout(Some(patience))
             }
-            Plain::Unix(stream) => {
+            Socket::Unix(stream) => {
                 stream.set_read_timeout(Some(patience))?;
                 stream.set_write_timeout(Some(patience))
             }
@@ -84,9 +101,22 @@ impl Plain {
 
     /// Where it leads, if that is an address.
     pub(crate) fn peer(&self) -> Option<SocketAddr> {
-        match self {
-            Plain::Tcp(stream) => stream.peer_addr().ok(),
-            Plain::Unix(_) => None,
+        match &self.socket {
+            Socket::Tcp(stream) | Socket::Stamped(stream) => stream.peer_addr().ok(),
+            Socket::Unix(_) => None,
+        }
+    }
+
+    #[inline]
+    fn exchange(&mut self, bytes: &mut &[u8], to: &mut [u8]) -> io::Result<usize> {
+        match &self.socket {
+            Socket::Tcp(stream) => stream.exchange(bytes, to),
+            Socket::Stamped(stream) => {
+                let (count, came) = stream.exchange_stamped(bytes, to)?;
+                self.came = came;
+                Ok(count)
+            }
+            Socket::Unix(stream) => stream.exchange(bytes, to),
         }
     }
 }
@@ -103,9 +133,14 @@ impl Stream {
 impl Read for Plain {
     #[inline]
     fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Plain::Tcp(stream) => stream.read(to),
-            Plain::Unix(stream) => stream.read(to),
+        match &mut self.socket {
+            Socket::Tcp(stream) => stream.read(to),
+            Socket::Stamped(stream) => {
+                let (count, came) = stream.read_stamped(to)?;
+                self.came = came;
+                Ok(count)
+            }
+            Socket::Unix(stream) => stream.read(to),
         }
     }
 }
@@ -113,9 +148,9 @@ impl Read for Plain {
 impl Write for Plain {
     #[inline]
     fn write(&mut self, from: &[u8]) -> io::Result<usize> {
-        match self {
-            Plain::Tcp(stream) => stream.write(from),
-            Plain::Unix(stream) => stream.write(from),
+        match &mut self.socket {
+            Socket::Tcp(stream) | Socket::Stamped(stream) => stream.write(from),
+            Socket::Unix(stream) => stream.write(from),
         }
     }
 
@@ -125,12 +160,19 @@ impl Write for Plain {
 }
 
 impl Stream {
+    /// When what was read last has come, if the kernel was asked and has said so.
+    pub(crate) fn came(&self) -> Option<SystemTime> {
+        match self {
+            Stream::Plain(stream) => stream.came,
+            Stream::Tls(stream) => stream.get_ref().came,
+        }
+    }
+
     /// Sends all of `bytes`, and reads once. What was not sent stays in `bytes`.
     #[inline]
     pub(crate) fn exchange(&mut self, bytes: &mut &[u8], to: &mut [u8]) -> io::Result<usize> {
         match self {
-            Stream::Plain(Plain::Tcp(stream)) => stream.exchange(bytes, to),
-            Stream::Plain(Plain::Unix(stream)) => stream.exchange(bytes, to),
+            Stream::Plain(stream) => stream.exchange(bytes, to),
             Stream::Tls(stream) => {
                 stream.write_all(bytes)?;
                 *bytes = &[];

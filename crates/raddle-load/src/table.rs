@@ -88,6 +88,7 @@ fn rows(report: &Report, names_steps: bool, to: &mut String) -> std::fmt::Result
         rows.push(("schedule slip".to_owned(), &report.slip));
     }
     rows.push(("woke up late".to_owned(), &report.oversleep));
+    rows.push(("read late".to_owned(), &report.read_late));
     writeln!(
         to,
         "{:14}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}",

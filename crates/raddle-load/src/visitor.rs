@@ -37,6 +37,8 @@ pub(crate) struct Visitor<'a> {
     bytes: u64,
     /// The last look at the clock.
     now: u64,
+    /// When what was read last had come.
+    came: u64,
     pause: Pause,
 }
 
@@ -58,6 +60,7 @@ impl<'a> Visitor<'a> {
             current: None,
             bytes: 0,
             now: 0,
+            came: 0,
             pause: Pause::default(),
         }
     }
@@ -202,16 +205,18 @@ impl<'a> Visitor<'a> {
             due,
             sent,
             first_byte,
-            last_byte: self.now,
+            last_byte: self.came.max(sent),
+            read: self.now,
             status: self.decoder.status().code(),
             bytes: self.bytes,
-            is_late: self.now > self.shared.end_ns,
+            is_late: self.came > self.shared.end_ns,
             was_sent_late: sent > self.shared.end_ns,
         })
     }
 
     fn open(&mut self) -> Result<Stream, Failure> {
-        let opened = stream::open(&self.shared.places[0], self.shared.plan.patience)?;
+        let opened =
+            stream::open(&self.shared.places[0], self.shared.plan.patience, self.shared.is_open())?;
         self.pause = Pause::default();
         self.now = self.shared.clock();
         if self.now >= self.shared.begin_ns {
@@ -231,7 +236,7 @@ impl<'a> Visitor<'a> {
         let (mut first_byte, mut end) = (None, 0);
         loop {
             let read = stream.read(&mut self.buffer[end..]);
-            self.now = self.shared.clock();
+            (self.now, self.came) = self.shared.arrival(stream.came());
             let count = match read {
                 Ok(count) => count,
                 // TLS says so when it ends without a word.
@@ -245,7 +250,7 @@ impl<'a> Visitor<'a> {
                     (_, first) => Err(Failure::closed(first.is_some())),
                 };
             }
-            let first = *first_byte.get_or_insert(self.now);
+            let first = *first_byte.get_or_insert(self.came);
             end += count;
             let (taken, is_over) = self.take(end, keeps)?;
             if is_over && taken < end {

@@ -6,10 +6,13 @@ use kit::{ANSWER, listen, plan, read_head, target};
 use raddle::net::UnixListener;
 use raddle::sync::Mutex;
 use raddle::thread;
+use raddle::time::Duration;
 use raddle_http::server::{Running, Server};
 use raddle_http::tls::{Certificate, ClientTls, Tls};
 use raddle_http::{Header, Method, Response};
-use raddle_load::{Ask, CannotBegin, Detour, Outcome, Place, Plan, Run, Step, Target, Url};
+use raddle_load::{
+    Ask, CannotBegin, Detour, Outcome, Pace, Place, Plan, Run, Spacing, Step, Target, Url,
+};
 use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -183,9 +186,37 @@ fn a_unix_socket_is_a_place() {
     let url: Url = "http://no-such-host.invalid/".parse().unwrap();
     let detour = Detour { socket: Some(path.clone()), address: None };
     let place = Arc::new(Place::of(&url, &detour, None).unwrap());
-    let outcome = run(Plan::new(vec![Target::new(&url, place, &Ask::default())]), 50);
+    let mut plan = Plan::new(vec![Target::new(&url, place, &Ask::default())]);
+    let outcome = run(plan.clone(), 50);
+    assert_status(&outcome, 404);
+    // Of what comes over one, the kernel does not say when it came.
+    plan.pace = Some(a_thousand_a_second());
+    let outcome = run(plan, 50);
     std::fs::remove_file(&path).unwrap();
     assert_status(&outcome, 404);
+    assert_eq!(outcome.figures.read_late.count(), 0);
+}
+
+fn a_thousand_a_second() -> Pace {
+    Pace { rate: 1_000.0, spacing: Spacing::Even, ramp: Duration::ZERO }
+}
+
+#[test]
+fn in_an_open_loop_an_answer_is_there_when_it_has_come() {
+    let (plain, _) = counting();
+    let (secure, _, pem) = secure();
+    let tls = ClientTls::trusting(&pem).unwrap();
+    for closed in [plan(plain.local_addr()), secure_plan(secure.local_addr(), "localhost", &tls)] {
+        let mut open = closed.clone();
+        (open.pace, open.connections) = (Some(a_thousand_a_second()), 20);
+        let figures = run(open, 300).figures;
+        // The kernel begins to stamp a moment after it was asked to.
+        let read_late = figures.read_late.count();
+        assert!((100..=300).contains(&read_late), "{read_late} stamps");
+        assert_eq!(figures.latency().count(), 300);
+        assert!(figures.service.min() > 0, "an answer came before it was asked for");
+        assert_eq!(run(closed, 100).figures.read_late.count(), 0);
+    }
 }
 
 /// A server with a certificate for `localhost`, and that certificate.

@@ -209,6 +209,8 @@ pub enum SocketOption {
     ReceiveBuffer,
     /// `SO_KEEPALIVE`.
     KeepAlive,
+    /// `SO_TIMESTAMPNS`. A simulated host has no stamps to give, and refuses it.
+    Timestamps,
     /// `TCP_KEEPIDLE`, in seconds.
     KeepAliveIdle,
     /// `TCP_KEEPINTVL`, in seconds.

@@ -6,7 +6,7 @@
 
 #![allow(unsafe_code, reason = "a lock hands out exclusive access to what it guards")]
 
-use crate::sys::task;
+use crate::sys::{clock, task};
 use raddle_core::spin_word::SpinWord;
 use std::cell::UnsafeCell;
 use std::hint::spin_loop;
@@ -29,8 +29,8 @@ pub(crate) struct Locked<'a, T> {
     lock: &'a Spin<T>,
 }
 
-/// Turns after which a waiter supposes that the holder has no processor.
-const PATIENCE: u32 = 200;
+/// When a waiter supposes that the holder has no processor.
+const PATIENCE_NS: u64 = 4_000;
 
 impl<T> Spin<T> {
     pub(crate) const fn new(value: T) -> Spin<T> {
@@ -66,11 +66,10 @@ impl<T> Spin<T> {
 
     #[cold]
     fn contend(&self) {
-        let mut turns = 0;
+        let begun_ns = clock::coarse_ns();
         loop {
             while self.word.is_taken() {
-                turns += 1;
-                if turns < PATIENCE {
+                if clock::coarse_ns().saturating_sub(begun_ns) < PATIENCE_NS {
                     spin_loop();
                 } else {
                     task::yield_processor();

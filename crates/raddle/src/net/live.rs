@@ -11,8 +11,8 @@
 #![allow(unsafe_code, reason = "operations on a caller's buffer, which waits for them")]
 
 use super::address::{Address, unnamed};
-use super::exchange::Exchange;
-use super::message;
+use super::exchange::{Exchange, To};
+use super::message::{self, Stamped};
 use super::modes::{Modes, timed_out, timed_out_as_in_std};
 use crate::at_hand::AtHand;
 use crate::host::Way;
@@ -30,6 +30,7 @@ use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr;
 use std::sync::atomic::Ordering;
+use std::time::SystemTime;
 
 /// A handle of a socket of the kernel's.
 #[derive(Debug)]
@@ -355,6 +356,49 @@ impl Live {
         })
     }
 
+    /// As [`read`](Live::read), and says when the last of it came, where the kernel knows.
+    #[track_caller]
+    pub(super) fn read_stamped(
+        &self,
+        buffer: &mut [u8],
+        modes: &Modes,
+    ) -> io::Result<(usize, Option<SystemTime>)> {
+        let mut stamped = Stamped::new();
+        let message = stamped.aim(buffer);
+        if self.tries_to_read(modes) {
+            // SAFETY: the header stands here, and the buffer is borrowed, until this returns.
+            match unsafe { message::receive_stamped(&self.fd, message) } {
+                Ok(count) => {
+                    self.note_read(count, buffer.len());
+                    return Ok((count, stamped.stamp()));
+                }
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        modes.may_wait()?;
+        let op = Op::RecvMessage { socket: self.fd.as_raw_fd(), message, flags: 0 };
+        let (waits_for, deadline_ns) = (self.on(Label::INPUT), modes.deadline_ns(Way::In));
+        // SAFETY: the header stands here, the buffer is borrowed and the socket is open until this returns.
+        let read = unsafe { operation::perform_on(op, Some(self.busy()), waits_for, deadline_ns) };
+        let count = read.map_err(timed_out_as_in_std)?;
+        self.note_read(count, buffer.len());
+        Ok((count, stamped.stamp()))
+    }
+
+    /// As [`exchange`](Live::exchange), and says when the last of what was read came, where the kernel knows.
+    #[track_caller]
+    pub(super) fn exchange_stamped(
+        &self,
+        bytes: &mut &[u8],
+        buffer: &mut [u8],
+        modes: &Modes,
+    ) -> Option<io::Result<(usize, Option<SystemTime>)>> {
+        let mut stamped = Stamped::new();
+        let exchanged = self.exchange_to(To::Stamped(buffer, &mut stamped), bytes, modes)?;
+        Some(exchanged.map(|count| (count, stamped.stamp())))
+    }
+
     /// Sends all of `bytes`, and reads once, in one wait. What was not sent stays in `bytes`. `None`, and nothing is done, where that spares nothing.
     #[track_caller]
     pub(super) fn exchange(
@@ -363,18 +407,30 @@ impl Live {
         buffer: &mut [u8],
         modes: &Modes,
     ) -> Option<io::Result<usize>> {
+        self.exchange_to(To::Buffer(buffer), bytes, modes)
+    }
+
+    #[inline]
+    #[track_caller]
+    fn exchange_to(
+        &self,
+        to: To<'_>,
+        bytes: &mut &[u8],
+        modes: &Modes,
+    ) -> Option<io::Result<usize>> {
         let is_one_wait = !bytes.is_empty()
             && modes.timeout(Way::In) == modes.timeout(Way::Out)
             && goes_with_others(bytes.len(), modes);
         if !is_one_wait {
             return None;
         }
-        let mut steps = Exchange { socket: self.fd.as_raw_fd(), unsent: bytes, buffer };
+        let room = to.room();
+        let mut steps = Exchange { socket: self.fd.as_raw_fd(), unsent: bytes, to };
         let (waits_for, deadline_ns) = (self.on(Label::INPUT), modes.deadline_ns(Way::In));
-        // SAFETY: bytes and buffer are borrowed, and the socket open, until this returns.
+        // SAFETY: the bytes are borrowed, what is read to stands, and the socket open, until this returns.
         let result = unsafe { operation::run_on(&mut steps, self.busy(), waits_for, deadline_ns) };
         match result {
-            Ok(count) => self.note_read(count, buffer.len()),
+            Ok(count) => self.note_read(count, room),
             // It has not even connected.
             Err(ref error) if error.raw_os_error() == Some(libc::EINPROGRESS) => return None,
             Err(_) => {}

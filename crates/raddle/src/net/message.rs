@@ -1,4 +1,5 @@
-//! Several buffers in one call, and datagrams with an address: `recvmsg(2)` and `sendmsg(2)`, at once or by the event queue.
+//! Several buffers in one call, datagrams with an address, and bytes with the time at which they came: `recvmsg(2)` and `sendmsg(2)`, at once or
+//! by the event queue.
 
 #![allow(unsafe_code, reason = "msghdr points to buffers")]
 
@@ -8,10 +9,12 @@ use crate::operation::{self, Busy};
 use raddle_event::Op;
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
+use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::slice;
+use std::time::{Duration, SystemTime};
 
 /// What the kernel takes in one call; more is left for the next, as in std.
 pub(super) const SLICES_MAX: usize = libc::UIO_MAXIOV as usize;
@@ -101,6 +104,76 @@ pub(super) fn receive_from_later(
     // SAFETY: all of it was zeroed, and then the kernel wrote some.
     let sender = unsafe { slice::from_raw_parts((&raw const name).cast::<u8>(), len) };
     Ok((count, Address::of_bytes(sender)))
+}
+
+/// A header for what is read into one buffer, with room for the kernel's word on when it came. Aimed, it stays where it is until the read is over.
+pub(super) struct Stamped {
+    header: libc::msghdr,
+    slice: libc::iovec,
+    /// Aligned as control messages are.
+    control: [u64; 8],
+}
+
+// SAFETY: its pointers are followed by a read for which it was aimed, and by nobody else.
+unsafe impl Send for Stamped {}
+
+impl fmt::Debug for Stamped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stamped").field("stamp", &self.stamp()).finish_non_exhaustive()
+    }
+}
+
+impl Stamped {
+    pub(super) fn new() -> Stamped {
+        let slice = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
+        Stamped { header: empty(), slice, control: [0; 8] }
+    }
+
+    /// The header of a read into `buffer`.
+    pub(super) fn aim(&mut self, buffer: &mut [u8]) -> *mut libc::msghdr {
+        self.slice = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+        self.header = libc::msghdr {
+            msg_iov: &raw mut self.slice,
+            msg_iovlen: 1,
+            msg_control: self.control.as_mut_ptr().cast(),
+            msg_controllen: size_of_val(&self.control),
+            ..empty()
+        };
+        &raw mut self.header
+    }
+
+    /// When the last of it came, by `CLOCK_REALTIME`. `None` if the kernel did not say.
+    pub(super) fn stamp(&self) -> Option<SystemTime> {
+        // SAFETY: there is no room before it is aimed; then all of it is said to be filled, with zeros, whose length of zero ends the walk; and after a
+        // read as much as the kernel has filled.
+        let mut message = unsafe { libc::CMSG_FIRSTHDR(&raw const self.header) };
+        // SAFETY: one that the walk has given lies within that room.
+        while let Some(head) = unsafe { message.as_ref() } {
+            if (head.cmsg_level, head.cmsg_type) == (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) {
+                // SAFETY: of this kind the content is a timespec, which may stand at any address.
+                let at =
+                    unsafe { libc::CMSG_DATA(message).cast::<libc::timespec>().read_unaligned() };
+                let since = Duration::new(at.tv_sec.try_into().ok()?, at.tv_nsec.try_into().ok()?);
+                return SystemTime::UNIX_EPOCH.checked_add(since);
+            }
+            // SAFETY: as above.
+            message = unsafe { libc::CMSG_NXTHDR(&raw const self.header, message) };
+        }
+        None
+    }
+}
+
+/// Reads what is there.
+///
+/// # Safety
+///
+/// The header is [aimed](Stamped::aim) at a buffer that is borrowed until this returns.
+pub(super) unsafe fn receive_stamped(
+    fd: &OwnedFd,
+    header: *mut libc::msghdr,
+) -> Result<usize, Errno> {
+    // SAFETY: as this function's.
+    counted(unsafe { libc::recvmsg(fd.as_raw_fd(), header, libc::MSG_DONTWAIT) })
 }
 
 /// Waits until something could be sent.

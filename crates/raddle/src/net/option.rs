@@ -23,6 +23,7 @@ fn names(option: Opt) -> (c_int, c_int) {
         Opt::KeepAliveIdle => (libc::IPPROTO_TCP, libc::TCP_KEEPIDLE),
         Opt::KeepAliveInterval => (libc::IPPROTO_TCP, libc::TCP_KEEPINTVL),
         Opt::KeepAliveCount => (libc::IPPROTO_TCP, libc::TCP_KEEPCNT),
+        Opt::Timestamps => (libc::SOL_SOCKET, libc::SO_TIMESTAMPNS),
         Opt::NoDelay => (libc::IPPROTO_TCP, libc::TCP_NODELAY),
         Opt::Cork => (libc::IPPROTO_TCP, libc::TCP_CORK),
         Opt::QuickAck => (libc::IPPROTO_TCP, libc::TCP_QUICKACK),

@@ -15,7 +15,7 @@ use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// A handle of a socket, which its owners' threads share by reference.
 #[derive(Debug)]
@@ -242,11 +242,48 @@ impl Socket {
         {
             return result;
         }
+        self.write_all(bytes)?;
+        self.read(buffer)
+    }
+
+    /// As [`read`](Socket::read), and says when the last of it came, where the kernel knows.
+    #[inline]
+    #[track_caller]
+    pub(super) fn read_stamped(
+        &self,
+        buffer: &mut [u8],
+    ) -> io::Result<(usize, Option<SystemTime>)> {
+        match &self.whose {
+            OfKernel(live) => live.read_stamped(buffer, &self.modes),
+            OfHost(it) => Ok((it.read(buffer, &self.modes)?, None)),
+        }
+    }
+
+    /// As [`exchange`](Socket::exchange), and says when the last of what was read came, where the kernel knows.
+    #[inline]
+    #[track_caller]
+    pub(super) fn exchange_stamped(
+        &self,
+        bytes: &mut &[u8],
+        buffer: &mut [u8],
+    ) -> io::Result<(usize, Option<SystemTime>)> {
+        if let OfKernel(live) = &self.whose
+            && let Some(result) = live.exchange_stamped(bytes, buffer, &self.modes)
+        {
+            return result;
+        }
+        self.write_all(bytes)?;
+        self.read_stamped(buffer)
+    }
+
+    /// Sends all of `bytes`. What was not sent stays there.
+    #[track_caller]
+    fn write_all(&self, bytes: &mut &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             let count = self.write(bytes)?;
             *bytes = &bytes[count..];
         }
-        self.read(buffer)
+        Ok(())
     }
 
     /// Takes a datagram, or looks at what comes next without taking it.

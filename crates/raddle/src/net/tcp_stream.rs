@@ -12,7 +12,7 @@ use rustix::net::{RecvFlags, SocketType};
 use std::fmt;
 use std::io;
 use std::net::{Shutdown, SocketAddr, ToSocketAddrs};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// A TCP connection; see [`std::net::TcpStream`].
 ///
@@ -200,6 +200,69 @@ impl TcpStream {
         self.0.exchange(bytes, buffer)
     }
 
+    /// [`read`](std::io::Read::read), and when the last byte of it reached this machine: by `CLOCK_REALTIME`, from the kernel, whenever the thread came to
+    /// read it. `None` without [`set_timestamps`](TcpStream::set_timestamps), at the stream's end, and where nobody has noted it.
+    ///
+    /// # Errors
+    ///
+    /// As reading.
+    ///
+    /// ```
+    /// use raddle::net::{TcpListener, TcpStream};
+    /// use raddle::thread;
+    /// use std::io::Write;
+    /// use std::time::{Duration, SystemTime};
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let stream = TcpStream::connect(listener.local_addr()?)?;
+    /// stream.set_timestamps(true)?;
+    /// let (mut peer, _) = listener.accept()?;
+    /// peer.write_all(b"well")?;
+    /// let sent = SystemTime::now();
+    /// thread::sleep(Duration::from_millis(20));
+    /// let (count, came) = stream.read_stamped(&mut [0; 8])?;
+    /// assert_eq!(count, 4);
+    /// // The kernel stamps nothing in the moment in which the first socket of the machine asks for it.
+    /// assert!(came.is_none_or(|came| came <= sent));
+    /// # std::io::Result::Ok(())
+    /// ```
+    #[track_caller]
+    pub fn read_stamped(&self, buffer: &mut [u8]) -> io::Result<(usize, Option<SystemTime>)> {
+        self.0.read_stamped(buffer)
+    }
+
+    /// [`exchange`](TcpStream::exchange), and when the last byte of what was read reached this machine, as [`read_stamped`](TcpStream::read_stamped) says it.
+    ///
+    /// # Errors
+    ///
+    /// As [`exchange`](TcpStream::exchange).
+    ///
+    /// ```
+    /// use raddle::{net::{TcpListener, TcpStream}, thread};
+    /// use std::io::{Read, Write};
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let stream = TcpStream::connect(listener.local_addr()?)?;
+    /// stream.set_timestamps(true)?;
+    /// let (mut peer, _) = listener.accept()?;
+    /// let echo = thread::spawn(move || {
+    ///     let mut bytes = [0; 4];
+    ///     peer.read_exact(&mut bytes)?;
+    ///     peer.write_all(&bytes)
+    /// });
+    /// let (mut question, mut answer) = (&b"well"[..], [0; 8]);
+    /// let (count, came) = stream.exchange_stamped(&mut question, &mut answer)?;
+    /// println!("{count} bytes came at {came:?}");
+    /// echo.join().unwrap()?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    #[track_caller]
+    pub fn exchange_stamped(
+        &self,
+        bytes: &mut &[u8],
+        buffer: &mut [u8],
+    ) -> io::Result<(usize, Option<SystemTime>)> {
+        self.0.exchange_stamped(bytes, buffer)
+    }
+
     /// Reads what comes next without taking it, and waits if there is nothing.
     ///
     /// # Errors
@@ -268,6 +331,20 @@ impl TcpStream {
     /// Whether what comes is acknowledged at once just now.
     pub fn quickack(&self) -> io::Result<bool> {
         self.0.is_set(Opt::QuickAck)
+    }
+
+    /// Whether the kernel notes when what comes has come: `SO_TIMESTAMPNS`, for [`read_stamped`](TcpStream::read_stamped). See `socket(7)`.
+    ///
+    /// # Errors
+    ///
+    /// `ENOPROTOOPT` of a simulated host, which has none.
+    pub fn set_timestamps(&self, timestamps: bool) -> io::Result<()> {
+        self.0.set_option(Opt::Timestamps, timestamps.into())
+    }
+
+    /// What [`set_timestamps`](TcpStream::set_timestamps) has set.
+    pub fn timestamps(&self) -> io::Result<bool> {
+        self.0.is_set(Opt::Timestamps)
     }
 
     /// Asks a silent peer whether it is still there, and ends the connection with `TimedOut` if not: `SO_KEEPALIVE`, off (`None`)

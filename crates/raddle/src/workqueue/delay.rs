@@ -23,7 +23,7 @@ use std::sync::{Arc, OnceLock};
 
 impl Delays {
     pub(super) fn new(now_ns: u64) -> Delays {
-        let wheel = DelayWheel { wheel: Wheel::new(now_ns), wakes_at_ns: 0 };
+        let wheel = DelayWheel { wheel: Box::new(Wheel::new(now_ns)), wakes_at_ns: 0 };
         Delays { waiting: Spin::new(wheel), keeper: OnceLock::new() }
     }
 }

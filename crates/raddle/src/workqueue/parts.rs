@@ -313,7 +313,8 @@ pub(super) struct Delays {
 
 #[derive(Debug)]
 pub(super) struct DelayWheel {
-    pub(super) wheel: Wheel<ItemRef>,
+    /// A box: pools are made on some thread's stack, and it is large.
+    pub(super) wheel: Box<Wheel<ItemRef>>,
     /// When the keeper looks by itself.
     pub(super) wakes_at_ns: u64,
 }
