@@ -35,7 +35,7 @@ Cases (case in the JSON):
   pipelined_64     16 requests sent together on each of 64
   new_connection_1, new_connection_64   a connection for each request (Connection: close)
   accuracy         an open loop at 2,000 requests a second against a server that answers after known delays and stamps what it did: fixed_5ms;
-                   bimodal, 2 ms and each eighth time 20; stall_500ms, 1 ms and a stall each 5 s; each of them also by its name. Where it
+                   bimodal, 2 ms and each eighth time 20; stall_500ms, 5 ms and a stall each 5 s; each of them also by its name. Where it
                    stalls, closed loops beside it: raddle load's (raddle_closed), and wrk, which adds afterwards what it takes to have missed.
                    raddle_precise is with --precise; control is a generator by hand whose thread never sleeps: what it is off is the machine's
   offered          an open loop on 200 connections at 20, 40, 60 and 80 % of the limit, which is what comes of far too high a rate

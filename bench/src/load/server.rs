@@ -27,9 +27,10 @@ pub(super) struct Serving {
     pub(super) port: u16,
 }
 
-/// What a server that delays has done: percentiles from a request's coming to its answer's going, in nanoseconds, by their names.
+/// What a server that delays has done: from a request's coming to its answer's going, in nanoseconds: percentiles by their names, and all, sorted.
 pub(super) struct Done {
     pub(super) percentiles: BTreeMap<String, f64>,
+    pub(super) all: Vec<f64>,
 }
 
 impl Responder {
@@ -98,7 +99,8 @@ impl Serving {
         let said = answer
             .split_once("\r\n\r\n")
             .and_then(|(_, body)| serde_json::from_str::<Said>(body).ok());
-        let said = said.ok_or_else(|| format!("the server's record is none: {answer}"))?;
-        Ok(Done { percentiles: firsts(said) })
+        let mut said = said.ok_or_else(|| format!("the server's record is none: {answer}"))?;
+        let all = said.figures.remove("all").unwrap_or_default();
+        Ok(Done { percentiles: firsts(said), all })
     }
 }

@@ -9,7 +9,7 @@ pub(crate) enum Delay {
     Fixed,
     /// 2 ms; each eighth request 20 ms.
     Bimodal,
-    /// 1 ms; but in each 5 s from the first request on nothing is answered from 3.0 to 3.5 s.
+    /// 5 ms; but in each 5 s from the first request on nothing is answered from 3.0 to 3.5 s.
     Stall,
 }
 
@@ -32,7 +32,7 @@ impl Delay {
             Delay::Bimodal if number % 8 == 7 => at_ns + 20 * MS,
             Delay::Bimodal => at_ns + 2 * MS,
             Delay::Stall => {
-                let ready = at_ns + MS;
+                let ready = at_ns + 5 * MS;
                 let within = ready % (5_000 * MS);
                 let is_stalled = (3_000 * MS..3_500 * MS).contains(&within);
                 if is_stalled { ready - within + 3_500 * MS } else { ready }
@@ -53,12 +53,13 @@ mod tests {
             (0..16).filter(|number| Delay::Bimodal.answer_at(*number, 0) > 2 * MS).collect();
         assert_eq!(long, [7, 15]);
         for (at, answered) in [
-            (0, 1),
-            (2_998, 2_999),
-            (2_999, 3_500),
+            (0, 5),
+            (2_994, 2_999),
+            (2_995, 3_500),
             (3_400, 3_500),
-            (3_499, 3_500),
-            (3_500, 3_501),
+            (3_494, 3_500),
+            (3_495, 3_500),
+            (3_500, 3_505),
             (8_100, 8_500),
         ] {
             assert_eq!(Delay::Stall.answer_at(0, at * MS), answered * MS, "{at}");

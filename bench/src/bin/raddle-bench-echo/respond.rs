@@ -1,10 +1,10 @@
 //! What load generators ask: a server of HTTP on epoll, by hand. Its answers are always the same 13 bytes, and it knows of a request no more than
 //! where it ends and whether it is the connection's last.
 //!
-//! With a delay it keeps a record, and says it to who asks for `/record`: how long it was from a request's coming, by the kernel's stamp, to its answer's
-//! going; percentiles of all until then, but for those of the first `skip` milliseconds, which are for connecting. While it delays it does not sleep: it
+//! With a delay it keeps a record, and says it to who asks for `/record`: how long it was from a request's coming to its answer's
+//! going, both by the kernel's stamp; percentiles and all times until then, but for those of the first `skip` milliseconds, which are for connecting. While it delays it does not sleep: it
 //! has a processor of its own, and no kernel's timer is in what it does. It may lose that processor all the same, to another program or to the
-//! host of a virtual machine; what has come meanwhile has waited then, which only the kernel's stamp knows.
+//! host of a virtual machine; what has come meanwhile has waited then, which only the kernel's stamps know.
 
 #![allow(unsafe_code, reason = "sockets without std's tables in between")]
 
@@ -74,6 +74,7 @@ pub(crate) fn serve(arguments: &Arguments) -> Result<Said, String> {
     let own = listener.as_raw_fd();
     if server.delay.is_some() {
         arrival::stamp(own)?;
+        arrival::stamp_departures(own)?;
     }
     let mut events = [libc::epoll_event { events: 0, u64: 0 }; EVENTS];
     let mut buffer = vec![0; BUFFER_BYTES];
@@ -165,11 +166,16 @@ impl Server {
                 continue;
             }
             let asked = Asked { requests: 1, is_last: one.closes, wants_record: false };
-            if !answer(one.fd, &asked) {
+            let before_ns = now_ns()?;
+            let stays = answer(one.fd, &asked);
+            // The call goes on when the answer has gone: it wakes whoever waits, which leaves the virtual machine, and there its host may take the
+            // processor.
+            let gone_ns = arrival::departure(one.fd)?.unwrap_or(before_ns);
+            if !stays {
                 self.close(one.fd);
             }
             if self.first_ns.is_some_and(|first| one.came_ns >= first + self.skip_ns) {
-                self.took_ns.push(now_ns()? - one.came_ns);
+                self.took_ns.push(gone_ns.saturating_sub(one.came_ns));
             }
         }
         Ok(())
@@ -186,6 +192,8 @@ impl Server {
     fn record(&mut self) -> Result<Vec<u8>, String> {
         let mut said = Said::figures([("count", self.took_ns.len() as f64)]);
         said.figures.extend(percentiles("p", &mut self.took_ns));
+        let all = self.took_ns.iter().map(|ns| *ns as f64);
+        said.figures.insert("all".to_owned(), all.collect());
         let text = serde_json::to_string(&said).map_err(failed("the record"))?;
         let len = text.len();
         let head = format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {len}\r\n\r\n");
