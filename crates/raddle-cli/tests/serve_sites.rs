@@ -9,6 +9,7 @@ use raddle_http::semantics::hash_password;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 
 /// `ann:secret`, and `ann:wrong`.
@@ -218,6 +219,14 @@ fn a_terminal_does_not_show_the_password() {
         let copy = || theirs.try_clone().expect("a descriptor of ours");
         let mut command = raddle(&["serve", "--hash-password", "ann"]);
         command.stdin(copy()).stderr(copy()).stdout(Stdio::piped());
+        // What a shell runs in the background ignores SIGINT, and so would what that starts.
+        let hears = || {
+            // SAFETY: allowed between fork and exec, and touches no memory.
+            unsafe { libc::signal(libc::SIGINT, libc::SIG_DFL) };
+            Ok(())
+        };
+        // SAFETY: it makes that call and no other.
+        unsafe { command.pre_exec(hears) };
         let child = command.spawn().expect("cargo has built the program");
         let mut shown = String::new();
         until(&mut ours, &mut shown, "password: ");
