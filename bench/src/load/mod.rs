@@ -43,8 +43,8 @@ Cases (case in the JSON):
 Figures (bench in the JSON):
   load_cpu      CPU time of the generator's process for each request, ns: in the kernel too, softirqs on its behalf included
   load_rate     requests a second
-  load_accuracy how far off the worst percentile from 50 to 99.9 is, percent of the server's record, beyond the time by which a thread woke up
-                late to send. For closed loops: their 99th percentile, beside that of those who come by the clock
+  load_accuracy how far off the worst percentile from 50 to 99.9 is, percent of the server's record: beside the percentiles of that and
+                waking up late to send, of any of the one with any of the other. For closed loops: their 99th percentile, beside that of those who come by the clock
   load_limit    requests a second that an open loop comes to
   load_offered  how far off the rate at which requests were sent within the time is from the one that was to be, percent
 

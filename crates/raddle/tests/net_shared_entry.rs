@@ -3,7 +3,7 @@
 
 mod net_kit;
 
-use net_kit::{Suite, Threads};
+use net_kit::{Company, Suite, Threads};
 use raddle::net::UnixStream;
 use raddle::{cancel, runtime, thread};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
@@ -12,37 +12,11 @@ use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 /// What a system call of the thread's own says.
 const REFUSED: i32 = libc::EDQUOT;
-
-/// Threads that are always ready, and done at once: who writes beside them has company.
-struct Company {
-    stop: Arc<AtomicBool>,
-    threads: Vec<thread::JoinHandle<()>>,
-}
-
-impl Company {
-    fn new() -> Company {
-        let stop = Arc::new(AtomicBool::new(false));
-        let threads = (0..4).map(|_| {
-            let stop = stop.clone();
-            thread::spawn(move || {
-                while !stop.load(Relaxed) {
-                    thread::yield_now();
-                }
-            })
-        });
-        Company { threads: threads.collect(), stop }
-    }
-
-    fn end(self) {
-        self.stop.store(true, Relaxed);
-        self.threads.into_iter().for_each(|thread| thread.join().unwrap());
-    }
-}
 
 /// Runs `body` on a thread of the only core, once nothing can be sent by a call.
 fn on_one_core(body: impl FnOnce() + Send + 'static) {

@@ -2,13 +2,11 @@
 
 mod net_kit;
 
-use net_kit::{Suite, Threads};
+use net_kit::{Company, Suite, Threads};
 use raddle::net::{TcpListener, TcpStream};
 use raddle::thread;
 use std::io::{Read, Write};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime};
 
 /// So long after something was sent it is read.
@@ -71,17 +69,7 @@ fn a_read_says_when_it_came() {
 /// Beside others that are ready it is one wait, elsewhere two: the same comes of it.
 fn an_answer_says_when_it_came() {
     let (stream, mut peer) = pair();
-    let stop = Arc::new(AtomicBool::new(false));
-    let company: Vec<_> = (0..4)
-        .map(|_| {
-            let stop = stop.clone();
-            thread::spawn(move || {
-                while !stop.load(Relaxed) {
-                    thread::yield_now();
-                }
-            })
-        })
-        .collect();
+    let company = Company::new();
     let echo = thread::spawn(move || {
         let mut bytes = [0; 4];
         while peer.read_exact(&mut bytes).is_ok() {
@@ -101,8 +89,7 @@ fn an_answer_says_when_it_came() {
     });
     asker.join().unwrap();
     echo.join().unwrap();
-    stop.store(true, Relaxed);
-    company.into_iter().for_each(|thread| thread.join().unwrap());
+    company.end();
 }
 
 fn who_has_not_asked_is_told_nothing() {

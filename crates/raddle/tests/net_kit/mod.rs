@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::panic::catch_unwind;
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 /// A test's name, and the test.
@@ -147,6 +149,32 @@ fn child(suites: &[Suite], name: &str) -> ExitCode {
         Threads::Std | Threads::Kernel => catch_unwind(test),
     };
     if result.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Threads that are always ready, and done at once: who writes beside them has company.
+pub(crate) struct Company {
+    stop: Arc<AtomicBool>,
+    threads: Vec<raddle::thread::JoinHandle<()>>,
+}
+
+impl Company {
+    pub(crate) fn new() -> Company {
+        let stop = Arc::new(AtomicBool::new(false));
+        let threads = (0..4).map(|_| {
+            let stop = stop.clone();
+            raddle::thread::spawn(move || {
+                while !stop.load(Relaxed) {
+                    raddle::thread::yield_now();
+                }
+            })
+        });
+        Company { threads: threads.collect(), stop }
+    }
+
+    pub(crate) fn end(self) {
+        self.stop.store(true, Relaxed);
+        self.threads.into_iter().for_each(|thread| thread.join().unwrap());
+    }
 }
 
 /// The same programs with std's sockets, with raddle's on its threads, and with raddle's on kernel threads: in files of `net_work`.
