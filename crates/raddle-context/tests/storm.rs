@@ -1,6 +1,7 @@
 //! Catches whatever two bodies could do to each other: thread-locals mixed up, heaps corrupted, registers lost.
 //!
-//! glibc's allocator, as it comes and with its checks and settings turned.
+//! glibc's allocator, as it comes and with its checks and settings turned; and Debian's jemalloc in its place, whose thread-local heaps live in
+//! static TLS, end with the body through a pthread key, and start anew with the next.
 
 mod calls;
 mod harness;
@@ -35,6 +36,11 @@ fn main() -> ExitCode {
             name: "glibc_with_one_arena",
             environment: &[("GLIBC_TUNABLES", "glibc.malloc.arena_max=1")],
             seconds: 6,
+        },
+        Variant {
+            name: "jemalloc",
+            environment: &[("LD_PRELOAD", "libjemalloc.so.2")],
+            seconds: 10,
         },
     ])
 }

@@ -15,13 +15,16 @@
 //! at idle cores' timers until the next one sleeps. So there is never a deadline that nobody wakes for, as long as everybody who goes
 //! to sleep looks at the timers of *all* cores.
 //!
+//! A deadline that is far away is left to the monitor while that looks often anyway: the kernel's timer, set and taken back at each of ten
+//! thousand short sleeps a second, is a part of what each costs. When the monitor looks seldom again it gives the timers back.
+//!
 //! The kernel is late, too: always by about as much as it takes to wake a processor. That is learned, and the keeper asks to be
 //! woken so much before.
 //!
 //! Rejected: the kernel's own slack for timers (it delays a timer that comes alone just as well); a sleep of fixed length (the same, and wakes
 //! for nothing); each core by itself, with slack (as many wake-ups again for each core).
 
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicBool, AtomicU64, Ordering};
 
 /// Nobody keeps time.
 const NOBODY: u64 = u64::MAX;
@@ -39,6 +42,8 @@ pub struct Timekeeper {
     busy_ns: AtomicU64,
     /// Until then the last keeper is awaited back.
     awaited_until_ns: AtomicU64,
+    /// Timers were left to the monitor, and not given back.
+    is_left: AtomicBool,
 }
 
 impl Timekeeper {
@@ -48,6 +53,8 @@ impl Timekeeper {
     pub const SHORT_NS: u64 = 200_000;
     /// A keeper that is later than this has no processor: its office is anybody's.
     pub const OVERDUE_NS: u64 = 1_000_000;
+    /// A deadline that is further away can wait for looks of the monitor's.
+    pub const FAR_NS: u64 = 10_000_000;
 
     /// Nobody keeps time.
     pub fn new() -> Timekeeper {
@@ -57,6 +64,7 @@ impl Timekeeper {
             lag_ns: AtomicU64::new(0),
             busy_ns: AtomicU64::new(0),
             awaited_until_ns: AtomicU64::new(0),
+            is_left: AtomicBool::new(false),
         }
     }
 
@@ -105,9 +113,33 @@ impl Timekeeper {
         Some(self.until_ns.load(Ordering::SeqCst)).filter(|&until| until != NOBODY)
     }
 
-    /// Whether somebody keeps time, by what [`until_ns`](Self::until_ns) said.
-    pub fn is_kept(until_ns: Option<u64>, now_ns: u64) -> bool {
-        until_ns.is_some_and(|until| !is_overdue(until, now_ns))
+    /// Whether somebody keeps time for a deadline, give or take the slack, by what [`until_ns`](Self::until_ns) said. One that was left to the
+    /// monitor may come before the keeper wakes.
+    pub fn is_kept(until_ns: Option<u64>, deadline_ns: u64, slack_ns: u64, now_ns: u64) -> bool {
+        until_ns.is_some_and(|until| {
+            !is_overdue(until, now_ns) && until <= deadline_ns.saturating_add(slack_ns)
+        })
+    }
+
+    /// A core that is about to sleep, at `now_ns`, asks whether it may leave the timers of all that are idle, of which the first is due at `first_ns`,
+    /// to the monitor, which looks by itself at `looks_at_ns` (0: it is looking) and often before that. The caller's deadline was stored, and the
+    /// monitor's plan read behind it, with a full barrier in between.
+    ///
+    /// Whoever takes the office at the same moment may not have seen the caller's deadline: [`is_kept`](Self::is_kept) tells.
+    pub fn may_leave_to_monitor(&self, first_ns: u64, looks_at_ns: u64, now_ns: u64) -> bool {
+        let is_left = first_ns.saturating_sub(now_ns) >= Self::FAR_NS
+            && looks_at_ns != 0
+            && looks_at_ns < first_ns
+            && self.until_ns().is_none();
+        if is_left && !self.is_left.load(Ordering::Relaxed) {
+            self.is_left.store(true, Ordering::Relaxed);
+        }
+        is_left
+    }
+
+    /// The monitor will look seldom. Whether timers were left to it: then it wakes a core, which keeps time.
+    pub fn gives_back(&self) -> bool {
+        self.is_left.load(Ordering::Relaxed) && self.is_left.swap(false, Ordering::Relaxed)
     }
 
     /// How long before its time a core is to ask the kernel to wake it.
@@ -187,10 +219,27 @@ mod tests {
         let keeper = Timekeeper::new();
         assert!(keeper.take_office(500, 0));
         let late = 500 + Timekeeper::OVERDUE_NS;
-        assert!(Timekeeper::is_kept(keeper.until_ns(), late));
-        assert!(!Timekeeper::is_kept(keeper.until_ns(), late + 1));
+        assert!(Timekeeper::is_kept(keeper.until_ns(), 500, 0, late));
+        assert!(!Timekeeper::is_kept(keeper.until_ns(), 500, 0, late + 1));
         assert!(!keeper.take_office(late + 9, late) && keeper.take_office(late + 9, late + 1));
         assert!(!keeper.lay_down(500));
+    }
+
+    #[test]
+    fn what_is_far_away_is_left_to_a_monitor_that_looks_before() {
+        const FAR: u64 = Timekeeper::FAR_NS;
+        let keeper = Timekeeper::new();
+        assert!(!keeper.gives_back());
+        assert!(!keeper.may_leave_to_monitor(FAR - 1, 5, 0), "too soon");
+        assert!(!keeper.may_leave_to_monitor(FAR, 0, 0), "the monitor has no plan yet");
+        assert!(!keeper.may_leave_to_monitor(FAR, FAR, 0), "the monitor looks no sooner");
+        assert!(!keeper.gives_back());
+        assert!(keeper.may_leave_to_monitor(FAR, FAR - 1, 0));
+        assert!(keeper.gives_back() && !keeper.gives_back());
+        assert!(keeper.take_office(FAR + 100, 0));
+        assert!(!keeper.may_leave_to_monitor(FAR, FAR - 1, 0), "somebody keeps time");
+        assert!(Timekeeper::is_kept(keeper.until_ns(), FAR, 100, 0));
+        assert!(!Timekeeper::is_kept(keeper.until_ns(), FAR, 99, 0), "who keeps it wakes too late");
     }
 
     #[test]

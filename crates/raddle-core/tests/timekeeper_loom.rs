@@ -122,3 +122,72 @@ fn a_keeper_that_leaves_is_seen_by_the_monitor_or_pokes_it() {
         assert!(is_watched, "the monitor looks at {looks_at} and was not poked");
     });
 }
+
+/// A far deadline, the monitor's next look before it, and a deadline behind it.
+const FAR: u64 = Timekeeper::FAR_NS;
+const LOOKS: u64 = FAR / 2;
+const FARTHER: u64 = 2 * FAR;
+
+impl Machine {
+    /// A core with a far deadline goes to sleep, and may leave it to the monitor. Until when it keeps time, if it does.
+    fn sleep_far(&self, core: usize, deadline: u64) -> Option<u64> {
+        self.deadlines[core].store(deadline, Relaxed);
+        self.idle.fetch_add(1, SeqCst);
+        let first = self.first();
+        fence(SeqCst);
+        let looks_at = self.monitor_looks.load(Relaxed);
+        let is_left = self.keeper.may_leave_to_monitor(first, looks_at, 0);
+        (!is_left && self.keeper.take_office(first, 0)).then_some(first)
+    }
+
+    /// The monitor looks: when it does again.
+    fn look(&self) -> u64 {
+        self.monitor_looks.store(0, Relaxed);
+        fence(SeqCst);
+        let kept = self.keeper.until_ns();
+        let next = self.first_not_kept(kept);
+        self.monitor_looks.store(next, Relaxed);
+        fence(SeqCst);
+        let has_changed = self.keeper.until_ns() != kept;
+        if has_changed { 0 } else { next }
+    }
+
+    fn first_not_kept(&self, kept: Option<u64>) -> u64 {
+        let deadlines = self.deadlines.iter().map(|deadline| deadline.load(Relaxed));
+        deadlines.filter(|&at| !Timekeeper::is_kept(kept, at, 0, 0)).min().unwrap_or(NEVER)
+    }
+}
+
+/// One leaves its deadline to the monitor while the other, which has not seen it, takes the office until later.
+#[test]
+fn what_was_left_is_seen_by_the_monitor_whoever_keeps_time() {
+    loom::model(|| {
+        let machine = Machine::new(LOOKS);
+        let other = {
+            let machine = machine.clone();
+            thread::spawn(move || machine.sleep(1, FARTHER))
+        };
+        machine.sleep_far(0, FAR);
+        other.join().unwrap();
+        // Everybody sleeps, and the monitor comes as it had planned.
+        let until = machine.keeper.until_ns();
+        let watched = until.unwrap_or(NEVER).min(machine.first_not_kept(until));
+        assert!(watched <= FAR, "the first wakes at {watched}");
+    });
+}
+
+/// One leaves its deadline to the monitor, which is about to plan a long sleep.
+#[test]
+fn nothing_is_left_to_a_monitor_that_has_looked() {
+    loom::model(|| {
+        let machine = Machine::new(LOOKS);
+        let monitor = {
+            let machine = machine.clone();
+            thread::spawn(move || machine.look())
+        };
+        machine.sleep_far(0, FAR);
+        let looks_at = monitor.join().unwrap();
+        let watched = machine.keeper.until_ns().unwrap_or(NEVER).min(looks_at);
+        assert!(watched <= FAR, "the first wakes at {watched}");
+    });
+}

@@ -14,7 +14,7 @@ use crate::plan::Plan;
 use crate::recorder::Recorder;
 use crate::scenario::Scenario;
 use crate::shared::Shared;
-use crate::stream;
+use crate::stream::{self, Manner};
 use crate::visitor::Visitor;
 use raddle::cancel::Token;
 use raddle::sync::channel::{Receiver, RecvTimeoutError, Sender, unbounded};
@@ -150,13 +150,12 @@ fn probe(plan: &Plan) -> Result<(Vec<Place>, Vec<usize>), CannotBegin> {
             continue;
         }
         let mut place = Place::clone(place);
-        let opened =
-            stream::open(&place, plan.patience, plan.pace.is_some()).map_err(|failure| {
-                // Where that is, if the URL does not say so.
-                let at =
-                    if name.contains(&place.name) { String::new() } else { format!(" at {place}") };
-                CannotBegin::Unreachable(name + &at, failure)
-            })?;
+        let opened = stream::open(&place, Manner::of(plan)).map_err(|failure| {
+            // Where that is, if the URL does not say so.
+            let at =
+                if name.contains(&place.name) { String::new() } else { format!(" at {place}") };
+            CannotBegin::Unreachable(name + &at, failure)
+        })?;
         if let Some(peer) = opened.stream.peer() {
             place.at = At::Addresses(vec![peer]);
         }

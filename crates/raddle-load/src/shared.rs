@@ -4,6 +4,7 @@ use crate::pace::Schedule;
 use crate::place::Place;
 use crate::plan::Plan;
 use crate::recorder::Lane;
+use crate::stream::Manner;
 use raddle::sync::{Mutex, PoisonError};
 use raddle::thread;
 use raddle::time::{Duration, Instant, sleep_until};
@@ -17,6 +18,7 @@ pub(crate) struct Shared {
     /// All places that targets lead to, and where in it each target's is.
     pub(crate) places: Vec<Place>,
     pub(crate) place_of: Vec<usize>,
+    pub(crate) manner: Manner,
     pub(crate) lanes: Box<[Lane]>,
     /// Times count from here.
     epoch: Instant,
@@ -37,6 +39,7 @@ impl Shared {
         Arc::new(Shared {
             places,
             place_of,
+            manner: Manner::of(&plan),
             // Threads of one core write to several, as a core may be left by a thread of a lane that is written to.
             lanes: (0..plan.cores.max(1) * 2 - 1).map(|_| Lane::default()).collect(),
             epoch: Instant::now(),
@@ -52,7 +55,13 @@ impl Shared {
     /// Nanoseconds since the run's beginning.
     #[inline]
     pub(crate) fn clock(&self) -> u64 {
-        Instant::now().duration_since(self.epoch).as_nanos() as u64
+        self.ns_at(Instant::now())
+    }
+
+    /// What the clock showed then.
+    #[inline]
+    pub(crate) fn ns_at(&self, at: Instant) -> u64 {
+        at.duration_since(self.epoch).as_nanos() as u64
     }
 
     /// Now, and when something came that has been read: `came` by the clock that can be set, if the kernel has said so, else now. Not later than now.

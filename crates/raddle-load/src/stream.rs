@@ -2,6 +2,8 @@
 
 use crate::failure::{Failure, Step};
 use crate::place::{At, Place};
+use crate::plan::Plan;
+use crate::target::Target;
 use raddle::net::{SocketOptions, TcpStream, UnixStream};
 use raddle::time::{Duration, Instant};
 use raddle_http::tls::TlsClient;
@@ -35,16 +37,42 @@ pub(crate) enum Stream {
 /// A connection, and how long it took to have it.
 pub(crate) struct Opened {
     pub(crate) stream: Stream,
+    /// Since when.
+    pub(crate) at: Instant,
     pub(crate) connect: Duration,
     pub(crate) handshake: Option<Duration>,
 }
 
-/// Connects, and does the handshake; each wait takes no longer than `patience`, nor does one of the stream later. With `stamps` the kernel is asked
-/// to note when what is read has come; not everything that one connects to can have that.
-pub(crate) fn open(place: &Place, patience: Duration, stamps: bool) -> Result<Opened, Failure> {
+/// What all connections of a run have in common.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Manner {
+    /// No wait takes longer.
+    pub(crate) patience: Duration,
+    /// The kernel is asked to note when what is read has come; not everything that one connects to can have that.
+    pub(crate) stamps: bool,
+    /// What is sent may have to wait for an acknowledgement of what was sent before, unless the kernel is told not to (RFC 896).
+    pub(crate) hurries: bool,
+}
+
+impl Manner {
+    /// Of a run. Where each message is one small packet, and the next one follows its answer, nothing waits; to say so is a system call.
+    pub(crate) fn of(plan: &Plan) -> Manner {
+        /// Every network takes so many bytes in one packet (RFC 9293, 3.7.1).
+        const ONE_PACKET: usize = 536;
+        let is_one_packet =
+            |target: &Target| target.bytes.len() <= ONE_PACKET && target.place.tls.is_none();
+        let is_quiet =
+            plan.scenario.is_none() && plan.depth == 1 && plan.targets.iter().all(is_one_packet);
+        Manner { patience: plan.patience, stamps: plan.pace.is_some(), hurries: !is_quiet }
+    }
+}
+
+/// Connects, and does the handshake.
+pub(crate) fn open(place: &Place, manner: Manner) -> Result<Opened, Failure> {
+    let Manner { patience, stamps, .. } = manner;
     let begun = Instant::now();
     let connect_failed = |error: io::Error| Failure::of(Step::Connect, &error);
-    let socket = match connect(place, patience).map_err(connect_failed)? {
+    let socket = match connect(place, manner).map_err(connect_failed)? {
         Socket::Tcp(stream) if stamps && stream.set_timestamps(true).is_ok() => {
             Socket::Stamped(stream)
         }
@@ -52,25 +80,27 @@ pub(crate) fn open(place: &Place, patience: Duration, stamps: bool) -> Result<Op
     };
     let plain = Plain { socket, came: None };
     plain.set_patience(patience).map_err(connect_failed)?;
-    let connect = begun.elapsed();
+    let at = Instant::now();
+    let connect = at.duration_since(begun);
     let Some((name, tls)) = &place.tls else {
-        return Ok(Opened { stream: Stream::Plain(plain), connect, handshake: None });
+        return Ok(Opened { stream: Stream::Plain(plain), at, connect, handshake: None });
     };
     let handshake_failed = |error: io::Error| Failure::of(Step::Handshake, &error);
     let mut stream = TlsClient::new(tls, name, plain).map_err(handshake_failed)?;
     let begun = Instant::now();
     stream.handshake().map_err(handshake_failed)?;
-    let handshake = Some(begun.elapsed());
-    Ok(Opened { stream: Stream::Tls(Box::new(stream)), connect, handshake })
+    let at = Instant::now();
+    let handshake = Some(at.duration_since(begun));
+    Ok(Opened { stream: Stream::Tls(Box::new(stream)), at, connect, handshake })
 }
 
-fn connect(place: &Place, patience: Duration) -> io::Result<Socket> {
+fn connect(place: &Place, manner: Manner) -> io::Result<Socket> {
     match &place.at {
         At::Socket(path) => UnixStream::connect(path).map(Socket::Unix),
         At::Addresses(all) => {
             let mut failed = None;
             for address in all {
-                match tcp(address, patience) {
+                match tcp(address, manner) {
                     Ok(stream) => return Ok(Socket::Tcp(stream)),
                     Err(error) => failed = Some(error),
                 }
@@ -80,9 +110,11 @@ fn connect(place: &Place, patience: Duration) -> io::Result<Socket> {
     }
 }
 
-/// A request is to go out at once, whatever has not been acknowledged; the first one with what ends the handshake, which is a packet less.
-fn tcp(address: &SocketAddr, patience: Duration) -> io::Result<TcpStream> {
-    SocketOptions::new().nodelay(true).quickack(false).connect_timeout(address, patience)
+/// The first request goes out with what ends the handshake, which is a packet less.
+fn tcp(address: &SocketAddr, manner: Manner) -> io::Result<TcpStream> {
+    let options = SocketOptions::new().quickack(false);
+    let options = if manner.hurries { options.nodelay(true) } else { options };
+    options.connect_timeout(address, manner.patience)
 }
 
 impl Plain {

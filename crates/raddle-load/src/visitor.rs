@@ -215,10 +215,9 @@ impl<'a> Visitor<'a> {
     }
 
     fn open(&mut self) -> Result<Stream, Failure> {
-        let opened =
-            stream::open(&self.shared.places[0], self.shared.plan.patience, self.shared.is_open())?;
+        let opened = stream::open(&self.shared.places[0], self.shared.manner)?;
         self.pause = Pause::default();
-        self.now = self.shared.clock();
+        self.now = self.shared.ns_at(opened.at);
         if self.now >= self.shared.begin_ns {
             self.lane.lock().opened(&opened);
         }

@@ -152,6 +152,17 @@ pub(crate) fn goes_with_others() -> bool {
         && core.runtime().monitor.is_at_ease.load(Ordering::Relaxed)
 }
 
+/// Whether so few operations are in flight on the calling thread's core that most of its waits end with one of them. Then to wait until a socket has
+/// something, and to take that by a call, is less than to have the kernel take it: this has to keep the request's description, and begin anew.
+#[inline]
+pub(crate) fn is_nearly_alone() -> bool {
+    /// A server's listener is one, and its signals.
+    const FEW: u32 = 4;
+    let Some(here) = Here::enter() else { return false };
+    let core = here.place().core();
+    core.waiting.load(Ordering::Relaxed) == 0 && core.events.outlook.in_flight() <= FEW
+}
+
 /// Does what `machine` says, step by step, and parks the caller once meanwhile. `TimedOut` if no step has ended for `patience_ns`.
 ///
 /// # Errors

@@ -4,6 +4,7 @@
 mod race_kit;
 
 use race_kit::play;
+use raddle::sync::mpsc;
 use raddle::thread;
 use raddle_core::random::Random;
 use std::sync::Arc;
@@ -50,6 +51,34 @@ fn cores_that_go_to_sleep_against_each_other() {
 fn cores_that_go_to_sleep_for_long() {
     play("cores_that_go_to_sleep_for_long", |random| {
         sleep_together(random, |random| Duration::from_micros(random.below(50_000)));
+    });
+}
+
+/// Cores that wake and sleep thousands of times a second leave what is far away to the monitor, which looks often; then it does not any more.
+#[test]
+fn far_timers_while_cores_wake_and_sleep() {
+    play("far_timers_while_cores_wake_and_sleep", |random| {
+        let rounds = random.below(400);
+        let (ask, asked) = mpsc::channel::<()>();
+        let (answer, answered) = mpsc::channel::<()>();
+        let chat = thread::spawn(move || {
+            while asked.recv().is_ok() {
+                answer.send(()).unwrap();
+            }
+        });
+        let sleepers: Vec<_> = (0..3)
+            .map(|_| {
+                let time = Duration::from_micros(10_000 + random.below(30_000));
+                thread::spawn(move || thread::sleep(time))
+            })
+            .collect();
+        for _ in 0..rounds {
+            ask.send(()).unwrap();
+            answered.recv().unwrap();
+        }
+        drop(ask);
+        chat.join().unwrap();
+        sleepers.into_iter().for_each(|sleeper| sleeper.join().unwrap());
     });
 }
 

@@ -47,18 +47,15 @@ pub fn main(variants: &'static [Variant]) -> ExitCode {
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
-fn missing(variant: &Variant) -> Option<&'static str> {
+fn missing(variant: &Variant) -> Option<String> {
     if native::compiler().is_none() {
-        return Some("there is no C++ compiler (c++, or $CXX)");
+        return Some("there is no C++ compiler (c++, or $CXX)".to_owned());
     }
-    let preload = variant.environment.iter().find(|(key, _)| *key == "LD_PRELOAD");
-    let debug_library = preload.is_none_or(|(_, name)| {
-        Command::new("/bin/true")
-            .env("LD_PRELOAD", name)
-            .output()
-            .is_ok_and(|out| out.stderr.is_empty())
-    });
-    (!debug_library).then_some("glibc's libc_malloc_debug.so.0 is not installed")
+    let (_, library) = variant.environment.iter().find(|(key, _)| *key == "LD_PRELOAD")?;
+    // The loader complains, and goes on.
+    let tried = Command::new("/bin/true").env("LD_PRELOAD", library).output();
+    let is_there = tried.is_ok_and(|out| out.stderr.is_empty());
+    (!is_there).then(|| format!("{library} is not installed"))
 }
 
 /// A number from the environment, for runs by hand: `RADDLE_STORM_SECONDS=1200 cargo test --release --test storm`.

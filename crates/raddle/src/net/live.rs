@@ -15,7 +15,7 @@ use super::exchange::{Exchange, To};
 use super::message::{self, Stamped};
 use super::modes::{Modes, timed_out, timed_out_as_in_std};
 use crate::at_hand::AtHand;
-use crate::host::Way;
+use crate::host::{self, Way};
 use crate::label::{Label, WaitsFor};
 use crate::operation::{self, Busy};
 use crate::pauses::Pauses;
@@ -194,19 +194,37 @@ impl Live {
         }
     }
 
-    /// Connects a stream that was opened for this.
+    /// Connects a stream that was opened for this. `patience_ns` counts from where it waits: most connect without, and look at no clock.
     #[track_caller]
-    pub(super) fn connect(&self, address: &Address, deadline_ns: Option<u64>) -> io::Result<()> {
+    pub(super) fn connect(&self, address: &Address, patience_ns: Option<u64>) -> io::Result<()> {
         let address = address.encode()?;
-        let mut pauses = Pauses::short(deadline_ns);
         let mut attempt = rustix::net::connect(&self.fd, &address);
         if attempt == Err(Errno::INPROGRESS) {
             // Within a machine the handshake ends in the first call, and the second one says so: that is less than a wait.
             attempt = rustix::net::connect(&self.fd, &address);
         }
+        if attempt.is_err() {
+            self.finish_attempt(attempt, &address, patience_ns)?;
+        }
+        // Who is called speaks second, most often.
+        self.at_hand.mark.store(true, Ordering::Relaxed);
+        Ok(rustix::io::ioctl_fionbio(&self.fd, false)?)
+    }
+
+    /// Waits until the connection stands, of which the first call has said that it does not, or what is wrong.
+    #[cold]
+    #[track_caller]
+    fn finish_attempt(
+        &self,
+        mut attempt: rustix::io::Result<()>,
+        address: &SocketAddrAny,
+        patience_ns: Option<u64>,
+    ) -> io::Result<()> {
+        let deadline_ns = patience_ns.map(|ns| host::now_ns().saturating_add(ns));
+        let mut pauses = Pauses::short(deadline_ns);
         loop {
             match attempt {
-                Ok(()) => break,
+                Ok(()) => return Ok(()),
                 Err(Errno::INPROGRESS | Errno::ALREADY | Errno::INTR) => {
                     let ready = self
                         .wait_for(Interest::WRITE, Label::CONNECT, deadline_ns)
@@ -214,17 +232,14 @@ impl Live {
                     if ready & (libc::POLLERR | libc::POLLHUP) as usize != 0 {
                         sockopt::socket_error(&self.fd)??;
                     }
-                    break;
+                    return Ok(());
                 }
                 // A Unix listener's backlog is full: the kernel does not tell when there is room.
                 Err(Errno::AGAIN) => pauses.pause(self.on(Label::CONNECT)).map_err(timed_out)?,
                 Err(error) => return Err(error.into()),
             }
-            attempt = rustix::net::connect(&self.fd, &address);
+            attempt = rustix::net::connect(&self.fd, address);
         }
-        // Who is called speaks second, most often.
-        self.at_hand.mark.store(true, Ordering::Relaxed);
-        Ok(rustix::io::ioctl_fionbio(&self.fd, false)?)
     }
 
     /// Sets the peer of a socket for datagrams: that does not wait.
@@ -508,6 +523,9 @@ impl Live {
     #[track_caller]
     fn recv_later(&self, buffer: &mut [u8], flags: RecvFlags, modes: &Modes) -> io::Result<usize> {
         modes.may_wait()?;
+        if operation::is_nearly_alone() {
+            return self.recv_when_ready(buffer, flags, modes);
+        }
         let op = Op::Recv {
             socket: self.fd.as_raw_fd(),
             buffer: buffer.as_mut_ptr(),
@@ -519,6 +537,26 @@ impl Live {
         // SAFETY: the buffer is borrowed, and the socket open, until this returns.
         unsafe { operation::perform_on(op, Some(self.busy()), waits_for, deadline_ns) }
             .map_err(timed_out_as_in_std)
+    }
+
+    #[track_caller]
+    fn recv_when_ready(
+        &self,
+        buffer: &mut [u8],
+        flags: RecvFlags,
+        modes: &Modes,
+    ) -> io::Result<usize> {
+        let deadline_ns = modes.deadline_ns(Way::In);
+        loop {
+            self.wait_for(Interest::READ, Label::INPUT, deadline_ns)
+                .map_err(timed_out_as_in_std)?;
+            match rustix::net::recv(&self.fd, &mut *buffer, flags | RecvFlags::DONTWAIT) {
+                Ok((_, count)) => return Ok(count),
+                // Another thread was quicker.
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     /// As [`recv`](Live::recv), and says who sent it.

@@ -153,8 +153,9 @@ impl Simulated {
     }
 
     #[track_caller]
-    pub(super) fn connect(&self, address: &Address, deadline_ns: Option<u64>) -> io::Result<()> {
+    pub(super) fn connect(&self, address: &Address, patience_ns: Option<u64>) -> io::Result<()> {
         let peer = ip(address)?;
+        let deadline_ns = patience_ns.map(|ns| host::now_ns().saturating_add(ns));
         self.insist(Way::Out, Label::CONNECT, deadline_ns, |endpoint| endpoint.connect(peer))
             .map_err(timed_out)
     }

@@ -179,10 +179,10 @@ impl Socket {
         Ok((Socket::new(whose), peer))
     }
 
-    /// Connects a stream that was opened for this.
+    /// Connects a stream that was opened for this, and waits so long.
     #[track_caller]
-    pub(super) fn connect(&self, address: &Address, deadline_ns: Option<u64>) -> io::Result<()> {
-        on!(&self.whose, it => it.connect(address, deadline_ns))
+    pub(super) fn connect(&self, address: &Address, patience_ns: Option<u64>) -> io::Result<()> {
+        on!(&self.whose, it => it.connect(address, patience_ns))
     }
 
     /// Sets the peer of a socket for datagrams: that does not wait.

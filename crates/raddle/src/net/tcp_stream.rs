@@ -7,7 +7,7 @@ use super::modes::zero_timeout;
 use super::option::{Opt, number};
 use super::options::{KeepAlive, SocketOptions};
 use super::socket::{Role, Socket};
-use crate::host::{self, Way};
+use crate::host::Way;
 use rustix::net::{RecvFlags, SocketType};
 use std::fmt;
 use std::io;
@@ -456,7 +456,7 @@ impl SocketOptions {
     pub fn connect(&self, addresses: impl ToSocketAddrs) -> io::Result<TcpStream> {
         let mut failed = None;
         for address in addresses.to_socket_addrs()? {
-            match self.connect_until(&address, None) {
+            match self.connect_to(&address, None) {
                 Ok(stream) => return Ok(stream),
                 Err(error) => failed = Some(error),
             }
@@ -479,15 +479,11 @@ impl SocketOptions {
             return Err(zero_timeout());
         }
         let ns = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
-        self.connect_until(address, Some(host::now_ns().saturating_add(ns)))
+        self.connect_to(address, Some(ns))
     }
 
     #[track_caller]
-    fn connect_until(
-        &self,
-        address: &SocketAddr,
-        deadline_ns: Option<u64>,
-    ) -> io::Result<TcpStream> {
+    fn connect_to(&self, address: &SocketAddr, patience_ns: Option<u64>) -> io::Result<TcpStream> {
         let socket = self.open(address, SocketType::STREAM, true)?;
         if self.fast_open {
             socket.set_option(Opt::FastOpenConnect, 1)?;
@@ -495,7 +491,7 @@ impl SocketOptions {
         if let Some(from) = self.from {
             socket.bind(&Address::Ip(from))?;
         }
-        socket.connect(&Address::Ip(*address), deadline_ns)?;
+        socket.connect(&Address::Ip(*address), patience_ns)?;
         Ok(TcpStream(socket))
     }
 }

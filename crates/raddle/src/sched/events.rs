@@ -15,7 +15,7 @@
 use crate::event_seat::Seated;
 use crate::machine::{Core, ThreadRef, Worker};
 use crate::request::{Letter, Next, Request, Wish, as_number};
-use crate::sched::wake;
+use crate::sched::{dispatch, wake};
 use crate::sleeper::Kind;
 use crate::spin::Locked;
 use crate::sys::{clock, futex, task};
@@ -300,6 +300,8 @@ pub(crate) fn wait(worker: &Worker, core: &'static Core, until_ns: Option<u64>) 
         let found = seated.queue.wait(&mut seated.batch, timeout);
         worker.woken.rouse();
         if complain(found).is_some_and(|count| count > 0) {
+            // What wakes has slept until now, not until the core went to sleep.
+            dispatch::read_clock(core);
             // Whoever makes a thread ready would wake this worker otherwise.
             has_found = deliver(core, seated, Some(core), || core.queue.lock().is_idle = false);
         }

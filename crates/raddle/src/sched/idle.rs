@@ -75,7 +75,9 @@ fn sleep_until_needed(worker: &Worker, core: &'static Core) -> Option<u64> {
     let until = keeper.when(first, runtime.settings.timer_slack_ns);
     let now = clock::now_ns();
     core.counters.idle.begins(now);
-    let is_keeper = first != u64::MAX && keeper.take_office(until, now);
+    let is_keeper = first != u64::MAX
+        && !is_left_to_monitor(runtime, first, now)
+        && keeper.take_office(until, now);
     let mut ask = is_keeper.then(|| until.saturating_sub(keeper.lag_ns()));
     let mut sleeps = ask.is_some_and(|asked| asked > now);
     while !worker.woken.is_rung() {
@@ -86,8 +88,11 @@ fn sleep_until_needed(worker: &Worker, core: &'static Core) -> Option<u64> {
         } else {
             futex::wait(worker.woken.word(), 0, ask);
         }
+        let Some(asked) = ask else { continue };
         let now = clock::now_ns();
-        let Some(asked) = ask.filter(|&asked| now >= asked) else { continue };
+        if now < asked {
+            continue;
+        }
         if sleeps {
             keeper.kernel_was_late(now - asked);
         }
@@ -102,6 +107,19 @@ fn sleep_until_needed(worker: &Worker, core: &'static Core) -> Option<u64> {
     }
     core.counters.idle.ends(clock::now_ns());
     is_keeper.then_some(until)
+}
+
+/// Whether the timers of idle cores, of which the first is due at `first`, are the monitor's, which looks often while cores wake and sleep all
+/// the time.
+fn is_left_to_monitor(runtime: &Runtime, first: u64, now: u64) -> bool {
+    let monitor = &runtime.monitor;
+    if !monitor.is_at_ease.load(Ordering::Relaxed) {
+        return false;
+    }
+    // Either the monitor, which begins to look, sees the deadline, or this core sees that it has begun.
+    fence(Ordering::SeqCst);
+    let looks_at = monitor.wakes_at_ns.load(Ordering::Relaxed);
+    runtime.timekeeper.may_leave_to_monitor(first, looks_at, now)
 }
 
 /// For so long a core that woke early stays awake.

@@ -104,6 +104,13 @@ impl Look {
         dispatches > std::mem::take(&mut self.signals)
     }
 
+    /// The core is idle: what happened since the last look is over. Whether it was much, and short.
+    fn sees_idle(&mut self, core: &Core) -> bool {
+        self.sees_movement(core);
+        (self.dispatches, self.first) = (core.dispatches.load(Ordering::Acquire), None);
+        self.is_quick
+    }
+
     /// How long to leave the core alone.
     fn step_ns(&self) -> u64 {
         if self.is_quick { wake::QUICK_STEP_NS } else { wake::STEP_NS }
@@ -157,14 +164,15 @@ pub(crate) fn watch(runtime: &'static Runtime) -> ! {
         let mut is_busy = false;
         let mut has_moved = false;
         let mut is_quick = true;
+        let mut was_quick = false;
         let anyone_waits = runtime.anyone_waits();
         let kept_until = runtime.timekeeper.until_ns();
-        let is_kept = Timekeeper::is_kept(kept_until, now);
         let idle_cores = runtime.idle_cores.load(Ordering::Relaxed);
         for (core, look) in runtime.cores.iter().zip(&mut looks) {
             if core.current.load(Ordering::Relaxed).is_null() {
                 // Perhaps it was just given work.
-                if !is_kept {
+                was_quick |= look.sees_idle(core);
+                if !is_kept(core, kept_until, now) {
                     next = next.min(keep_time(core, now));
                 }
                 continue;
@@ -186,6 +194,7 @@ pub(crate) fn watch(runtime: &'static Runtime) -> ! {
         }
         let surplus_at = staffing::end_surplus(runtime, &mut idleness, now);
         next = next.min(surplus_at);
+        let is_at_ease = if is_busy { is_quick } else { was_quick };
         if is_busy {
             busy_at = now;
             calm = if has_moved || was_poked { 0 } else { calm + 1 };
@@ -197,6 +206,9 @@ pub(crate) fn watch(runtime: &'static Runtime) -> ! {
                 (wake::STEP_NS << (calm - CALM).min(8)).min(LONGEST_NS)
             };
             next = next.min(now + step);
+        } else if is_at_ease {
+            busy_at = now;
+            next = next.min(now + wake::QUICK_STEP_NS);
         } else if now < busy_at + DROWSY_NS {
             // It goes on looking for a while: a core that wakes need not poke it then. Where timers come thick and fast every core wakes
             // for each.
@@ -204,7 +216,10 @@ pub(crate) fn watch(runtime: &'static Runtime) -> ! {
         } else if runtime.homeless.load(Ordering::Relaxed) > 0 {
             next = next.min(now + HOMELESS_NS);
         }
-        runtime.monitor.is_at_ease.store(is_busy && is_quick, Ordering::Relaxed);
+        runtime.monitor.is_at_ease.store(is_at_ease, Ordering::Relaxed);
+        if !is_at_ease && runtime.timekeeper.gives_back() {
+            wake::wake_to_keep_time(runtime);
+        }
         runtime.monitor.wakes_at_ns.store(next, Ordering::Relaxed);
         // A core that woke up before this line, or a spare that parked, is seen by the second look; one that does so after it sees when the
         // monitor wakes.
@@ -224,6 +239,13 @@ pub(crate) fn watch(runtime: &'static Runtime) -> ! {
         runtime.monitor.wakes_at_ns.store(next, Ordering::Relaxed);
         wait_until(&runtime.monitor.poked, next);
     }
+}
+
+/// Whether somebody who sleeps until `kept_until` sees to the timers of `core`, which is idle.
+fn is_kept(core: &Core, kept_until: Option<u64>, now: u64) -> bool {
+    let deadline = core.next_deadline_ns.load(Ordering::Relaxed);
+    let slack = core.runtime().settings.timer_slack_ns;
+    Timekeeper::is_kept(kept_until, deadline, slack, now)
 }
 
 /// Sees to the timers of a core that is idle, while none that is keeps time. Says when to look again.

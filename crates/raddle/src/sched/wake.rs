@@ -22,10 +22,12 @@ pub(crate) const STEP_NS: u64 = 1_000_000;
 /// The step while no thread has a core for long.
 pub(crate) const QUICK_STEP_NS: u64 = 3_000_000;
 
-/// The monitor's step at present.
+/// How soon the monitor is asked to look, for who is in no hurry: a step of it, as it is at present, and what the asking core's clock may be behind
+/// its own where threads come and go. Else it would be woken from one step to begin the next.
 #[inline]
 pub(crate) fn step_ns(runtime: &Runtime) -> u64 {
-    if runtime.monitor.is_at_ease.load(Ordering::Relaxed) { QUICK_STEP_NS } else { STEP_NS }
+    let is_at_ease = runtime.monitor.is_at_ease.load(Ordering::Relaxed);
+    if is_at_ease { QUICK_STEP_NS + STEP_NS } else { STEP_NS }
 }
 
 /// Ends `sleep`, unless it is over. Whether this call was what ended it.
@@ -328,15 +330,26 @@ fn level_at_dispatch(core: &Core) -> u8 {
 
 /// Wakes a core that sleeps, if there is one, so that it steals.
 pub(crate) fn wake_idle_core(runtime: &'static Runtime) -> bool {
-    runtime.cores.iter().any(|core| {
+    let idle = take_idle_core(runtime);
+    if let Some(core) = idle {
+        core.is_to_help.store(true, Ordering::Relaxed);
+        wake_core(core);
+    }
+    idle.is_some()
+}
+
+/// Wakes a core that sleeps, if there is one: when it sleeps again it keeps time for all that are idle.
+#[cold]
+pub(crate) fn wake_to_keep_time(runtime: &'static Runtime) {
+    take_idle_core(runtime).into_iter().for_each(wake_core);
+}
+
+/// A core that sleeps: the mark that says so is taken down, and the caller wakes it.
+fn take_idle_core(runtime: &'static Runtime) -> Option<&'static Core> {
+    runtime.cores.iter().find(|core| {
         let seems_idle = core.current.load(Ordering::Relaxed).is_null();
-        let was_idle = seems_idle
-            && core.queue.try_lock().is_some_and(|mut queue| std::mem::take(&mut queue.is_idle));
-        if was_idle {
-            core.is_to_help.store(true, Ordering::Relaxed);
-            wake_core(core);
-        }
-        was_idle
+        seems_idle
+            && core.queue.try_lock().is_some_and(|mut queue| std::mem::take(&mut queue.is_idle))
     })
 }
 
