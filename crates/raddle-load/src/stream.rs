@@ -52,6 +52,9 @@ pub(crate) struct Manner {
     pub(crate) stamps: bool,
     /// What is sent may have to wait for an acknowledgement of what was sent before, unless the kernel is told not to (RFC 896).
     pub(crate) hurries: bool,
+    /// What ends the handshake goes with the first request: a packet less. The packet would wake a server that sleeps, as that of an only connection
+    /// most likely does, while the request is still on its way: then it is worth its price.
+    pub(crate) holds_ack: bool,
 }
 
 impl Manner {
@@ -63,7 +66,12 @@ impl Manner {
             |target: &Target| target.bytes.len() <= ONE_PACKET && target.place.tls.is_none();
         let is_quiet =
             plan.scenario.is_none() && plan.depth == 1 && plan.targets.iter().all(is_one_packet);
-        Manner { patience: plan.patience, stamps: plan.pace.is_some(), hurries: !is_quiet }
+        Manner {
+            patience: plan.patience,
+            stamps: plan.pace.is_some(),
+            hurries: !is_quiet,
+            holds_ack: plan.connections > 1,
+        }
     }
 }
 
@@ -110,10 +118,14 @@ fn connect(place: &Place, manner: Manner) -> io::Result<Socket> {
     }
 }
 
-/// The first request goes out with what ends the handshake, which is a packet less.
 fn tcp(address: &SocketAddr, manner: Manner) -> io::Result<TcpStream> {
-    let options = SocketOptions::new().quickack(false);
-    let options = if manner.hurries { options.nodelay(true) } else { options };
+    let mut options = SocketOptions::new();
+    if manner.hurries {
+        options = options.nodelay(true);
+    }
+    if manner.holds_ack {
+        options = options.quickack(false);
+    }
     options.connect_timeout(address, manner.patience)
 }
 
