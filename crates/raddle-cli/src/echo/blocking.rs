@@ -6,7 +6,7 @@ use super::delivery;
 use super::pressure::{self, Next, Pressure};
 use super::stats::{Meter, Stats};
 use crate::drain::Notice;
-use raddle::cancel::{Cancelled, Token};
+use raddle::cancel::{self, Cancelled, Token};
 use raddle::net::{TcpListener, TcpStream};
 use raddle::thread::{self, Builder};
 use raddle::time;
@@ -90,7 +90,12 @@ fn accept(
     pressure: &Pressure,
 ) -> io::Result<Cancelled> {
     loop {
-        let error = match accepting.carry(|| listener.accept()) {
+        let next = || {
+            // Clients that connect faster than they are taken keep nobody from stopping.
+            cancel::checkpoint();
+            listener.accept()
+        };
+        let error = match accepting.carry(next) {
             Err(Cancelled) => return Ok(Cancelled),
             Ok(Ok((stream, _))) => match take(server, carrier, stream) {
                 Ok(()) => continue,
@@ -116,7 +121,8 @@ fn accept(
 /// Takes those who had connected before the end, as far as there is room.
 fn take_the_rest(listener: &TcpListener, carrier: &impl Carrier, server: &Arc<Server>) {
     const AT_ONCE: Duration = Duration::from_micros(1);
-    while let Ok(Ok((stream, _))) = time::timeout(AT_ONCE, || listener.accept()) {
+    for _ in 0..TcpListener::longest_queue() {
+        let Ok(Ok((stream, _))) = time::timeout(AT_ONCE, || listener.accept()) else { return };
         if take(server, carrier, stream).is_err() {
             return;
         }

@@ -7,7 +7,7 @@ use super::current::{Current, Serving};
 use super::dispatch::{Dispatch, OverCapacity};
 use super::times::is_timeout;
 use crate::tls::TlsStream;
-use raddle::cancel::{Cancelled, Token};
+use raddle::cancel::{self, Cancelled, Token};
 use raddle::io::{Interest, poll};
 use raddle::net::{TcpListener, TcpStream};
 use raddle::thread::{self, Builder};
@@ -56,12 +56,18 @@ impl Entrance {
 impl Acceptor {
     /// Takes connections until nothing is to be accepted any more, and then those that had connected before.
     ///
-    /// A listener that is closed takes its queue along, and others that share its port get nothing of that: so each acceptor empties its own.
+    /// A listener that is closed takes its queue along, and others that share its port get nothing of that: so each acceptor empties its own. Clients
+    /// that go on to connect, faster than they are taken, keep nobody from stopping: it is looked for before each one, and no more are taken
+    /// afterwards than a queue holds.
     pub(super) fn run(self) {
         const PAUSE: Duration = Duration::from_millis(50);
         let mut reserve = Reserve::new(self.entrance.over_capacity);
         loop {
-            match self.entrance.accepting.carry(|| self.next()) {
+            let next = || {
+                cancel::checkpoint();
+                self.next()
+            };
+            match self.entrance.accepting.carry(next) {
                 Err(Cancelled) => break,
                 Ok(Ok((stream, peer))) => self.admit(stream, peer),
                 Ok(Err(error)) if is_passing(&error) => {}
@@ -80,9 +86,13 @@ impl Acceptor {
                 }
             }
         }
-        while self.may_take()
-            && let Ok(Ok((stream, peer))) = time::timeout(AT_ONCE, || self.listener.accept())
-        {
+        for _ in 0..TcpListener::longest_queue() {
+            if !self.may_take() {
+                break;
+            }
+            let Ok(Ok((stream, peer))) = time::timeout(AT_ONCE, || self.listener.accept()) else {
+                break;
+            };
             self.admit(stream, peer);
         }
     }

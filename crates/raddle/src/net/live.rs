@@ -14,6 +14,7 @@ use super::address::{Address, unnamed};
 use super::exchange::{Exchange, To};
 use super::message::{self, Stamped};
 use super::modes::{Modes, timed_out, timed_out_as_in_std};
+use super::when_ready::WhenReady;
 use crate::at_hand::AtHand;
 use crate::host::{self, Way};
 use crate::label::{Label, WaitsFor};
@@ -523,8 +524,12 @@ impl Live {
     #[track_caller]
     fn recv_later(&self, buffer: &mut [u8], flags: RecvFlags, modes: &Modes) -> io::Result<usize> {
         modes.may_wait()?;
-        if operation::is_nearly_alone() {
-            return self.recv_when_ready(buffer, flags, modes);
+        let (waits_for, deadline_ns) = (self.on(Label::INPUT), modes.deadline_ns(Way::In));
+        if buffer.len() <= WhenReady::LEN_MAX && operation::is_nearly_alone() {
+            let mut steps = WhenReady { socket: self.fd.as_fd(), to: buffer, flags };
+            // SAFETY: the buffer is borrowed, and the socket open, until this returns.
+            return unsafe { operation::run_on(&mut steps, self.busy(), waits_for, deadline_ns) }
+                .map_err(timed_out_as_in_std);
         }
         let op = Op::Recv {
             socket: self.fd.as_raw_fd(),
@@ -533,30 +538,9 @@ impl Live {
             flags: flags.bits() as i32,
             is_drained: true,
         };
-        let (waits_for, deadline_ns) = (self.on(Label::INPUT), modes.deadline_ns(Way::In));
         // SAFETY: the buffer is borrowed, and the socket open, until this returns.
         unsafe { operation::perform_on(op, Some(self.busy()), waits_for, deadline_ns) }
             .map_err(timed_out_as_in_std)
-    }
-
-    #[track_caller]
-    fn recv_when_ready(
-        &self,
-        buffer: &mut [u8],
-        flags: RecvFlags,
-        modes: &Modes,
-    ) -> io::Result<usize> {
-        let deadline_ns = modes.deadline_ns(Way::In);
-        loop {
-            self.wait_for(Interest::READ, Label::INPUT, deadline_ns)
-                .map_err(timed_out_as_in_std)?;
-            match rustix::net::recv(&self.fd, &mut *buffer, flags | RecvFlags::DONTWAIT) {
-                Ok((_, count)) => return Ok(count),
-                // Another thread was quicker.
-                Err(Errno::AGAIN | Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
     }
 
     /// As [`recv`](Live::recv), and says who sent it.

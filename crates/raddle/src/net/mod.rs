@@ -45,6 +45,7 @@ pub mod unix;
 mod unix_datagram;
 mod unix_listener;
 mod unix_stream;
+mod when_ready;
 
 pub use lookup::lookup_host;
 pub use options::{KeepAlive, SocketOptions};

@@ -107,6 +107,20 @@ impl TcpListener {
         }
     }
 
+    /// How many connections may wait in a listener's queue on this machine, at most: `net.core.somaxconn`, and one more (`listen(2)`); what Linux has by
+    /// default where that can't be read. Who stops takes no more of those who have connected before: others may connect all the time.
+    ///
+    /// ```
+    /// assert!(raddle::net::TcpListener::longest_queue() > 1);
+    /// ```
+    #[must_use]
+    pub fn longest_queue() -> usize {
+        const BY_DEFAULT: usize = 4096;
+        let said = std::fs::read_to_string("/proc/sys/net/core/somaxconn");
+        let most = said.ok().and_then(|text| text.trim().parse().ok());
+        most.unwrap_or(BY_DEFAULT).saturating_add(1)
+    }
+
     /// An iterator over connections, which does not end. It [accepts patiently](TcpListener::accept_patiently).
     pub fn incoming(&self) -> Incoming<'_> {
         Incoming { listener: self }
