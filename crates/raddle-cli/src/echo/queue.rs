@@ -20,6 +20,9 @@ const READS: usize = 16;
 
 const LISTENER: u64 = u64::MAX - 1;
 const RESUME: u64 = u64::MAX - 2;
+
+/// So many connections are taken before others are served, however fast clients connect; the listener is level-triggered.
+const AT_ONCE: usize = 64;
 const LOOK: u64 = u64::MAX - 3;
 
 /// The loops that run.
@@ -138,7 +141,7 @@ impl Loop {
             self.queue.wait(&mut events, None)?;
             for event in &events {
                 match event.what {
-                    What::Ready(_) if event.key == LISTENER => self.accept()?,
+                    What::Ready(_) if event.key == LISTENER => self.accept(AT_ONCE)?,
                     What::Ready(_) => self.serve(event.key as usize, is_stopping)?,
                     What::Expired(..) if event.key == RESUME => self.listen()?,
                     What::Expired(..) if event.key == LOOK => self.look()?,
@@ -161,9 +164,10 @@ impl Loop {
         Ok(())
     }
 
-    /// Takes all who wait, as far as there is room.
-    fn accept(&mut self) -> io::Result<()> {
-        while let Some(listener) = &self.listener {
+    /// Takes so many of those who wait, as far as there is room.
+    fn accept(&mut self, at_most: usize) -> io::Result<()> {
+        for _ in 0..at_most {
+            let Some(listener) = &self.listener else { break };
             let error = match listen::accept(listener).and_then(|stream| self.add(stream)) {
                 Ok(()) => continue,
                 Err(error) => error,
@@ -233,7 +237,7 @@ impl Loop {
 
     /// Takes those who have connected before, and nobody after; then ends whoever has nothing under way.
     fn stop(&mut self) -> io::Result<()> {
-        self.accept()?;
+        self.accept(raddle::net::TcpListener::longest_queue())?;
         if let Some(registration) = self.registration.take() {
             self.queue.remove(registration);
         }
