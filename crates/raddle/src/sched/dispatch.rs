@@ -37,14 +37,6 @@ use std::panic::Location;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::Ordering;
 
-/// Reads the clock for `core`.
-#[inline(never)]
-pub(crate) fn read_clock(core: &Core) -> u64 {
-    let now = core.runtime().coarse_ns();
-    core.now_ns.store(now, Ordering::Relaxed);
-    now
-}
-
 /// What time it is, about, for a thread that leaves `core` by itself.
 ///
 /// Reading the clock takes as long as the rest of a short switch. While no timer runs on this core nobody needs the exact time: the
@@ -56,7 +48,7 @@ fn glance(core: &Core) -> u64 {
     const EVERY: u64 = 16;
     let is_due = core.dispatches.load(Ordering::Relaxed).is_multiple_of(EVERY);
     if is_due || core.next_deadline_ns.load(Ordering::Relaxed) != u64::MAX {
-        read_clock(core)
+        core.read_clock()
     } else {
         core.now_ns.load(Ordering::Relaxed)
     }
@@ -88,7 +80,7 @@ fn relieve(gang: &Gang, core: &'static Core) -> Option<ThreadRef> {
 
 /// Goes on on `core`: queued there as if it had run there.
 pub(crate) fn move_to(place: Place, core: &'static Core) {
-    let now = read_clock(place.core());
+    let now = place.core().read_clock();
     let _ = charge(place.core(), place.thread, now);
     let next = pick(place.core(), now);
     trace::preempted(place.core(), place.thread, false);
@@ -137,7 +129,7 @@ pub(crate) fn step_back(place: Place) {
     let core = place.core();
     if core.waiting.load(Ordering::Relaxed) == 0 {
         core.is_to_help.store(true, Ordering::Relaxed);
-        let stolen = steal(core, read_clock(core));
+        let stolen = steal(core, core.read_clock());
         core.is_to_help.store(false, Ordering::Relaxed);
         stolen.into_iter().for_each(|first| wake::ready_first(core, first));
     }
@@ -164,7 +156,7 @@ pub(crate) fn after_spawn(place: Place) {
     if backlog < BACKLOG || !place.runtime().settings.preempts {
         return;
     }
-    let now = read_clock(core);
+    let now = core.read_clock();
     if now < block.spawns_on_until_ns.get() {
         return;
     }
@@ -190,7 +182,7 @@ pub(crate) fn after_spawn(place: Place) {
 /// long has woken.
 pub(crate) fn preempt(place: Place) {
     let core = place.core();
-    let now = read_clock(core);
+    let now = core.read_clock();
     if now >= core.next_deadline_ns.load(Ordering::Relaxed) {
         timers::expire(core, Some(core));
     }

@@ -97,7 +97,7 @@ fn work(worker: &'static Worker) {
 fn find_work(worker: &'static Worker, core: &'static Core, stint: &mut Stint) -> ThreadRef {
     let runtime = core.runtime();
     loop {
-        let now = dispatch::read_clock(core);
+        let now = core.read_clock();
         let is_sent = core.is_to_help.load(Ordering::Relaxed);
         if is_sent {
             stint.helps_since_ns = Some(now);
