@@ -232,10 +232,11 @@ impl Drop for Place {
         let gone = places.all[self.number].take();
         places.free.push(self.number);
         places.of(self.seat.kind).into_iter().for_each(|count| *count -= 1);
-        drop(places);
+        // Under the lock: who finds that nobody is left finds so on each core.
         if self.seat.kind == Kind::Connection {
             self.crowd.loads.leave(self.seat.core.load(Ordering::Relaxed));
         }
+        drop(places);
         drop(gone);
         self.crowd.changed.notify_all();
     }
