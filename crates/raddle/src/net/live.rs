@@ -10,24 +10,23 @@
 
 #![allow(unsafe_code, reason = "operations on a caller's buffer, which waits for them")]
 
-use super::address::{Address, unnamed};
+mod connections;
+
+use super::address::Address;
 use super::exchange::{Exchange, To};
 use super::message::{self, Stamped};
-use super::modes::{Modes, timed_out, timed_out_as_in_std};
+use super::modes::{Modes, timed_out_as_in_std};
 use super::when_ready::WhenReady;
 use crate::at_hand::AtHand;
-use crate::host::{self, Way};
+use crate::host::Way;
 use crate::label::{Label, WaitsFor};
 use crate::operation::{self, Busy};
 use crate::pauses::Pauses;
 use raddle_event::{Interest, Op};
 use rustix::io::Errno;
-use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketAddrAny, SocketFlags, SocketType, sockopt,
-};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt};
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::ManuallyDrop;
-use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr;
 use std::sync::atomic::Ordering;
@@ -163,118 +162,6 @@ impl Drop for Live {
 
 const TIMEOUTS: [(Way, sockopt::Timeout); 2] =
     [(Way::In, sockopt::Timeout::Recv), (Way::Out, sockopt::Timeout::Send)];
-
-// Connections.
-impl Live {
-    pub(super) fn bind(&self, address: &Address) -> io::Result<()> {
-        Ok(rustix::net::bind(&self.fd, &address.encode()?)?)
-    }
-
-    pub(super) fn listen(&self, backlog: i32) -> io::Result<()> {
-        Ok(rustix::net::listen(&self.fd, backlog)?)
-    }
-
-    /// Takes the first connection that comes. One whose peer has gone meanwhile is passed over.
-    #[track_caller]
-    pub(super) fn accept(&self, modes: &Modes) -> io::Result<(Live, Address)> {
-        operation::prepare();
-        loop {
-            match rustix::net::acceptfrom_with(&self.fd, SocketFlags::CLOEXEC) {
-                Ok((fd, peer)) => {
-                    let peer = peer.as_ref().and_then(Address::decode);
-                    let peer = peer.unwrap_or_else(|| Address::Unix(unnamed()));
-                    return Ok((Live::new(fd), peer));
-                }
-                Err(Errno::AGAIN) => {
-                    modes.may_wait()?;
-                    self.wait_for(Interest::READ, Label::ACCEPT, None)?;
-                }
-                Err(Errno::INTR | Errno::CONNABORTED) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-
-    /// Connects a stream that was opened for this. `patience_ns` counts from where it waits: most connect without, and look at no clock.
-    #[track_caller]
-    pub(super) fn connect(&self, address: &Address, patience_ns: Option<u64>) -> io::Result<()> {
-        let address = address.encode()?;
-        let mut attempt = rustix::net::connect(&self.fd, &address);
-        if attempt == Err(Errno::INPROGRESS) {
-            // Within a machine the handshake ends in the first call, and the second one says so: that is less than a wait.
-            attempt = rustix::net::connect(&self.fd, &address);
-        }
-        if attempt.is_err() {
-            self.finish_attempt(attempt, &address, patience_ns)?;
-        }
-        // Who is called speaks second, most often.
-        self.at_hand.mark.store(true, Ordering::Relaxed);
-        Ok(rustix::io::ioctl_fionbio(&self.fd, false)?)
-    }
-
-    /// Waits until the connection stands, of which the first call has said that it does not, or what is wrong.
-    #[cold]
-    #[track_caller]
-    fn finish_attempt(
-        &self,
-        mut attempt: rustix::io::Result<()>,
-        address: &SocketAddrAny,
-        patience_ns: Option<u64>,
-    ) -> io::Result<()> {
-        let deadline_ns = patience_ns.map(|ns| host::now_ns().saturating_add(ns));
-        let mut pauses = Pauses::short(deadline_ns);
-        loop {
-            match attempt {
-                Ok(()) => return Ok(()),
-                Err(Errno::INPROGRESS | Errno::ALREADY | Errno::INTR) => {
-                    let ready = self
-                        .wait_for(Interest::WRITE, Label::CONNECT, deadline_ns)
-                        .map_err(timed_out)?;
-                    if ready & (libc::POLLERR | libc::POLLHUP) as usize != 0 {
-                        sockopt::socket_error(&self.fd)??;
-                    }
-                    return Ok(());
-                }
-                // A Unix listener's backlog is full: the kernel does not tell when there is room.
-                Err(Errno::AGAIN) => pauses.pause(self.on(Label::CONNECT)).map_err(timed_out)?,
-                Err(error) => return Err(error.into()),
-            }
-            attempt = rustix::net::connect(&self.fd, address);
-        }
-    }
-
-    /// Sets the peer of a socket for datagrams: that does not wait.
-    pub(super) fn connect_datagram(&self, address: &Address) -> io::Result<()> {
-        Ok(rustix::net::connect(&self.fd, &address.encode()?)?)
-    }
-
-    pub(super) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        let how = match how {
-            Shutdown::Read => rustix::net::Shutdown::Read,
-            Shutdown::Write => rustix::net::Shutdown::Write,
-            Shutdown::Both => rustix::net::Shutdown::Both,
-        };
-        Ok(rustix::net::shutdown(&self.fd, how)?)
-    }
-
-    pub(super) fn local_address(&self) -> io::Result<Address> {
-        known(Some(rustix::net::getsockname(&self.fd)?))
-    }
-
-    pub(super) fn peer_address(&self) -> io::Result<Address> {
-        known(rustix::net::getpeername(&self.fd)?)
-    }
-
-    pub(super) fn take_error(&self) -> io::Result<Option<io::Error>> {
-        Ok(sockopt::socket_error(&self.fd)?.err().map(io::Error::from))
-    }
-}
-
-/// An address that the kernel has told.
-fn known(any: Option<SocketAddrAny>) -> io::Result<Address> {
-    let address = any.as_ref().and_then(Address::decode);
-    address.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "invalid argument"))
-}
 
 /// Whether a write of `len` bytes spares its system call. Of more bytes the copy counts, not the call.
 #[inline]
