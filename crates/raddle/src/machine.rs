@@ -558,14 +558,6 @@ impl Core {
         }
     }
 
-    /// Reads the clock for this core: what time it is, about.
-    #[inline(never)]
-    pub(crate) fn read_clock(&self) -> u64 {
-        let now = self.runtime().coarse_ns();
-        self.now_ns.store(now, Ordering::Relaxed);
-        now
-    }
-
     pub(crate) fn runtime(&self) -> &'static Runtime {
         // SAFETY: set before the core is used, and runtimes are never freed.
         unsafe { &*self.runtime.load(Ordering::Relaxed) }

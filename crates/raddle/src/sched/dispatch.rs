@@ -24,7 +24,7 @@ use crate::machine::{Block, Blocks, Core, Parting, Place, ThreadRef, Worker};
 use crate::newborns;
 use crate::record::{Ended, RecordRef};
 use crate::sched::pick::{choose, pick, pop, steal};
-use crate::sched::{events, timers, wake};
+use crate::sched::{core_clock, events, timers, wake};
 use crate::sleeper::{Reason, Sleep};
 use crate::stolen::Mark;
 use crate::sys::clock;
@@ -37,26 +37,9 @@ use std::panic::Location;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::Ordering;
 
-/// What time it is, about, for a thread that leaves `core` by itself.
-///
-/// Reading the clock takes as long as the rest of a short switch. While no timer runs on this core nobody needs the exact time: the
-/// monitor sets the core's clock every millisecond while threads run, and some switches read it. Which thread is charged
-/// for a millisecond is then a matter of chance, as with any clock that ticks, and evens out; threads that are preempted are
-/// charged exactly.
-#[inline]
-fn glance(core: &Core) -> u64 {
-    const EVERY: u64 = 16;
-    let is_due = core.dispatches.load(Ordering::Relaxed).is_multiple_of(EVERY);
-    if is_due || core.next_deadline_ns.load(Ordering::Relaxed) != u64::MAX {
-        core.read_clock()
-    } else {
-        core.now_ns.load(Ordering::Relaxed)
-    }
-}
-
 /// Puts the calling thread, whose sleep is prepared, to sleep. Returns when the sleep is over; at once if it is over already.
 pub(crate) fn sleep(place: Place, sleep: Sleep, at: &'static Location<'static>) {
-    let now = glance(place.core());
+    let now = core_clock::glance(place.core());
     let _ = charge(place.core(), place.thread, now);
     let gang = Gang::of(&place.thread.block().gang);
     let relief = gang.and_then(|gang| relieve(gang, place.core()));
@@ -80,7 +63,7 @@ fn relieve(gang: &Gang, core: &'static Core) -> Option<ThreadRef> {
 
 /// Goes on on `core`: queued there as if it had run there.
 pub(crate) fn move_to(place: Place, core: &'static Core) {
-    let now = place.core().read_clock();
+    let now = core_clock::read(place.core());
     let _ = charge(place.core(), place.thread, now);
     let next = pick(place.core(), now);
     trace::preempted(place.core(), place.thread, false);
@@ -92,7 +75,7 @@ pub(crate) fn move_to(place: Place, core: &'static Core) {
 /// Lets every other thread of this round run before the calling one.
 pub(crate) fn give_way(place: Place) {
     let core = place.core();
-    let now = glance(core);
+    let now = core_clock::glance(core);
     if now >= core.next_deadline_ns.load(Ordering::Relaxed) {
         timers::expire(core, Some(core));
     }
@@ -129,7 +112,7 @@ pub(crate) fn step_back(place: Place) {
     let core = place.core();
     if core.waiting.load(Ordering::Relaxed) == 0 {
         core.is_to_help.store(true, Ordering::Relaxed);
-        let stolen = steal(core, core.read_clock());
+        let stolen = steal(core, core_clock::read(core));
         core.is_to_help.store(false, Ordering::Relaxed);
         stolen.into_iter().for_each(|first| wake::ready_first(core, first));
     }
@@ -156,7 +139,7 @@ pub(crate) fn after_spawn(place: Place) {
     if backlog < BACKLOG || !place.runtime().settings.preempts {
         return;
     }
-    let now = core.read_clock();
+    let now = core_clock::read(core);
     if now < block.spawns_on_until_ns.get() {
         return;
     }
@@ -182,7 +165,7 @@ pub(crate) fn after_spawn(place: Place) {
 /// long has woken.
 pub(crate) fn preempt(place: Place) {
     let core = place.core();
-    let now = core.read_clock();
+    let now = core_clock::read(core);
     if now >= core.next_deadline_ns.load(Ordering::Relaxed) {
         timers::expire(core, Some(core));
     }
@@ -263,7 +246,7 @@ pub(crate) fn evict(place: Place) {
 /// Where a thread that has ended goes: the last thing that it says.
 pub(crate) fn departure(place: Place) -> Departure {
     let core = place.core();
-    let now = glance(core);
+    let now = core_clock::glance(core);
     // The joiner is woken before the body is given back, so that it can be the one that goes on here. From its end on the thread has no
     // record: whoever has joined it may free that.
     let joiner = match end(place) {

@@ -15,7 +15,7 @@
 use crate::event_seat::Seated;
 use crate::machine::{Core, ThreadRef, Worker};
 use crate::request::{Letter, Next, Request, Wish, as_number};
-use crate::sched::wake;
+use crate::sched::{core_clock, wake};
 use crate::sleeper::Kind;
 use crate::spin::Locked;
 use crate::sys::{clock, futex, task};
@@ -301,7 +301,7 @@ pub(crate) fn wait(worker: &Worker, core: &'static Core, until_ns: Option<u64>) 
         worker.woken.rouse();
         if complain(found).is_some_and(|count| count > 0) {
             // What wakes has slept until now, not until the core went to sleep.
-            core.read_clock();
+            core_clock::read(core);
             // Whoever makes a thread ready would wake this worker otherwise.
             has_found = deliver(core, seated, Some(core), || core.queue.lock().is_idle = false);
         }

@@ -1,7 +1,7 @@
 //! A core that has nothing to run: it sleeps until there is something, and one of those that sleep keeps time for all.
 
 use crate::machine::{Core, Runtime, Worker};
-use crate::sched::{events, pick, timers, wake};
+use crate::sched::{core_clock, events, pick, timers, wake};
 use crate::sys::{clock, futex};
 use raddle_core::timekeeper::Timekeeper;
 use std::hint::spin_loop;
@@ -39,7 +39,7 @@ pub(super) fn sleep(worker: &Worker, core: &'static Core, stint: &mut Stint) {
         .iter()
         .any(|other| pick::shall_help(core, other.waiting.movable(Ordering::SeqCst)));
     let office = if is_needed { None } else { sleep_until_needed(worker, core) };
-    let now = core.read_clock();
+    let now = core_clock::read(core);
     let was_woken = worker.woken.is_rung();
     let woke_for_timers_ns = (!was_woken && office.is_some()).then_some(now);
     let look_at = office.map_or(u64::MAX, |until| leave_office(core, until, woke_for_timers_ns));

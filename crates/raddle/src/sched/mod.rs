@@ -25,6 +25,7 @@
 //! (those of recruits and of mail alone), and a nursery's word last of all. A worker that fills the stock, or ends, is an exception: nobody counts on it meanwhile.
 
 mod census;
+mod core_clock;
 pub(crate) mod dispatch;
 pub(crate) mod enter;
 pub(crate) mod events;

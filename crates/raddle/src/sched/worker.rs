@@ -30,7 +30,7 @@
 
 use crate::machine::{Core, ThreadRef, Worker};
 use crate::sched::idle::{self, Stint};
-use crate::sched::{census, dispatch, pick, stock, wake};
+use crate::sched::{census, core_clock, dispatch, pick, stock, wake};
 use crate::sys::{clock, futex, task};
 use raddle_context::KernelThread;
 use raddle_core::pool;
@@ -97,7 +97,7 @@ fn work(worker: &'static Worker) {
 fn find_work(worker: &'static Worker, core: &'static Core, stint: &mut Stint) -> ThreadRef {
     let runtime = core.runtime();
     loop {
-        let now = core.read_clock();
+        let now = core_clock::read(core);
         let is_sent = core.is_to_help.load(Ordering::Relaxed);
         if is_sent {
             stint.helps_since_ns = Some(now);
