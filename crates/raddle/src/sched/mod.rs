@@ -2,6 +2,7 @@
 //!
 //! | module | what it does |
 //! |---|---|
+//! | `core_clock` | what time it is on a core, about |
 //! | `wake` | the one door to waking: ends sleeps, queues threads, wakes cores |
 //! | `timers` | deadlines of sleeping threads, a wheel for each core |
 //! | `events` | the cores' event queues: operations in, threads out |
