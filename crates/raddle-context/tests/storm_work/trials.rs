@@ -52,6 +52,11 @@ fn missing(variant: &Variant) -> Option<String> {
         return Some("there is no C++ compiler (c++, or $CXX)".to_owned());
     }
     let (_, library) = variant.environment.iter().find(|(key, _)| *key == "LD_PRELOAD")?;
+    if cfg!(raddle_asan) && library.starts_with("libjemalloc") {
+        return Some(
+            "AddressSanitizer would be given back what another malloc has given".to_owned(),
+        );
+    }
     // The loader complains, and goes on.
     let tried = Command::new("/bin/true").env("LD_PRELOAD", library).output();
     let is_there = tried.is_ok_and(|out| out.stderr.is_empty());
