@@ -6,7 +6,7 @@
 mod kit;
 
 use kit::{
-    PATIENCE, RADDLE, Server, failure, on_the_way, pattern, send_until_stuck, until_arrived,
+    Flood, PATIENCE, RADDLE, Server, failure, on_the_way, pattern, send_until_stuck, until_arrived,
 };
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::env;
@@ -43,11 +43,13 @@ const CHECKS: &[(&str, Check)] = &[
     ("what_has_arrived_is_sent_back_before_the_end", what_has_arrived_is_sent_back_before_the_end),
     ("what_is_still_on_its_way_takes_nothing_back", what_is_still_on_its_way_takes_nothing_back),
     ("a_second_signal_ends_it_at_once", a_second_signal_ends_it_at_once),
+    (FLOOD, a_flood_keeps_nobody_from_ending),
     (SLOW, who_never_reads_is_cut_off_in_the_end),
 ];
 
-/// It takes ten seconds, so once for each mode is enough.
+/// They take ten seconds, and the whole machine, so once for each mode is enough.
 const SLOW: &str = "who_never_reads_is_cut_off_in_the_end";
+const FLOOD: &str = "a_flood_keeps_nobody_from_ending";
 
 fn main() {
     let mut arguments = Arguments::from_args();
@@ -57,7 +59,7 @@ fn main() {
     for &(mode, options) in MODES {
         for &backend in BACKENDS {
             for &(name, check) in CHECKS {
-                if name == SLOW && backend != BACKENDS[0] {
+                if [SLOW, FLOOD].contains(&name) && backend != BACKENDS[0] {
                     continue;
                 }
                 let setting = Setting { options, backend };
@@ -281,6 +283,15 @@ fn a_second_signal_ends_it_at_once(setting: &Setting) {
     let (status, ..) = server.end();
     assert_eq!(status.code(), Some(128 + libc::SIGTERM));
     drop(stuck);
+}
+
+fn a_flood_keeps_nobody_from_ending(setting: &Setting) {
+    let server = setting.start();
+    let flood = Flood::begin(&server);
+    // It would warn of those whom it has taken and not served when its time to finish is over.
+    let summary = server.stop();
+    let connected = flood.end();
+    assert!(summary.starts_with("raddle: "), "{summary}, of {connected}");
 }
 
 fn who_never_reads_is_cut_off_in_the_end(setting: &Setting) {

@@ -88,6 +88,22 @@ fn each_way_has_its_listeners_and_serves_to_the_end() {
     }
 }
 
+/// Those who connect faster than they are taken: an acceptor that looks for its end only where it waits goes on and on.
+#[test]
+fn a_flood_keeps_nobody_from_ending() {
+    let folder = site("flooded");
+    for way in ["reuseport", "fair", "balanced"] {
+        for over_capacity in ["drop", "resist", "busy"] {
+            let text = format!("dispatch = \"{way}\"\nover_capacity = \"{over_capacity}\"\n");
+            let server = configured(&folder, &text, &[]);
+            let flood = kit::Flood::begin(&server);
+            // It would warn of those whom it has taken and not served when its time to finish is over.
+            server.stop();
+            flood.end();
+        }
+    }
+}
+
 #[test]
 fn a_port_that_is_taken_is_named_with_its_holder() {
     let folder = site("taken");

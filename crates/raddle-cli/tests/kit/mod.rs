@@ -17,6 +17,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -340,6 +341,49 @@ pub(crate) fn send_until_stuck(server: &Server, stream: &mut TcpStream, piece: &
     }
     stream.set_nonblocking(false).expect("a socket of ours");
     sent
+}
+
+/// Clients that connect as fast as they can, and go again at once, for as long as somebody listens.
+pub(crate) struct Flood {
+    clients: Vec<JoinHandle<()>>,
+    connected: Arc<AtomicU64>,
+}
+
+impl Flood {
+    /// It has begun when this returns: each of them has connected often.
+    pub(crate) fn begin(server: &Server) -> Flood {
+        const CLIENTS: u64 = 4;
+        let (at, begun) = (server.at, Instant::now());
+        let connected = Arc::new(AtomicU64::new(0));
+        let client = |_| {
+            let connected = connected.clone();
+            thread::spawn(move || {
+                loop {
+                    match TcpStream::connect(at) {
+                        Ok(_) => _ = connected.fetch_add(1, Relaxed),
+                        // All ports are those of connections that have just ended.
+                        Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {}
+                        Err(_) => return,
+                    }
+                    assert!(begun.elapsed() < PATIENCE, "somebody listens and listens");
+                }
+            })
+        };
+        let clients = (0..CLIENTS).map(client).collect();
+        while connected.load(Relaxed) < CLIENTS * 100 {
+            assert!(begun.elapsed() < PATIENCE, "they do not connect");
+            thread::sleep(Duration::from_millis(5));
+        }
+        Flood { clients, connected }
+    }
+
+    /// Waits until nobody listens any more; how many connections there were.
+    pub(crate) fn end(self) -> u64 {
+        for client in self.clients {
+            client.join().expect("somebody stops listening");
+        }
+        self.connected.load(Relaxed)
+    }
 }
 
 /// Bytes that repeat after a long while only.
