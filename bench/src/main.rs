@@ -14,7 +14,7 @@
 //! | `sendfile` | files over loopback, against a loop of blocking `sendfile` |
 //! | `workqueue` | work items against rayon's pool and tokio's blocking one |
 //!
-//! `generators` knows load generators: what they are told, and what they say.
+//! `effort` is what there is to choose of all that start programs: rounds, quick ones, JSON. `generators` knows load generators: what they are told, and what they say.
 //! `built` and `child` build, find and run the programs that are measured; `neighbours` tells what others have taken of the processors meanwhile.
 //!
 //! A further benchmark is a further module with a `run` like [`switch::run`], and a further [`Command`].
@@ -23,6 +23,7 @@
 mod built;
 mod child;
 mod echo;
+mod effort;
 mod events;
 mod floors;
 mod generators;
@@ -134,36 +135,16 @@ fn main() -> ExitCode {
             events::run(&measuring.plan()).and_then(|report| print(&report, measuring.json))
         }
         // raddle's program says itself if raddle can't run here: its peers can.
-        Command::Threads(options) if options.json => {
-            threads::run(&options, |case| print(case, true)).map(drop)
-        }
-        Command::Threads(options) => {
-            threads::run(&options, |_| Ok(())).and_then(|report| print(&report, false))
-        }
+        Command::Threads(options) => show(options.effort.json, |each| threads::run(&options, each)),
         Command::Workqueue(options) => {
-            workqueue::run(&options).and_then(|report| print(&report, options.json))
+            show(options.effort.json, |each| workqueue::run(&options, each))
         }
         Command::Sendfile(options) => {
-            sendfile::run(&options).and_then(|report| print(&report, options.json))
+            show(options.effort.json, |each| sendfile::run(&options, each))
         }
-        Command::Http(options) if options.json => {
-            http::run(&options, |case| print(case, true)).map(drop)
-        }
-        Command::Http(options) => {
-            http::run(&options, |_| Ok(())).and_then(|report| print(&report, false))
-        }
-        Command::Load(options) if options.json => {
-            load::run(&options, |case| print(case, true)).map(drop)
-        }
-        Command::Load(options) => {
-            load::run(&options, |_| Ok(())).and_then(|report| print(&report, false))
-        }
-        Command::Echo(options) if options.json => {
-            echo::run(&options, |case| print(case, true)).map(drop)
-        }
-        Command::Echo(options) => {
-            echo::run(&options, |_| Ok(())).and_then(|report| print(&report, false))
-        }
+        Command::Http(options) => show(options.effort.json, |each| http::run(&options, each)),
+        Command::Load(options) => show(options.effort.json, |each| load::run(&options, each)),
+        Command::Echo(options) => show(options.effort.json, |each| echo::run(&options, each)),
     };
     match printed {
         Ok(()) => ExitCode::SUCCESS,
@@ -179,6 +160,18 @@ fn main() -> ExitCode {
 /// Whether raddle can run here at all; its own words if not.
 fn check() -> io::Result<()> {
     Ok(raddle_context::check()?)
+}
+
+/// What a case gives at once, as JSON; or all of it in the end, as a table.
+fn show(
+    json: bool,
+    run: impl FnOnce(&mut dyn FnMut(&Report) -> io::Result<()>) -> io::Result<Report>,
+) -> io::Result<()> {
+    if json {
+        run(&mut |case| print(case, true)).map(drop)
+    } else {
+        print(&run(&mut |_| Ok(()))?, false)
+    }
 }
 
 fn print(report: &Report, json: bool) -> io::Result<()> {

@@ -253,7 +253,20 @@ pub(crate) struct Report {
     pub(crate) notes: Vec<String>,
 }
 
+/// What is done with the records of a case as soon as they are there.
+pub(crate) trait Each: FnMut(&Report) -> io::Result<()> {}
+
+impl<F: FnMut(&Report) -> io::Result<()>> Each for F {}
+
 impl Report {
+    /// A case is done.
+    pub(crate) fn take(&mut self, records: Vec<Record>, each: &mut impl Each) -> io::Result<()> {
+        let part = Report { records, notes: Vec::new() };
+        each(&part)?;
+        self.records.extend(part.records);
+        Ok(())
+    }
+
     /// One object a line.
     pub(crate) fn write_json(&self, out: &mut impl Write) -> io::Result<()> {
         for record in &self.records {

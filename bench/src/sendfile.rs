@@ -5,8 +5,9 @@
 
 use crate::built;
 use crate::child::{self, Going};
+use crate::effort::Effort;
 use crate::pairs::Estimate;
-use crate::report::{self, Record, Report, Unit, progress};
+use crate::report::{self, Each, Record, Report, Unit, progress};
 use raddle_bench::files;
 use raddle_bench::process::{self, pin};
 use raddle_bench::subject::{PORT, Said};
@@ -34,17 +35,8 @@ RADDLE_EVENT chooses the event queue's backend for raddle.";
 /// What there is to choose.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Print one JSON object a line, in place of a table
-    #[arg(long)]
-    pub(crate) json: bool,
-
-    /// Few rounds: seconds in place of minutes
-    #[arg(long)]
-    quick: bool,
-
-    /// Rounds; 21 by default, 3 with --quick
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
-    rounds: Option<u16>,
+    #[command(flatten)]
+    pub(crate) effort: Effort<21, 3>,
 
     /// Where the files are made, and removed afterwards; by default beside this program
     #[arg(long, value_name = "FOLDER")]
@@ -107,8 +99,8 @@ impl Drop for Folder {
     }
 }
 
-/// Measures all cases.
-pub(crate) fn run(options: &Options) -> io::Result<Report> {
+/// Measures all cases. `each` gets the records of a case when it is done.
+pub(crate) fn run(options: &Options, mut each: impl Each) -> io::Result<Report> {
     built::build(built::BENCH)?;
     let processors = process::processors().map_err(io::Error::other)?;
     let [for_server, for_client, ..] = processors[..] else {
@@ -126,7 +118,7 @@ pub(crate) fn run(options: &Options) -> io::Result<Report> {
     progress("writing the files");
     let folder = Folder::make(folder)?;
     let place = Place { servers: servers?, client, folder, for_server, for_client };
-    let rounds = options.rounds.map_or(if options.quick { 3 } else { 21 }, usize::from);
+    let rounds = options.effort.rounds();
     let mut report = Report { records: Vec::new(), notes: notes(rounds, &place) };
     for case in ALL {
         let mut all: Vec<Vec<Said>> = PEERS.iter().map(|_| Vec::new()).collect();
@@ -136,8 +128,8 @@ pub(crate) fn run(options: &Options) -> io::Result<Report> {
                 said.push(place.round(server, case)?);
             }
         }
-        let records = FIGURES.iter().flat_map(|figure| records(case, figure, &all));
-        report.records.extend(records);
+        let records = FIGURES.iter().flat_map(|figure| records(case, figure, &all)).collect();
+        report.take(records, &mut each)?;
     }
     Ok(report)
 }

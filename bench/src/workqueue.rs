@@ -1,7 +1,8 @@
 //! `raddle-bench workqueue`: items of work that sleep, compute, and do both, on raddle's workqueues, rayon's pool and tokio's threads for
 //! calls that block. As in `threads`, each peer is a program of its own, and a measurement a process.
 
-use crate::report::{Report, Unit};
+use crate::effort::Effort;
+use crate::report::{Each, Report, Unit};
 use crate::threads::cases::Group;
 use crate::threads::peer::Peer;
 use crate::threads::{programs, rounds};
@@ -27,25 +28,16 @@ const PEERS: &[Peer] = &[Peer::Raddle, Peer::Rayon, Peer::Tokio];
 /// What there is to choose.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Print one JSON object a line, in place of a table
-    #[arg(long)]
-    pub(crate) json: bool,
-
-    /// Less of everything: seconds in place of a minute
-    #[arg(long)]
-    quick: bool,
-
-    /// Rounds; 11 by default, 3 with --quick
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
-    rounds: Option<u16>,
+    #[command(flatten)]
+    pub(crate) effort: Effort<11, 3>,
 
     /// Only these peers
     #[arg(long, value_name = "PEER,..", value_delimiter = ',')]
     peers: Vec<Peer>,
 }
 
-/// Measures all cases.
-pub(crate) fn run(options: &Options) -> io::Result<Report> {
+/// Measures all cases. `each` gets the records of a case when it is done.
+pub(crate) fn run(options: &Options, mut each: impl Each) -> io::Result<Report> {
     let peers = if options.peers.is_empty() { PEERS } else { options.peers.as_slice() };
     if let Some(other) = peers.iter().find(|peer| !PEERS.contains(peer)) {
         let what = format!("{} has no pool for items of work", other.name());
@@ -53,12 +45,12 @@ pub(crate) fn run(options: &Options) -> io::Result<Report> {
     }
     let programs = programs::find(peers, !options.peers.is_empty())?;
     let mut report = Report { records: Vec::new(), notes: programs.left_out };
-    let rounds = options.rounds.map_or(if options.quick { 3 } else { 11 }, usize::from);
+    let rounds = options.effort.rounds();
     report
         .notes
         .push(format!("Medians of {rounds} rounds, a process for each, the peers' in turns."));
-    for group in groups(options.quick, rounds) {
-        report.records.extend(rounds::measure(&group, &programs.found)?);
+    for group in groups(options.effort.quick, rounds) {
+        report.take(rounds::measure(&group, &programs.found)?, &mut each)?;
     }
     Ok(report)
 }

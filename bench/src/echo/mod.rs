@@ -18,7 +18,8 @@ mod round;
 use self::cases::{Case, Scale};
 use self::peer::Peer;
 use crate::built;
-use crate::report::{self, Record, Report, progress};
+use crate::effort::Effort;
+use crate::report::{self, Each, Record, Report, progress};
 use clap::ValueEnum;
 use raddle_bench::process;
 use round::Contender;
@@ -54,22 +55,15 @@ goroutine for each connection, with a buffer as large as the case needs.
 RADDLE_EVENT chooses the event queue's backend for raddle.
 
 The client is written by hand on io_uring, and the same for all: one system call a round, so that it has time left where servers have not. raddle
-load speaks HTTP; of a crowd the client is raddle burst.";
+load speaks HTTP; of a crowd the client is raddle burst.
+
+All cases take about a quarter of an hour, with --quick a minute.";
 
 /// What there is to choose.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Print one JSON object a line, as soon as a case is done, in place of a table
-    #[arg(long)]
-    pub(crate) json: bool,
-
-    /// Short runs and one round: a minute in place of about fifteen
-    #[arg(long)]
-    quick: bool,
-
-    /// Rounds; 7 by default, 1 with --quick
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
-    rounds: Option<u16>,
+    #[command(flatten)]
+    pub(crate) effort: Effort<7, 1>,
 
     /// Only these cases; all by default
     #[arg(long, value_name = "CASE,..", value_delimiter = ',')]
@@ -82,16 +76,12 @@ pub(crate) struct Options {
 
 impl Options {
     fn scale(&self) -> Scale {
-        let rounds = self.rounds.map_or(if self.quick { 1 } else { 7 }, usize::from);
-        Scale { is_quick: self.quick, rounds }
+        Scale { is_quick: self.effort.quick, rounds: self.effort.rounds() }
     }
 }
 
 /// Measures what the options say. `each` gets the records of a case when it is done.
-pub(crate) fn run(
-    options: &Options,
-    mut each: impl FnMut(&Report) -> io::Result<()>,
-) -> io::Result<Report> {
+pub(crate) fn run(options: &Options, mut each: impl Each) -> io::Result<Report> {
     // Those that are started inherit it.
     process::raise_descriptors();
     let processors = process::processors().map_err(io::Error::other)?;
@@ -130,9 +120,7 @@ pub(crate) fn run(
         let figures = case.figures();
         let records: Vec<Record> =
             figures.iter().flat_map(|figure| records::of(&contenders, *case, figure)).collect();
-        let part = Report { records, notes: Vec::new() };
-        each(&part)?;
-        report.records.extend(part.records);
+        report.take(records, &mut each)?;
     }
     Ok(report)
 }

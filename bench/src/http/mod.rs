@@ -24,8 +24,9 @@ use self::folder::Folder;
 use self::peer::Peer;
 use self::round::{Contender, Place};
 use crate::built;
+use crate::effort::Effort;
 use crate::generators::{Client, Generator};
-use crate::report::{self, Record, Report, progress};
+use crate::report::{self, Each, Record, Report, progress};
 use clap::ValueEnum;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use raddle_bench::process;
@@ -60,22 +61,15 @@ Peers, on one core each:
   go            net/http and its FileServer, if go is on the path
 Who is left out is said, and why. RADDLE_EVENT chooses the event queue's backend for raddle.
 
-The client is raddle load, on one core, the cheapest a request (raddle-bench load); --client wrk has wrk in its place, on one thread.";
+The client is raddle load, on one core, the cheapest a request (raddle-bench load); --client wrk has wrk in its place, on one thread.
+
+All cases take an hour, with --quick ten minutes.";
 
 /// What there is to choose.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Print one JSON object a line, as soon as a case is done, in place of a table
-    #[arg(long)]
-    pub(crate) json: bool,
-
-    /// Short runs and one round: ten minutes for all cases in place of an hour
-    #[arg(long)]
-    quick: bool,
-
-    /// Rounds; 5 by default, 1 with --quick
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
-    rounds: Option<u16>,
+    #[command(flatten)]
+    pub(crate) effort: Effort<5, 1>,
 
     /// Only these cases; all by default
     #[arg(long, value_name = "CASE,..", value_delimiter = ',', value_parser = case(), hide_possible_values = true)]
@@ -108,16 +102,12 @@ fn client() -> impl TypedValueParser<Value = Generator> {
 
 impl Options {
     fn scale(&self) -> Scale {
-        let rounds = self.rounds.map_or(if self.quick { 1 } else { 5 }, usize::from);
-        Scale { rounds, measured_s: if self.quick { 1 } else { 3 } }
+        Scale { rounds: self.effort.rounds(), measured_s: self.effort.pick(3, 1) }
     }
 }
 
 /// Measures what the options say. `each` gets the records of a case when it is done.
-pub(crate) fn run(
-    options: &Options,
-    mut each: impl FnMut(&Report) -> io::Result<()>,
-) -> io::Result<Report> {
+pub(crate) fn run(options: &Options, mut each: impl Each) -> io::Result<Report> {
     // Those that are started inherit it.
     process::raise_descriptors();
     let processors = process::processors().map_err(io::Error::other)?;
@@ -158,9 +148,7 @@ pub(crate) fn run(
         let figures = FIGURES.iter();
         let records: Vec<Record> =
             figures.flat_map(|figure| records::of(&contenders, case, figure)).collect();
-        let part = Report { records, notes: Vec::new() };
-        each(&part)?;
-        report.records.extend(part.records);
+        report.take(records, &mut each)?;
     }
     Ok(report)
 }

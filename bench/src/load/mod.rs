@@ -21,8 +21,9 @@ use self::cases::{ACCURACY, ALL, OFFERED, Scale};
 use self::round::Contender;
 use self::server::Responder;
 use crate::built;
+use crate::effort::Effort;
 use crate::generators::{Client, Generator};
-use crate::report::{self, Record, Report, progress};
+use crate::report::{self, Each, Report, progress};
 use clap::ValueEnum;
 use clap::builder::PossibleValuesParser;
 use raddle_bench::process;
@@ -56,22 +57,15 @@ remark says so: then compare the CPU time. A round in which others took more tha
 the remark says how many were disturbed all the same. A round in which an answer is an error or a connection fails is none.
 
 Peers: raddle (raddle load, on one core); wrk (one thread), oha (one of tokio's), h2load (one thread, HTTP/1.1), if they are on the path.
-Who is left out is said, and why. RADDLE_EVENT chooses the event queue's backend for raddle.";
+Who is left out is said, and why. RADDLE_EVENT chooses the event queue's backend for raddle.
+
+All cases take about a quarter of an hour, with --quick two minutes.";
 
 /// What there is to choose.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Print one JSON object a line, as soon as a case is done, in place of a table
-    #[arg(long)]
-    pub(crate) json: bool,
-
-    /// Short runs and one round: two minutes for all cases in place of about fifteen
-    #[arg(long)]
-    quick: bool,
-
-    /// Rounds; 7 by default, 1 with --quick
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
-    rounds: Option<u16>,
+    #[command(flatten)]
+    pub(crate) effort: Effort<7, 1>,
 
     /// Only these cases; all by default
     #[arg(long, value_name = "CASE,..", value_delimiter = ',', value_parser = case(), hide_possible_values = true)]
@@ -91,8 +85,7 @@ fn case() -> PossibleValuesParser {
 
 impl Options {
     fn scale(&self) -> Scale {
-        let rounds = self.rounds.map_or(if self.quick { 1 } else { 7 }, usize::from);
-        Scale { rounds, measured_s: if self.quick { 1 } else { 2 } }
+        Scale { rounds: self.effort.rounds(), measured_s: self.effort.pick(2, 1) }
     }
 
     fn wants(&self, case: &str) -> bool {
@@ -101,10 +94,7 @@ impl Options {
 }
 
 /// Measures what the options say. `each` gets the records of a case when it is done.
-pub(crate) fn run(
-    options: &Options,
-    mut each: impl FnMut(&Report) -> io::Result<()>,
-) -> io::Result<Report> {
+pub(crate) fn run(options: &Options, mut each: impl Each) -> io::Result<Report> {
     // Those that are started inherit it.
     process::raise_descriptors();
     let processors = process::processors().map_err(io::Error::other)?;
@@ -121,12 +111,7 @@ pub(crate) fn run(
     let scale = options.scale();
     let mut report = Report { records: Vec::new(), notes: left_out };
     report.notes.extend(method(scale, for_server, for_client));
-    let mut done = |records: Vec<Record>| {
-        let part = Report { records, notes: Vec::new() };
-        each(&part)?;
-        report.records.extend(part.records);
-        io::Result::Ok(())
-    };
+    let mut done = |records| report.take(records, &mut each);
     for case in ALL.iter().filter(|case| options.wants(case.name)) {
         let mut contenders: Vec<Contender> =
             clients.iter().map(|client| Contender::new(client, case)).collect();

@@ -17,9 +17,10 @@ pub(crate) mod rounds;
 
 use self::cases::{Case, Scale};
 use self::peer::Peer;
+use crate::effort::Effort;
 use crate::floors;
 use crate::pairs::{Estimate, Plan, Subject};
-use crate::report::{self, Record, Report, Unit, progress};
+use crate::report::{self, Each, Record, Report, Unit, progress};
 use crate::switch;
 use clap::ValueEnum;
 use std::fs;
@@ -70,22 +71,16 @@ of its own, started anew for each round.
 
 A peer that gives no result has no value, and the remark says why: it starves, fails, or takes longer than the case may. A remark also
 says where a peer has fewer threads than the others. In the JSON low and high are the 95 % interval of the median; of fewer than six
-samples they are their range.";
+samples they are their range.
+
+All cases take about a quarter of an hour, with --quick a minute or two. Those that take seconds have a quarter of the rounds, sleeping and idle
+one.";
 
 /// What there is to choose.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Print one JSON object a line, as soon as a case is done, in place of a table
-    #[arg(long)]
-    pub(crate) json: bool,
-
-    /// Less of everything: a minute or two in place of about fifteen
-    #[arg(long)]
-    quick: bool,
-
-    /// Rounds of the short cases; 11 by default, 3 with --quick. Those that take seconds have a quarter, `sleeping` and `idle` one
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
-    rounds: Option<u16>,
+    #[command(flatten)]
+    pub(crate) effort: Effort<11, 3>,
 
     /// Only these cases; all by default
     #[arg(long, value_name = "CASE,..", value_delimiter = ',', hide_possible_values = true)]
@@ -102,11 +97,10 @@ pub(crate) struct Options {
 
 impl Options {
     fn scale(&self) -> io::Result<Scale> {
-        let pick = |full, quick| if self.quick { quick } else { full };
         Ok(Scale {
-            is_quick: self.quick,
-            rounds: self.rounds.map_or(pick(11, 3), usize::from),
-            threads: self.threads.map_or(pick(1_000_000, 20_000), |threads| threads as usize),
+            is_quick: self.effort.quick,
+            rounds: self.effort.rounds(),
+            threads: self.threads.unwrap_or(self.effort.pick(1_000_000, 20_000)) as usize,
             turns_held: raddle_bench::work::turns_for(Duration::from_micros(50)),
             memory: available_memory()? / 10 * 7,
         })
@@ -114,10 +108,7 @@ impl Options {
 }
 
 /// Measures what the options say. `each` gets the records of a case when it is done.
-pub(crate) fn run(
-    options: &Options,
-    mut each: impl FnMut(&Report) -> io::Result<()>,
-) -> io::Result<Report> {
+pub(crate) fn run(options: &Options, mut each: impl Each) -> io::Result<Report> {
     let peers = if options.peers.is_empty() { cases::ALL } else { options.peers.as_slice() };
     let programs = programs::find(peers, !options.peers.is_empty())?;
     for line in &programs.left_out {
@@ -146,9 +137,7 @@ pub(crate) fn run(
             if *case == Case::Sleeping {
                 records.push(first_touch("first_touch_after", &scale)?);
             }
-            let part = Report { records, notes: Vec::new() };
-            each(&part)?;
-            report.records.extend(part.records);
+            report.take(records, &mut each)?;
         }
     }
     Ok(report)

@@ -146,7 +146,7 @@ impl Header {
     /// ```
     pub fn of(name: &[u8]) -> Option<Header> {
         let header = TABLE[slot(name)]?;
-        name.eq_ignore_ascii_case(header.as_str().as_bytes()).then_some(header)
+        is_named(name, header.as_str().as_bytes()).then_some(header)
     }
 
     /// Its bit in a set of 64.
@@ -154,6 +154,42 @@ impl Header {
         1 << self as u8
     }
 }
+
+/// Whether a name is the standard one, apart from case. Eight bytes at a time: each request has names to be found, and each response.
+fn is_named(name: &[u8], standard: &[u8]) -> bool {
+    if name.len() != standard.len() {
+        return false;
+    }
+    let (words, rest) = name.as_chunks::<8>();
+    let (standard_words, standard_rest) = standard.as_chunks::<8>();
+    let word = |(a, b): (&[u8; 8], &[u8; 8])| {
+        differ_by_case_at_most(u64::from_ne_bytes(*a), u64::from_ne_bytes(*b))
+    };
+    let byte = |(a, b): (&u8, &u8)| differ_by_case_at_most(u64::from(*a), u64::from(*b));
+    words.iter().zip(standard_words).all(word) && rest.iter().zip(standard_rest).all(byte)
+}
+
+/// Whether the bytes of `word` are those of `standard`, which are letters and hyphens, or letters in the other case.
+fn differ_by_case_at_most(word: u64, standard: u64) -> bool {
+    /// What a letter's two cases differ by, and what letters have and a hyphen has not.
+    const CASE: u64 = 0x2020_2020_2020_2020;
+    const LETTER: u64 = 0x4040_4040_4040_4040;
+    let differing = word ^ standard;
+    differing & !CASE == 0 && (differing << 1) & !standard & LETTER == 0
+}
+
+/// [`differ_by_case_at_most`] knows no other bytes.
+const _: () = {
+    let mut at = 0;
+    while at < Header::ALL.len() {
+        let mut name = Header::ALL[at].as_str().as_bytes();
+        while let [byte, rest @ ..] = name {
+            assert!(byte.is_ascii_alphabetic() || *byte == b'-', "a letter or a hyphen");
+            name = rest;
+        }
+        at += 1;
+    }
+};
 
 impl fmt::Display for Header {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -175,6 +211,21 @@ mod tests {
             }
         }
         assert_eq!(Header::of(b""), None);
+    }
+
+    #[test]
+    fn names_are_compared_as_std_does() {
+        for header in Header::ALL {
+            let standard = header.as_str().as_bytes();
+            for at in 0..standard.len() {
+                for byte in 0..=u8::MAX {
+                    let mut name = standard.to_vec();
+                    name[at] = byte;
+                    let is_alike = name.eq_ignore_ascii_case(standard);
+                    assert_eq!(is_named(&name, standard), is_alike, "{name:?}");
+                }
+            }
+        }
         assert_eq!(Header::of("Höst".as_bytes()), None);
     }
 }

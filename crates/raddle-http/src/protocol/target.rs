@@ -113,10 +113,7 @@ pub(super) fn authority(text: &[u8]) -> Option<Port> {
             let end = rest.iter().position(|byte| *byte == b']')?;
             (is_ip_literal(&rest[..end]), &rest[end + 1..])
         }
-        _ => {
-            let end = text.iter().position(|byte| *byte == b':').unwrap_or(text.len());
-            (is_name(&text[..end]), &text[end..])
-        }
+        _ => (true, behind_name(text)),
     };
     let port = match rest {
         [] | [b':'] => Port::Default,
@@ -130,22 +127,34 @@ pub(super) fn authority(text: &[u8]) -> Option<Port> {
     host_is_valid.then_some(port)
 }
 
-/// `reg-name`, to which an IPv4 address belongs as well.
-fn is_name(text: &[u8]) -> bool {
-    let mut rest = text;
-    while let [first, tail @ ..] = rest {
-        rest = match first {
-            b'%' => match tail {
-                [a, b, tail @ ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => tail,
-                _ => return false,
-            },
-            b'-' | b'.' | b'_' | b'~' => tail,
-            b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' => tail,
-            byte if byte.is_ascii_alphanumeric() => tail,
-            _ => return false,
+/// What may stand in a `reg-name` as it is: `unreserved` and `sub-delims`.
+const NAME: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let one = byte as u8;
+        table[byte] = one.is_ascii_alphanumeric()
+            || matches!(one, b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'')
+            || matches!(one, b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=');
+        byte += 1;
+    }
+    table
+};
+
+/// What stands behind a `reg-name`, to which an IPv4 address belongs as well.
+fn behind_name(mut text: &[u8]) -> &[u8] {
+    while let [first, tail @ ..] = text {
+        text = match tail {
+            _ if NAME[usize::from(*first)] => tail,
+            [a, b, tail @ ..]
+                if *first == b'%' && a.is_ascii_hexdigit() && b.is_ascii_hexdigit() =>
+            {
+                tail
+            }
+            _ => break,
         };
     }
-    true
+    text
 }
 
 /// What stands between brackets: an IPv6 address, or one of the future.
@@ -154,7 +163,7 @@ fn is_ip_literal(text: &[u8]) -> bool {
         let Some(dot) = rest.iter().position(|byte| *byte == b'.') else { return false };
         let (version, address) = (&rest[..dot], &rest[dot + 1..]);
         let is_hex = !version.is_empty() && version.iter().all(u8::is_ascii_hexdigit);
-        let is_plain = |byte: &u8| *byte == b':' || (*byte != b'%' && is_name(&[*byte]));
+        let is_plain = |byte: &u8| *byte == b':' || NAME[usize::from(*byte)];
         return is_hex && !address.is_empty() && address.iter().all(is_plain);
     }
     let text = str::from_utf8(text).unwrap_or_default();

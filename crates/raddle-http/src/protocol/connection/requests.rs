@@ -55,6 +55,10 @@ impl Connection {
     #[inline]
     fn find_head(&mut self, head: &mut RequestHead) -> Result<HeadStep, Fault> {
         let unread = self.input.unread();
+        // Mostly: the last answer has just been given.
+        if unread.is_empty() && !self.is_input_over {
+            return Ok(HeadStep::NeedsInput);
+        }
         let Some(found) = self.scanner.head(unread, &self.limits)? else {
             if !self.is_input_over {
                 return Ok(HeadStep::NeedsInput);
