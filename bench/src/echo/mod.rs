@@ -50,8 +50,9 @@ three times at most; the remark says how many were disturbed all the same.
 
 Peers: raddle (raddle echo, a thread for each connection), raddle_queue_level and raddle_queue_edge (raddle echo --on queue),
 raddle_workqueue_bound and raddle_workqueue_unbound (--on workqueue); epoll and io_uring (the floors: servers of one thread, written by
-hand); tokio (current_thread or the runtime of #[tokio::main], which is better), may, and go, if it is on the path: one task, coroutine,
-goroutine for each connection, with a buffer as large as the case needs.
+hand); epoll_stacks (a floor for threads: for each message that loop touches 20 lines on each of two pages of the connection's own);
+tokio (current_thread or the runtime of #[tokio::main], which is better), may, and go, if it is on the path: one task, coroutine, goroutine
+for each connection, with a buffer as large as the case needs.
 RADDLE_EVENT chooses the event queue's backend for raddle.
 
 The client is written by hand on io_uring, and the same for all: one system call a round, so that it has time left where servers have not. raddle

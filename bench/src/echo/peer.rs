@@ -22,6 +22,8 @@ pub(crate) enum Peer {
     RaddleWorkqueueUnbound,
     /// A loop on epoll, by hand
     Epoll,
+    /// The same, and memory of each connection's own, as a stack's, is touched for each message
+    EpollStacks,
     /// A loop on io_uring, by hand
     IoUring,
     /// tokio's tasks
@@ -41,6 +43,7 @@ impl Peer {
             Peer::RaddleWorkqueueBound => "raddle_workqueue_bound",
             Peer::RaddleWorkqueueUnbound => "raddle_workqueue_unbound",
             Peer::Epoll => "epoll",
+            Peer::EpollStacks => "epoll_stacks",
             Peer::IoUring => "io_uring",
             Peer::Tokio => "tokio",
             Peer::May => "may",
@@ -64,7 +67,9 @@ impl Peer {
             | Peer::RaddleQueueEdge
             | Peer::RaddleWorkqueueBound
             | Peer::RaddleWorkqueueUnbound => built::beside("raddle", "raddle-cli"),
-            Peer::Epoll | Peer::IoUring => built::beside("raddle-bench-echo", "raddle-bench"),
+            Peer::Epoll | Peer::EpollStacks | Peer::IoUring => {
+                built::beside("raddle-bench-echo", "raddle-bench")
+            }
             Peer::Tokio => built::beside("raddle-bench-tokio", "raddle-bench"),
             Peer::May => built::beside("raddle-bench-may", "raddle-bench"),
             Peer::Go => built::go(),
@@ -95,6 +100,7 @@ impl Found {
             Peer::RaddleWorkqueueBound => on("workqueue", "--bound"),
             Peer::RaddleWorkqueueUnbound => on("workqueue", "--unbound"),
             Peer::Epoll => vec!["epoll"],
+            Peer::EpollStacks => vec!["epoll_stacks"],
             Peer::IoUring => vec!["io_uring"],
             Peer::Tokio | Peer::May | Peer::Go => vec!["echo", "cores=1"],
         };

@@ -155,18 +155,25 @@ impl Header {
     }
 }
 
-/// Whether a name is the standard one, apart from case. Eight bytes at a time: each request has names to be found, and each response.
+/// Whether a name is the standard one, apart from case. Several bytes at a time: each request has names to be found, and each response.
 fn is_named(name: &[u8], standard: &[u8]) -> bool {
     if name.len() != standard.len() {
         return false;
     }
-    let (words, rest) = name.as_chunks::<8>();
-    let (standard_words, standard_rest) = standard.as_chunks::<8>();
-    let word = |(a, b): (&[u8; 8], &[u8; 8])| {
+    let (eights, rest) = name.as_chunks::<8>();
+    let (standard_eights, standard_rest) = standard.as_chunks::<8>();
+    let (fours, rest) = rest.as_chunks::<4>();
+    let (standard_fours, standard_rest) = standard_rest.as_chunks::<4>();
+    let eight = |(a, b): (&[u8; 8], &[u8; 8])| {
         differ_by_case_at_most(u64::from_ne_bytes(*a), u64::from_ne_bytes(*b))
     };
-    let byte = |(a, b): (&u8, &u8)| differ_by_case_at_most(u64::from(*a), u64::from(*b));
-    words.iter().zip(standard_words).all(word) && rest.iter().zip(standard_rest).all(byte)
+    let four = |(a, b): (&[u8; 4], &[u8; 4])| {
+        differ_by_case_at_most(u32::from_ne_bytes(*a).into(), u32::from_ne_bytes(*b).into())
+    };
+    let one = |(a, b): (&u8, &u8)| differ_by_case_at_most((*a).into(), (*b).into());
+    eights.iter().zip(standard_eights).all(eight)
+        && fours.iter().zip(standard_fours).all(four)
+        && rest.iter().zip(standard_rest).all(one)
 }
 
 /// Whether the bytes of `word` are those of `standard`, which are letters and hyphens, or letters in the other case.

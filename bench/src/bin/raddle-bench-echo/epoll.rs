@@ -4,6 +4,7 @@
 #![allow(unsafe_code, reason = "epoll, and sockets without std's tables in between")]
 
 use super::calls::{check, failed};
+use super::stacks::Stacks;
 use raddle_bench::process;
 use raddle_bench::subject::{Said, serves};
 use std::io;
@@ -24,8 +25,8 @@ struct Connection {
     waits_for_room: bool,
 }
 
-/// Serves until the driver has seen enough.
-pub(crate) fn serve() -> Result<Said, String> {
+/// Serves until the driver has seen enough; with `stacks`, as if each connection had one.
+pub(crate) fn serve(mut stacks: Option<Stacks>) -> Result<Said, String> {
     let (listener, epoll) = listen()?;
     let own = listener.as_raw_fd();
     let mut events = [libc::epoll_event { events: 0, u64: 0 }; EVENTS];
@@ -43,6 +44,9 @@ pub(crate) fn serve() -> Result<Said, String> {
                     watch(epoll, libc::EPOLL_CTL_ADD, fd, INPUT)
                 })?;
                 continue;
+            }
+            if let Some(stacks) = &mut stacks {
+                stacks.touch(fd);
             }
             let connection = &mut connections[fd as usize];
             if !echo(fd, event.events, &mut buffer, &mut connection.rest) {

@@ -30,6 +30,7 @@ mod fetch;
 mod histogram;
 mod idle;
 mod respond;
+mod stacks;
 mod talk;
 mod uring;
 mod window;
@@ -43,7 +44,8 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<Said, String> {
     match arguments.case() {
-        "epoll" => epoll::serve(),
+        "epoll" => epoll::serve(None),
+        "epoll_stacks" => epoll::serve(Some(stacks::Stacks::new())),
         "io_uring" => uring::serve(arguments),
         "ask" => ask::measure(arguments),
         "respond" => respond::serve(arguments),

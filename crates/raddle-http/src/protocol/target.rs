@@ -143,18 +143,16 @@ const NAME: [bool; 256] = {
 
 /// What stands behind a `reg-name`, to which an IPv4 address belongs as well.
 fn behind_name(mut text: &[u8]) -> &[u8] {
-    while let [first, tail @ ..] = text {
-        text = match tail {
-            _ if NAME[usize::from(*first)] => tail,
-            [a, b, tail @ ..]
-                if *first == b'%' && a.is_ascii_hexdigit() && b.is_ascii_hexdigit() =>
-            {
-                tail
+    loop {
+        let plain = text.iter().position(|byte| !NAME[usize::from(*byte)]);
+        text = &text[plain.unwrap_or(text.len())..];
+        match text {
+            [b'%', a, b, tail @ ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => {
+                text = tail;
             }
-            _ => break,
-        };
+            _ => return text,
+        }
     }
-    text
 }
 
 /// What stands between brackets: an IPv6 address, or one of the future.
