@@ -60,13 +60,13 @@ impl Outlook {
         self.has_mail.store(false, Ordering::SeqCst);
     }
 
-    /// So many operations are in flight. Under the queue's lock.
+    /// So many operations are in flight, or have ended and were not delivered. Under the queue's lock.
     #[inline]
     pub fn publish(&self, in_flight: u32) {
         self.in_flight.store(in_flight, Ordering::Relaxed);
     }
 
-    /// How many operations were in flight when somebody last said.
+    /// How many operations there were when somebody last said.
     ///
     /// ```
     /// # use raddle_core::outlook::Outlook;

@@ -335,6 +335,26 @@ impl Queue {
         self.core.in_flight as usize
     }
 
+    /// How many registrations, operations and watches there are: of operations those that are in flight, and those that have ended and were
+    /// not reported yet.
+    ///
+    /// ```
+    /// use raddle_event::{Op, Queue};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let mut queue = Queue::new(&Default::default())?;
+    /// assert_eq!(queue.live(), 0);
+    /// // SAFETY: it points to nothing.
+    /// unsafe { queue.submit(7, Op::Close { file: -1 }) }?;
+    /// // It fails, and that is still to be reported.
+    /// assert_eq!(queue.live(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn live(&self) -> usize {
+        self.core.slots.live as usize
+    }
+
     /// Whether nothing is to be expected of operations: none is in flight, and all that have ended were delivered.
     ///
     /// ```

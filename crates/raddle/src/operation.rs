@@ -142,7 +142,7 @@ pub(crate) fn call<F: FnOnce() -> i64 + Send>(body: F, waits_for: WaitsFor) -> i
 /// Where very many threads wait, one that parks is in no near cache any more when it comes back: that costs more than the call that it spares.
 #[inline]
 pub(crate) fn goes_with_others() -> bool {
-    /// Of so many at most.
+    /// Of so many at most, those included that have been answered and did not run since: behind a server that is all busy most have.
     const WARM: u32 = 256;
     let Some(here) = Here::enter() else { return false };
     let core = here.place().core();

@@ -109,11 +109,11 @@ pub(crate) fn install(core: &'static Core, mut seated: Box<Seated>) -> Option<Bo
     }
 }
 
-/// Gives the lock back, and says how many operations are in flight; also if none is, but some that have ended are still to be delivered.
+/// Gives the lock back, and says how many operations are waited for: those in flight, and those that have ended and are still to be delivered.
 fn leave(core: &'static Core, held: Locked<'_, Option<Box<Seated>>>) {
     let in_flight = held.as_ref().map_or(0, |seated| {
         let queue = &seated.queue;
-        if queue.is_quiet() { 0 } else { queue.in_flight().max(1) }
+        if queue.is_quiet() { 0 } else { queue.live().max(1) }
     });
     core.events.outlook.publish(in_flight as u32);
 }
