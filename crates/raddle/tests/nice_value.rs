@@ -11,6 +11,7 @@ use children::Case;
 use raddle::thread;
 use std::fs;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 fn main() -> ExitCode {
     let not_root = (geteuid() != 0).then_some("only root may be nice to itself");
@@ -27,18 +28,26 @@ fn workers_have(nice: i32) {
     // SAFETY: writes two descriptors into an array of that size.
     assert_eq!(unsafe { libc::pipe(ends.as_mut_ptr()) }, 0);
     let [reader, writer] = ends;
+    static BEGUN: AtomicUsize = AtomicUsize::new(0);
     // More of them block in the kernel than there were workers, so that the monitor makes some.
     let blocked: Vec<_> = (0..12)
         .map(|_| {
             thread::spawn(move || {
+                BEGUN.fetch_add(1, Ordering::Relaxed);
                 let mut byte = 0u8;
                 // SAFETY: writes a byte into a live one.
                 unsafe { libc::read(reader, (&raw mut byte).cast(), 1) }
             })
         })
         .collect();
-    // Runs only when workers were made in their place.
-    let counted = thread::spawn(nice_values).join().unwrap();
+    // It may run before some of them: when all have begun, workers were made in their place.
+    let count = || {
+        while BEGUN.load(Ordering::Relaxed) < 12 {
+            thread::yield_now();
+        }
+        nice_values()
+    };
+    let counted = thread::spawn(count).join().unwrap();
     // SAFETY: reads bytes that live.
     assert_eq!(unsafe { libc::write(writer, [0u8; 12].as_ptr().cast(), 12) }, 12);
     blocked.into_iter().for_each(|thread| assert_eq!(thread.join().unwrap(), 1));
