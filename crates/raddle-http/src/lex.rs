@@ -1,18 +1,22 @@
 //! The small grammar that all fields share: tokens, white space, lists, parameters, weights. RFC 9110 section 5.6.
 
 /// Whether each byte may stand in a token, RFC 9110 section 5.6.2.
-const TOKEN: [bool; 256] = {
+const TOKEN: [bool; 256] = alphanumerics_and(b"!#$%&'*+-.^_`|~");
+
+/// A table of bytes: letters, digits and these.
+pub(crate) const fn alphanumerics_and(mut others: &[u8]) -> [bool; 256] {
     let mut table = [false; 256];
     let mut byte = 0;
     while byte < 256 {
-        let one = byte as u8;
-        table[byte] = one.is_ascii_alphanumeric()
-            || matches!(one, b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+')
-            || matches!(one, b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~');
+        table[byte] = (byte as u8).is_ascii_alphanumeric();
         byte += 1;
     }
+    while let [other, rest @ ..] = others {
+        table[*other as usize] = true;
+        others = rest;
+    }
     table
-};
+}
 
 pub(crate) fn is_token_byte(byte: u8) -> bool {
     TOKEN[usize::from(byte)]

@@ -1,6 +1,7 @@
 //! A request's target, in its four forms, and the host that it is for. RFC 9112 section 3.2.
 
 use super::fault::Fault;
+use crate::lex;
 use crate::method::Method;
 use std::ops::Range;
 
@@ -119,7 +120,7 @@ pub(super) fn authority(text: &[u8]) -> Option<Port> {
         [] | [b':'] => Port::Default,
         [b':', digits @ ..] => {
             // Larger numbers name no port.
-            crate::lex::decimal(digits).filter(|port| *port <= 65535)?;
+            lex::decimal(digits).filter(|port| *port <= 65535)?;
             Port::Given
         }
         _ => return None,
@@ -128,18 +129,7 @@ pub(super) fn authority(text: &[u8]) -> Option<Port> {
 }
 
 /// What may stand in a `reg-name` as it is: `unreserved` and `sub-delims`.
-const NAME: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        let one = byte as u8;
-        table[byte] = one.is_ascii_alphanumeric()
-            || matches!(one, b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'')
-            || matches!(one, b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=');
-        byte += 1;
-    }
-    table
-};
+const NAME: [bool; 256] = lex::alphanumerics_and(b"-._~!$&'()*+,;=");
 
 /// What stands behind a `reg-name`, to which an IPv4 address belongs as well.
 fn behind_name(mut text: &[u8]) -> &[u8] {
