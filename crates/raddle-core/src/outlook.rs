@@ -4,7 +4,7 @@
 //!   whoever has something for the queue      whoever has the queue's lock       the holder, idle
 //!   post the letter; there_is_mail           begins_to_read                     say that it is idle
 //!   was the holder idle? wake it             read the letters, begin            is_any? wait in the queue
-//!                                            publish(in flight)                 no: sleep elsewhere
+//!                                            publish(expected)                  no: sleep elsewhere
 //! ```
 //!
 //! The one in the middle is not always the holder: the monitor reads as well. Between its taking the mark of the mail down and its
@@ -30,14 +30,14 @@ use crate::sync::{AtomicBool, AtomicU32, Ordering, const_but_for_loom};
 pub struct Outlook {
     has_mail: AtomicBool,
     /// Written under the queue's lock.
-    in_flight: AtomicU32,
+    expected: AtomicU32,
 }
 
 impl Outlook {
     const_but_for_loom! {
         /// Nothing is expected.
         pub fn new() -> Outlook {
-            Outlook { has_mail: AtomicBool::new(false), in_flight: AtomicU32::new(0) }
+            Outlook { has_mail: AtomicBool::new(false), expected: AtomicU32::new(0) }
         }
     }
 
@@ -55,15 +55,15 @@ impl Outlook {
     /// The caller, who has the queue's lock, reads all letters that were posted before this, and [publishes](Self::publish) what is in
     /// flight after that.
     pub fn begins_to_read(&self) {
-        self.in_flight.store(self.in_flight().max(1), Ordering::Relaxed);
+        self.expected.store(self.expected().max(1), Ordering::Relaxed);
         // Release, for `is_any`; and before the letters are read, for those who post one more.
         self.has_mail.store(false, Ordering::SeqCst);
     }
 
     /// So many operations are in flight, or have ended and were not delivered. Under the queue's lock.
     #[inline]
-    pub fn publish(&self, in_flight: u32) {
-        self.in_flight.store(in_flight, Ordering::Relaxed);
+    pub fn publish(&self, expected: u32) {
+        self.expected.store(expected, Ordering::Relaxed);
     }
 
     /// How many operations there were when somebody last said.
@@ -72,18 +72,18 @@ impl Outlook {
     /// # use raddle_core::outlook::Outlook;
     /// let outlook = Outlook::new();
     /// outlook.publish(3);
-    /// assert_eq!(outlook.in_flight(), 3);
+    /// assert_eq!(outlook.expected(), 3);
     /// ```
     #[inline]
-    pub fn in_flight(&self) -> u32 {
-        self.in_flight.load(Ordering::Relaxed)
+    pub fn expected(&self) -> u32 {
+        self.expected.load(Ordering::Relaxed)
     }
 
     /// Whether there is anything that somebody has to look for in the queue.
     #[inline]
     pub fn is_any(&self) -> bool {
         // In this order, and acquire: whoever finds the mail taken finds something in flight, if it was not published as over.
-        self.has_mail.load(Ordering::Acquire) || self.in_flight() > 0
+        self.has_mail.load(Ordering::Acquire) || self.expected() > 0
     }
 }
 

@@ -256,7 +256,7 @@ impl Charge {
             self.left_ns = self.left_ns.saturating_add(entitled).min(slice_ns);
             self.set_earned(self.earned_ns().saturating_add(entitled).min(self.left_ns));
         }
-        if self.earned_ns().saturating_mul(3) >= slice_ns {
+        if self.earned_ns() >= slice_ns.div_ceil(3) {
             // It mostly waits.
             self.earned &= !USED_UP;
         }
@@ -292,10 +292,11 @@ pub const IDLE_LEVEL: u8 = 63;
 /// ```
 #[inline]
 pub const fn level(priority: Priority, earned_ns: u64, slice_ns: u64) -> u8 {
-    let tripled = earned_ns.saturating_mul(3);
-    let class = if tripled >= slice_ns.saturating_mul(2) {
+    // Not three times what it has earned: that would have to be looked after.
+    let third = slice_ns.div_ceil(3);
+    let class = if earned_ns >= slice_ns - slice_ns / 3 {
         0
-    } else if tripled >= slice_ns {
+    } else if earned_ns >= third {
         1
     } else {
         2

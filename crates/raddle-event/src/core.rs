@@ -61,6 +61,7 @@ impl Core {
     }
 
     /// Puts a slot at the end of the reports, once.
+    #[inline]
     pub(crate) fn report(&mut self, index: u32) {
         let slot = &mut self.slots[index];
         if slot.is_reported {
@@ -75,6 +76,7 @@ impl Core {
     }
 
     /// The next slot that has something to report. Those that were dropped meanwhile are freed on the way.
+    #[inline]
     pub(crate) fn next_report(&mut self) -> Option<u32> {
         loop {
             let index = self.first.checked_sub(1)?;
@@ -142,6 +144,7 @@ impl Core {
     // Operations.
 
     /// An operation begins. The backend must put it somewhere.
+    #[inline]
     pub(crate) fn begin(&mut self, index: u32) {
         self.in_flight += 1;
         self.count(index, 1);
@@ -159,6 +162,7 @@ impl Core {
     }
 
     /// An operation has ended, and stands nowhere any more.
+    #[inline]
     pub(crate) fn complete(&mut self, index: u32, result: i64) {
         self.in_flight -= 1;
         let slot = &mut self.slots[index];

@@ -218,18 +218,24 @@ impl Queue {
     }
 
     /// Begins what is in a slot.
+    #[inline]
     pub(crate) fn start(&mut self, index: u32) -> Operation {
         let name = self.core.slots.name(index);
-        let op = &self.core.slots[index].op;
-        let (fd, closes) = (op.fd, op.code == Code::Close);
-        if closes {
-            self.clear(fd);
-        }
-        self.core.begin(index);
-        if !closes || !self.core.hold(index) {
+        if self.core.slots[index].op.code == Code::Close {
+            self.start_close(index);
+        } else {
+            self.core.begin(index);
             self.backend.start(&mut self.core, index);
         }
         Operation(name)
+    }
+
+    fn start_close(&mut self, index: u32) {
+        self.clear(self.core.slots[index].op.fd);
+        self.core.begin(index);
+        if !self.core.hold(index) {
+            self.backend.start(&mut self.core, index);
+        }
     }
 
     /// Ends everything on a descriptor that is about to be closed.

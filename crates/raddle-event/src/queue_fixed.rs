@@ -46,7 +46,39 @@ impl Queue {
     /// ```
     #[inline]
     pub unsafe fn submit_fixed(&mut self, key: u64, op: Op) -> io::Result<Operation> {
-        let op = RawOp { is_fixed: true, ..RawOp::from(op) };
+        // SAFETY: the caller's.
+        unsafe { self.submit_either(key, op, true) }
+    }
+
+    /// As [`submit_fixed`](Queue::submit_fixed) if the operation's file `is_fixed`, else as [`submit`](Queue::submit): one way for who finds out as it runs.
+    ///
+    /// # Errors
+    ///
+    /// As `submit`.
+    ///
+    /// # Safety
+    ///
+    /// As theirs.
+    ///
+    /// ```
+    /// use raddle_event::{Config, Events, Op, Queue};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let mut queue = Queue::new(&Config::default())?;
+    /// // SAFETY: it points to nothing.
+    /// unsafe { queue.submit_either(1, Op::Close { file: -1 }, false) }?;
+    /// assert_eq!(queue.wait(&mut Events::with_capacity(64), None)?, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[inline]
+    pub unsafe fn submit_either(
+        &mut self,
+        key: u64,
+        op: Op,
+        is_fixed: bool,
+    ) -> io::Result<Operation> {
+        let op = RawOp { is_fixed, ..RawOp::from(op) };
         let index = self.core.slots.take_for(Kind::Operation, key, op)?;
         Ok(self.start(index))
     }

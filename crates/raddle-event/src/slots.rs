@@ -172,6 +172,7 @@ impl Slots {
     }
 
     /// Ends a slot's use. Nobody may refer to it by index any more; names that are held find nothing from here on.
+    #[inline]
     pub(crate) fn free(&mut self, index: u32) {
         let slot = &mut self.table[index as usize];
         debug_assert!(slot.kind != Kind::Free && slot.place == Place::Rest && !slot.is_reported);
@@ -183,11 +184,13 @@ impl Slots {
     }
 
     /// The name of a slot in use.
+    #[inline]
     pub(crate) fn name(&self, index: u32) -> u64 {
         u64::from(self.table[index as usize].seq) << 32 | u64::from(index)
     }
 
     /// Which slot `name` names, if it is still in use for that, and was not dropped.
+    #[inline]
     pub(crate) fn find(&self, name: u64) -> Option<u32> {
         let slot = self.table.get(name as u32 as usize)?;
         let is_it = slot.kind != Kind::Free && slot.seq == (name >> 32) as u32 && !slot.is_dropped;
@@ -203,12 +206,14 @@ impl Slots {
 impl std::ops::Index<u32> for Slots {
     type Output = Slot;
 
+    #[inline]
     fn index(&self, index: u32) -> &Slot {
         &self.table[index as usize]
     }
 }
 
 impl std::ops::IndexMut<u32> for Slots {
+    #[inline]
     fn index_mut(&mut self, index: u32) -> &mut Slot {
         &mut self.table[index as usize]
     }

@@ -59,6 +59,29 @@ proptest! {
     }
 
     #[test]
+    fn who_asks_the_same_again_is_read_the_same(
+        once in streams(),
+        times in 2..5_usize,
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
+    ) {
+        let stream = once.repeat(times);
+        // Forms of targets that the model does not know.
+        let text = String::from_utf8_lossy(&stream).into_owned();
+        if text.contains("://") || text.contains('[') || text.contains("CONNECT") {
+            return Ok(());
+        }
+        let (seen, end) = read(&stream);
+        let answer = answer(&wide(), pieces(&stream, &cuts));
+        prop_assert_eq!(&answer.seen, &seen, "{}", stream.escape_ascii());
+        let found = match answer.fault {
+            None => End::Clean,
+            Some(Fault::IncompleteHead | Fault::IncompleteBody) => End::Incomplete,
+            Some(_) => End::Refused,
+        };
+        prop_assert_eq!(found, end, "{:?} in {}", answer.fault, stream.escape_ascii());
+    }
+
+    #[test]
     fn answers_do_not_depend_on_pieces(
         stream in streams(),
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 1..9),

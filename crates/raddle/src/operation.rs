@@ -14,7 +14,7 @@ use crate::label::WaitsFor;
 use crate::machine::{Core, Runtime};
 use crate::park::Wait;
 use crate::request::{CoreName, Machine, Next, Request, Steps, Wish, as_number, as_result};
-use crate::sched::enter::Here;
+use crate::sched::enter::{self, Here};
 use crate::sched::events::{self, Refused};
 use crate::sched::start;
 use crate::settings;
@@ -92,8 +92,8 @@ unsafe fn see_to(
 ) -> io::Result<usize> {
     loop {
         request.at_hand = socket.map_or(CoreName::NONE, |(_, at_hand)| at_hand.core());
-        let (core, wait) = begin_and_wait(request, waits_for)?;
-        let reason = wait.park(deadline_ns);
+        let (core, wait, here) = begin_and_wait(request, waits_for)?;
+        let reason = wait.park_from(here, deadline_ns);
         if let Some((fd, at_hand)) = socket
             && !request.is_at_hand_on(core.index)
         {
@@ -144,10 +144,9 @@ pub(crate) fn call<F: FnOnce() -> i64 + Send>(body: F, waits_for: WaitsFor) -> i
 pub(crate) fn goes_with_others() -> bool {
     /// Of so many at most, those included that have been answered and did not run since: behind a server that is all busy most have.
     const WARM: u32 = 256;
-    let Some(here) = Here::enter() else { return false };
-    let core = here.place().core();
+    let Some(core) = enter::core_nearby() else { return false };
     core.waiting.load(Ordering::Relaxed) > 0
-        && core.events.outlook.in_flight() <= WARM
+        && core.events.outlook.expected() <= WARM
         && core.events.is_cheap.load(Ordering::Relaxed)
         && core.runtime().monitor.is_at_ease.load(Ordering::Relaxed)
 }
@@ -160,7 +159,7 @@ pub(crate) fn is_nearly_alone() -> bool {
     const FEW: u32 = 4;
     let Some(here) = Here::enter() else { return false };
     let core = here.place().core();
-    core.waiting.load(Ordering::Relaxed) == 0 && core.events.outlook.in_flight() <= FEW
+    core.waiting.load(Ordering::Relaxed) == 0 && core.events.outlook.expected() <= FEW
 }
 
 /// Does what `machine` says, step by step, and parks the caller once meanwhile. `TimedOut` if no step has ended for `patience_ns`.
@@ -190,8 +189,8 @@ pub(crate) unsafe fn run<M: Machine>(
         };
         // SAFETY: the caller waits here until it was settled, and uses the machine after that.
         let mut request = unsafe { Request::of_steps(first, Steps::of(machine)) };
-        let (core, wait) = begin_and_wait(&mut request, waits_for)?;
-        let mut reason = wait.park(deadline());
+        let (core, wait, here) = begin_and_wait(&mut request, waits_for)?;
+        let mut reason = wait.park_from(here, deadline());
         let mut seen = 0;
         while reason == Reason::TIMED_OUT {
             let done = request.steps_done();
@@ -238,8 +237,8 @@ pub(crate) unsafe fn run_on<M: Machine>(
         // SAFETY: the caller waits here until it was settled, and uses the machine after that.
         let mut request = unsafe { Request::of_steps(first, Steps::of(machine)) };
         request.at_hand = at_hand.core();
-        let (core, wait) = begin_and_wait(&mut request, waits_for)?;
-        let reason = wait.park(deadline_ns);
+        let (core, wait, here) = begin_and_wait(&mut request, waits_for)?;
+        let reason = wait.park_from(here, deadline_ns);
         if !request.is_at_hand_on(core.index) {
             at_hand.missed(fd);
         }
@@ -324,8 +323,7 @@ pub(crate) fn go_on_after(reason: Reason) -> io::Result<()> {
 
 /// What a request has come to, whose waiter was woken for `reason`: it is settled when this returns. `None`: it has come to nothing, and is to be
 /// begun anew.
-#[inline]
-#[track_caller]
+#[inline(always)]
 fn after_park(
     core: &'static Core,
     request: &Request,
@@ -335,31 +333,73 @@ fn after_park(
     if reason == Reason::READY {
         return Some(come_to(request, waits_for));
     }
+    cut_short(core, request, reason, waits_for)
+}
+
+/// As [`after_park`], of a wait that something else has ended.
+#[cold]
+fn cut_short(
+    core: &'static Core,
+    request: &Request,
+    reason: Reason,
+    waits_for: WaitsFor,
+) -> Option<io::Result<usize>> {
     end(&[(core, request)], waits_for);
     let result = come_to(request, waits_for);
     if is_cancelled(&result) { go_on_after(reason).err().map(Err) } else { Some(result) }
 }
 
 /// How a request has ended.
-#[inline]
+#[inline(always)]
 fn come_to(request: &Request, waits_for: WaitsFor) -> io::Result<usize> {
     let result = request.result();
-    if trace::is_on()
-        && let Some(here) = Here::enter()
-    {
-        trace::operated(here.place().core(), here.thread(), waits_for, as_number(&result));
+    if trace::is_on() {
+        tell(waits_for, as_number(&result));
     }
     result
 }
 
-/// Submits a request, and begins the sleep that its end will end. On which core.
-fn begin_and_wait(request: &mut Request, waits_for: WaitsFor) -> io::Result<(&'static Core, Wait)> {
+/// Tells a trace how an operation has ended.
+#[cold]
+fn tell(waits_for: WaitsFor, result: i64) {
+    if let Some(here) = Here::enter() {
+        trace::operated(here.place().core(), here.thread(), waits_for, result);
+    }
+}
+
+/// Submits a request, and begins the sleep that its end will end. On which core; a raddle thread stays inside the runtime, once, to sleep there.
+#[inline]
+fn begin_and_wait(
+    request: &mut Request,
+    waits_for: WaitsFor,
+) -> io::Result<(&'static Core, Wait, Option<Here>)> {
+    loop {
+        let Some(here) = Here::enter() else { return begin_from_outside(request, waits_for) };
+        let wait = Wait::begin_from(&here, waits_for);
+        request.arm_alone(wait.sleep(), Reason::READY);
+        let core = here.place().core();
+        // SAFETY: this module's callers keep the request, and what its operation points to, until it was settled.
+        let Err(refused) = (unsafe { events::submit(core, request) }) else {
+            return Ok((core, wait, Some(here)));
+        };
+        // Nobody has counted on this sleep.
+        let _ = wait.retract();
+        drop(here);
+        make_room(refused)?;
+    }
+}
+
+/// As [`begin_and_wait`], on a kernel thread that is no worker's.
+#[cold]
+fn begin_from_outside(
+    request: &mut Request,
+    waits_for: WaitsFor,
+) -> io::Result<(&'static Core, Wait, Option<Here>)> {
     loop {
         let wait = Wait::begin(waits_for);
         match begin(request, wait.sleep(), Reason::READY) {
-            Ok(core) => return Ok((core, wait)),
+            Ok(core) => return Ok((core, wait, None)),
             Err(refused) => {
-                // Nobody has counted on this sleep.
                 let _ = wait.retract();
                 make_room(refused)?;
             }

@@ -45,6 +45,14 @@ impl Wait {
         Wait { sleep: Sleep::prepare(sleeper) }
     }
 
+    /// As [`begin`](Self::begin), for one who is inside the runtime.
+    #[inline]
+    pub(crate) fn begin_from(here: &Here, waits_for: WaitsFor) -> Wait {
+        let thread = here.thread();
+        thread.block().waits_for.store(waits_for.0, Ordering::Relaxed);
+        Wait { sleep: Sleep::prepare(thread.sleeper()) }
+    }
+
     /// What whoever shall end the sleep needs.
     #[inline]
     pub(crate) fn sleep(&self) -> Sleep {
@@ -59,15 +67,14 @@ impl Wait {
 
     /// Sleeps until somebody ends it, or until `deadline_ns`. Says why it ended. A trace says where the caller was called, if
     /// it tracks that.
+    ///
+    /// [`Reason::CANCELLED`] also stands for a carried deadline that has come before the wait's own.
     #[inline]
     #[track_caller]
     pub(crate) fn park(self, deadline_ns: Option<u64>) -> Reason {
         let place = Location::caller();
-        if carry::carries() {
-            self.park_carrying(deadline_ns, place)
-        } else {
-            self.park_plain(deadline_ns, place)
-        }
+        let first = self.heed_carried(deadline_ns);
+        as_carried(self.park_plain(first, place), first, deadline_ns)
     }
 
     /// As [`park`](Self::park), for one who is inside the runtime, once, by `here`: mostly it need not go out and in again before it sleeps.
@@ -75,8 +82,9 @@ impl Wait {
     #[track_caller]
     pub(crate) fn park_from(self, here: Option<Here>, deadline_ns: Option<u64>) -> Reason {
         match here {
-            Some(here) if !carry::carries() && !here.thread().block().attention.is_called() => {
-                self.park_here(here, deadline_ns, Location::caller())
+            Some(here) if !here.thread().block().attention.is_called() => {
+                let first = self.heed_carried(deadline_ns);
+                as_carried(self.park_here(here, first, Location::caller()), first, deadline_ns)
             }
             here => {
                 drop(here);
@@ -85,14 +93,10 @@ impl Wait {
         }
     }
 
-    /// [`Reason::CANCELLED`] also stands for a carried deadline that has come before the wait's own.
-    #[cold]
-    fn park_carrying(self, deadline_ns: Option<u64>, place: Place) -> Reason {
-        let carried = carry::deadline_ns();
-        let first = carried.into_iter().chain(deadline_ns).min();
-        let reason = carry::with_token_told(self.sleep, || self.park_plain(first, place));
-        let is_carried = reason == Reason::TIMED_OUT && first != deadline_ns;
-        if is_carried { Reason::CANCELLED } else { reason }
+    /// Heeds what the thread carries. Until when it may sleep.
+    #[inline]
+    fn heed_carried(&self, deadline_ns: Option<u64>) -> Option<u64> {
+        if carry::carries() { carry::heed(self.sleep, deadline_ns) } else { deadline_ns }
     }
 
     #[inline]
@@ -124,7 +128,7 @@ impl Wait {
         self.park_here(here, deadline_ns, place)
     }
 
-    #[inline]
+    #[inline(always)]
     fn park_here(self, here: Here, deadline_ns: Option<u64>, place: Place) -> Reason {
         let until = &here.thread().block().waits_until_ns;
         until.store(deadline_ns.unwrap_or(u64::MAX), Ordering::Relaxed);
@@ -160,6 +164,13 @@ impl Wait {
             }
         }
     }
+}
+
+/// Why a wait until `deadline_ns` has ended that was to last until `first`, which may be what the thread carries.
+#[inline]
+fn as_carried(reason: Reason, first: Option<u64>, deadline_ns: Option<u64>) -> Reason {
+    let is_carried = reason == Reason::TIMED_OUT && first != deadline_ns;
+    if is_carried { Reason::CANCELLED } else { reason }
 }
 
 /// Whoever sleeps with `sleep` now waits for something else: it was moved, and can't go on meanwhile.

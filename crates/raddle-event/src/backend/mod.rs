@@ -67,6 +67,7 @@ impl Backend {
         each!(self, backend => backend.unregister(core, fd))
     }
 
+    #[inline]
     pub(crate) fn start(&mut self, core: &mut Core, index: u32) {
         each!(self, backend => backend.start(core, index))
     }

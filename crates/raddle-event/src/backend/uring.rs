@@ -31,7 +31,9 @@
 
 mod request;
 
-use self::request::{CANCEL, NOTHING, OPCODES, SET, WAKE, entry, is_own_answer, wake_request};
+use self::request::{
+    CANCEL, NOTHING, OPCODES, SET, WAKE, entry, is_own_answer, recv, send, wake_request,
+};
 use super::common::{Failed, TRIAL};
 use super::epoll_set::EpollSet;
 use crate::config::Config;
@@ -165,19 +167,24 @@ impl Uring {
     /// Puts a request into the ring's memory; the kernel hears of it with the next call, which comes now if it is full. `WouldBlock` if
     /// the kernel then takes nothing: it has no memory just now, or completions are to be taken first.
     fn push(&mut self, entry: &Entry) -> io::Result<()> {
-        let is_in = |uring: &mut Uring| {
-            // SAFETY: what the entry points to is ours, or its operation's submitter has promised that it lives until the
-            // operation is reported, which is not before the kernel has completed the request.
-            unsafe { uring.ring.submission().push(entry) }.is_ok()
-        };
-        if is_in(self) {
+        if self.has_put(entry) {
             return Ok(());
         }
         match self.ring.submit() {
             Err(error) if !is_passing(&error) => Err(error),
-            _ if is_in(self) => Ok(()),
+            _ if self.has_put(entry) => Ok(()),
             _ => Err(io::ErrorKind::WouldBlock.into()),
         }
+    }
+
+    /// Puts a request into the ring's memory; false if it is full.
+    ///
+    /// Inlined, an entry is made where it stays: one that is made elsewhere, in parts, and then copied, keeps the processor waiting.
+    #[inline(always)]
+    fn has_put(&mut self, entry: &Entry) -> bool {
+        // SAFETY: what the entry points to is ours, or its operation's submitter has promised that it lives until the operation is reported,
+        // which is not before the kernel has completed the request.
+        unsafe { self.ring.submission().push(entry) }.is_ok()
     }
 
     /// As [`submit`], and what passes is no error: the caller looks at what there is, and comes again.
@@ -213,6 +220,7 @@ impl Uring {
     }
 
     /// Gives an operation to the ring, as itself or as a poll that comes before it.
+    #[inline(never)]
     fn launch(&mut self, core: &mut Core, index: u32, place: Place) {
         let name = core.slots.name(index);
         let slot = &mut core.slots[index];
@@ -236,6 +244,24 @@ impl Uring {
                 core.complete(index, -i64::from(error.raw_os_error().unwrap_or(libc::EIO)));
             }
         }
+    }
+
+    /// As [`launch`](Self::launch), by the short way that most operations go: false if it is none of those, or the ring is full.
+    #[inline]
+    fn has_launched(&mut self, core: &mut Core, index: u32) -> bool {
+        let name = core.slots.name(index);
+        let slot = &mut core.slots[index];
+        let op = &slot.op;
+        let flags = if op.is_fixed { Flags::FIXED_FILE } else { Flags::empty() };
+        let has_put = match op.code {
+            Code::Recv => self.has_put(&recv(op).flags(flags).user_data(name)),
+            Code::Send => self.has_put(&send(op).flags(flags).user_data(name)),
+            _ => return false,
+        };
+        if has_put {
+            slot.place = Place::Ring;
+        }
+        has_put
     }
 
     /// Everything that has to be in the ring before the kernel is entered.
@@ -435,7 +461,14 @@ impl Uring {
         self.set.unregister(core, fd);
     }
 
+    #[inline]
     pub(super) fn start(&mut self, core: &mut Core, index: u32) {
+        if !self.has_launched(core, index) {
+            self.start_otherwise(core, index);
+        }
+    }
+
+    fn start_otherwise(&mut self, core: &mut Core, index: u32) {
         if !matches!(core.slots[index].op.code, Code::SendFile | Code::Call) {
             return self.launch(core, index, Place::Ring);
         }

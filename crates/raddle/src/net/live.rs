@@ -296,23 +296,35 @@ impl Live {
         bytes: &mut &[u8],
         buffer: &mut [u8],
         modes: &Modes,
-    ) -> Option<io::Result<(usize, Option<SystemTime>)>> {
+    ) -> io::Result<(usize, Option<SystemTime>)> {
         let mut stamped = Stamped::new();
-        let exchanged = self.exchange_to(To::Stamped(buffer, &mut stamped), bytes, modes)?;
-        Some(exchanged.map(|count| (count, stamped.stamp())))
+        match self.exchange_to(To::Stamped(buffer, &mut stamped), bytes, modes) {
+            Some(exchanged) => Ok((exchanged?, stamped.stamp())),
+            None => {
+                self.write_all(bytes, modes)?;
+                self.read_stamped(buffer, modes)
+            }
+        }
     }
 
-    /// Sends all of `bytes`, and reads once, in one wait. What was not sent stays in `bytes`. `None`, and nothing is done, where that spares nothing.
+    /// Sends all of `bytes`, and reads once, in one wait where that spares something. What was not sent stays in `bytes`.
     #[track_caller]
     pub(super) fn exchange(
         &self,
         bytes: &mut &[u8],
         buffer: &mut [u8],
         modes: &Modes,
-    ) -> Option<io::Result<usize>> {
-        self.exchange_to(To::Buffer(buffer), bytes, modes)
+    ) -> io::Result<usize> {
+        match self.exchange_to(To::Buffer(buffer), bytes, modes) {
+            Some(exchanged) => exchanged,
+            None => {
+                self.write_all(bytes, modes)?;
+                self.read(buffer, modes)
+            }
+        }
     }
 
+    /// Sends and reads in one wait. `None` where that spares nothing: then some of `bytes` was sent, perhaps.
     #[inline]
     #[track_caller]
     fn exchange_to(
@@ -321,10 +333,23 @@ impl Live {
         bytes: &mut &[u8],
         modes: &Modes,
     ) -> Option<io::Result<usize>> {
-        let is_one_wait = !bytes.is_empty()
-            && modes.timeout(Way::In) == modes.timeout(Way::Out)
-            && goes_with_others(bytes.len(), modes);
-        if !is_one_wait {
+        if bytes.is_empty() {
+            return None;
+        }
+        if !goes_with_others(bytes.len(), modes) {
+            // Mostly all of it goes.
+            let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+            return match rustix::net::send(&self.fd, bytes, flags) {
+                Ok(count) => {
+                    *bytes = &bytes[count..];
+                    None
+                }
+                Err(Errno::INPROGRESS) => self.finish_connect(modes).err().map(Err),
+                Err(Errno::AGAIN | Errno::INTR) => None,
+                Err(error) => Some(Err(error.into())),
+            };
+        }
+        if modes.timeout(Way::In) != modes.timeout(Way::Out) {
             return None;
         }
         let room = to.room();
@@ -339,6 +364,17 @@ impl Live {
             Err(_) => {}
         }
         Some(result.map_err(timed_out_as_in_std))
+    }
+
+    /// Sends all of `bytes`. What was not sent stays there.
+    #[inline]
+    #[track_caller]
+    fn write_all(&self, bytes: &mut &[u8], modes: &Modes) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let count = self.write(bytes, modes)?;
+            *bytes = &bytes[count..];
+        }
+        Ok(())
     }
 
     /// Sends by the event queue.

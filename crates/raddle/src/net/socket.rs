@@ -237,13 +237,13 @@ impl Socket {
     #[inline]
     #[track_caller]
     pub(super) fn exchange(&self, bytes: &mut &[u8], buffer: &mut [u8]) -> io::Result<usize> {
-        if let OfKernel(live) = &self.whose
-            && let Some(result) = live.exchange(bytes, buffer, &self.modes)
-        {
-            return result;
+        match &self.whose {
+            OfKernel(live) => live.exchange(bytes, buffer, &self.modes),
+            OfHost(_) => {
+                self.write_all(bytes)?;
+                self.read(buffer)
+            }
         }
-        self.write_all(bytes)?;
-        self.read(buffer)
     }
 
     /// As [`read`](Socket::read), and says when the last of it came, where the kernel knows.
@@ -267,13 +267,13 @@ impl Socket {
         bytes: &mut &[u8],
         buffer: &mut [u8],
     ) -> io::Result<(usize, Option<SystemTime>)> {
-        if let OfKernel(live) = &self.whose
-            && let Some(result) = live.exchange_stamped(bytes, buffer, &self.modes)
-        {
-            return result;
+        match &self.whose {
+            OfKernel(live) => live.exchange_stamped(bytes, buffer, &self.modes),
+            OfHost(it) => {
+                self.write_all(bytes)?;
+                Ok((it.read(buffer, &self.modes)?, None))
+            }
         }
-        self.write_all(bytes)?;
-        self.read_stamped(buffer)
     }
 
     /// Sends all of `bytes`. What was not sent stays there.

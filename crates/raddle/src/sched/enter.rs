@@ -116,6 +116,15 @@ pub(crate) fn runtime() -> Option<&'static Runtime> {
     Some(worker.runtime)
 }
 
+/// The core that the calling thread runs on, for who wants to know how things stand there, and does nothing: the thread may run elsewhere by now.
+#[inline]
+pub(crate) fn core_nearby() -> Option<&'static Core> {
+    let thread = ThreadRef::running()?;
+    // SAFETY: workers are never freed.
+    let worker = unsafe { thread.block().worker.load(Ordering::Relaxed).as_ref() }?;
+    wake::core_of(&worker.core)
+}
+
 /// Lets others run before the caller, wherever it runs.
 pub(crate) fn let_others_run() {
     match Here::enter() {

@@ -40,6 +40,7 @@ pub(crate) enum Refused {
 /// # Safety
 ///
 /// `request` stays where it is, and all that its operation points to is as [`raddle_event::Queue::submit`] wants it, until it was settled.
+#[inline]
 pub(crate) unsafe fn submit(core: &'static Core, request: &Request) -> Result<(), Refused> {
     let mut held = core.events.queue.lock();
     let Some(seated) = held.as_mut() else {
@@ -55,6 +56,7 @@ pub(crate) unsafe fn submit(core: &'static Core, request: &Request) -> Result<()
 /// # Safety
 ///
 /// As [`submit`].
+#[inline]
 unsafe fn begin(core: &Core, seated: &mut Seated, request: &Request) -> io::Result<()> {
     // SAFETY: the caller's.
     unsafe { start(core, &mut seated.queue, request, request.op()) }?;
@@ -67,17 +69,12 @@ unsafe fn begin(core: &Core, seated: &mut Seated, request: &Request) -> io::Resu
 /// # Safety
 ///
 /// As [`submit`].
+#[inline]
 unsafe fn start(core: &Core, queue: &mut Queue, request: &Request, op: Op) -> io::Result<()> {
     let key = request.key();
     // SAFETY: the caller's. A socket stands in tables under its own number only, and leaves them before it is closed; the queue has it, or had it
     // a moment ago.
-    let operation = unsafe {
-        if request.is_at_hand_on(core.index) {
-            queue.submit_fixed(key, op)
-        } else {
-            queue.submit(key, op)
-        }
-    }?;
+    let operation = unsafe { queue.submit_either(key, op, request.is_at_hand_on(core.index)) }?;
     request.operation.set(Some(operation));
     Ok(())
 }
@@ -111,11 +108,11 @@ pub(crate) fn install(core: &'static Core, mut seated: Box<Seated>) -> Option<Bo
 
 /// Gives the lock back, and says how many operations are waited for: those in flight, and those that have ended and are still to be delivered.
 fn leave(core: &'static Core, held: Locked<'_, Option<Box<Seated>>>) {
-    let in_flight = held.as_ref().map_or(0, |seated| {
+    let expected = held.as_ref().map_or(0, |seated| {
         let queue = &seated.queue;
-        if queue.is_quiet() { 0 } else { queue.live().max(1) }
+        if queue.is_quiet() { 0 } else { queue.live() }
     });
-    core.events.outlook.publish(in_flight as u32);
+    core.events.outlook.publish(expected as u32);
 }
 
 /// Does what others have asked for.

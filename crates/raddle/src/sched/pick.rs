@@ -10,7 +10,7 @@ use crate::trace;
 use std::sync::atomic::Ordering;
 
 /// The next thread for `core`, in the order: due timers, its own queue, others' queues.
-#[inline]
+#[inline(always)]
 pub(crate) fn pick(core: &'static Core, now: u64) -> Option<ThreadRef> {
     if now >= core.next_deadline_ns.load(Ordering::Relaxed) {
         timers::expire(core, Some(core));
@@ -43,7 +43,7 @@ fn pick_queued(core: &'static Core, now: u64) -> Option<ThreadRef> {
 }
 
 /// The first of `core`'s queue, whose lock is held.
-#[inline]
+#[inline(always)]
 pub(super) fn pop(core: &'static Core, queue: &mut Queue, now: u64) -> Option<ThreadRef> {
     if queue.ready.shall_help() {
         help_others(core, queue, now);

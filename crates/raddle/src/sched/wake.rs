@@ -297,7 +297,7 @@ fn keep_woken(core: &Core, thread: ThreadRef, now_ns: u64) -> Option<u8> {
 }
 
 /// A thread was made ready on `core`, the caller's: sees to it that it runs in time.
-#[inline]
+#[inline(always)]
 fn see_to_own(core: &'static Core, level: u8, array: Array, now_ns: u64) {
     let runtime = core.runtime();
     let preempts = runtime.settings.preempts && array == Array::Active;

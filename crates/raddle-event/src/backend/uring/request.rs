@@ -40,8 +40,7 @@ pub(super) const OPCODES: &[u8] = &[
 /// An operation as a request.
 pub(super) fn entry(op: &RawOp) -> Entry {
     let fd = Fd(op.fd);
-    // What the kernel transfers at once at most.
-    let len = op.len.min(0x7fff_f000) as u32;
+    let len = at_once(op);
     let count = op.len.min(1024) as u32;
     match op.code {
         Code::Poll => opcode::PollAdd::new(fd, poll_bits(Interest::of_bits(op.interest))).build(),
@@ -59,8 +58,8 @@ pub(super) fn entry(op: &RawOp) -> Entry {
         Code::WriteVectored => {
             opcode::Writev::new(fd, op.pointer.cast(), count).offset(op.offset).build()
         }
-        Code::Recv => opcode::Recv::new(fd, op.pointer.cast(), len).flags(op.flags).build(),
-        Code::Send => opcode::Send::new(fd, op.pointer.cast(), len).flags(op.flags).build(),
+        Code::Recv => recv(op),
+        Code::Send => send(op),
         Code::RecvMessage => {
             opcode::RecvMsg::new(fd, op.pointer.cast()).flags(op.flags as u32).build()
         }
@@ -78,6 +77,24 @@ pub(super) fn entry(op: &RawOp) -> Entry {
         Code::Close => opcode::Close::new(fd).build(),
         Code::SendFile | Code::Call | Code::Nothing => opcode::Nop::new().build(),
     }
+}
+
+/// A [`Code::Recv`] as a request.
+#[inline]
+pub(super) fn recv(op: &RawOp) -> Entry {
+    opcode::Recv::new(Fd(op.fd), op.pointer.cast(), at_once(op)).flags(op.flags).build()
+}
+
+/// A [`Code::Send`] as a request.
+#[inline]
+pub(super) fn send(op: &RawOp) -> Entry {
+    opcode::Send::new(Fd(op.fd), op.pointer.cast(), at_once(op)).flags(op.flags).build()
+}
+
+/// So much of an operation's bytes the kernel transfers at once at most.
+#[inline]
+fn at_once(op: &RawOp) -> u32 {
+    op.len.min(0x7fff_f000) as u32
 }
 
 /// A poll for the wake channel that goes on: each edge completes it once more.

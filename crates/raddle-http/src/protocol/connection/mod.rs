@@ -5,6 +5,7 @@ mod responses;
 
 use super::chunked::ChunkedDecoder;
 use super::fault::Fault;
+use super::head::Check;
 use super::input::Input;
 use super::limits::Limits;
 use super::scan::Scanner;
@@ -45,6 +46,8 @@ use super::writer::{Asked, Outgoing};
 pub struct Connection {
     limits: Limits,
     is_secure: bool,
+    /// Of heads that were checked under these limits.
+    check: Check,
     input: Input,
     is_input_over: bool,
     scanner: Scanner,
@@ -152,6 +155,7 @@ impl Connection {
         Connection {
             limits: *limits,
             is_secure: false,
+            check: Check::new(),
             input: Input::default(),
             is_input_over: false,
             scanner: Scanner::default(),
@@ -193,6 +197,7 @@ impl Connection {
     /// ```
     pub fn set_limits(&mut self, limits: &Limits) {
         self.limits = *limits;
+        self.check = Check::new();
         self.scanner = Scanner::default();
     }
 

@@ -59,19 +59,25 @@ impl Connection {
         if unread.is_empty() && !self.is_input_over {
             return Ok(HeadStep::NeedsInput);
         }
-        let Some(found) = self.scanner.head(unread, &self.limits)? else {
-            if !self.is_input_over {
-                return Ok(HeadStep::NeedsInput);
-            }
-            // Empty lines are no request.
-            if unread.iter().all(|byte| matches!(byte, b'\r' | b'\n')) {
-                self.phase = Phase::Over;
-                return Ok(HeadStep::Closed);
-            }
-            return Err(Fault::IncompleteHead);
+        let end = if let Some(end) = head.begins(unread, self.check) {
+            end
+        } else {
+            let Some(found) = self.scanner.head(unread, &self.limits)? else {
+                if !self.is_input_over {
+                    return Ok(HeadStep::NeedsInput);
+                }
+                // Empty lines are no request.
+                if unread.iter().all(|byte| matches!(byte, b'\r' | b'\n')) {
+                    self.phase = Phase::Over;
+                    return Ok(HeadStep::Closed);
+                }
+                return Err(Fault::IncompleteHead);
+            };
+            head.fill(unread, found, &self.limits, self.is_secure)?;
+            head.set_check(self.check);
+            found.end
         };
-        head.fill(unread, found, &self.limits, self.is_secure)?;
-        self.input.consume(found.end);
+        self.input.consume(end);
         self.scanner = Scanner::default();
         self.incoming = match head.framing() {
             Framing::Length(length) => Incoming::Length(length),
@@ -248,5 +254,63 @@ impl Connection {
         }
         let is_between = matches!(self.incoming, Incoming::Length(0)) || self.discard().is_none();
         is_between && self.scanner.head(self.input.unread(), &self.limits) != Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::date::{Date, DateCache};
+    use crate::protocol::{Length, Limits};
+
+    const HEAD: &[u8] = b"GET /a/long/target HTTP/1.1\r\nHost: a\r\nX: y\r\n\r\n";
+
+    fn answer(connection: &mut Connection) {
+        let mut date = DateCache::default();
+        let date = date.text(Date::from_seconds(784_111_777));
+        connection.respond(Status::OK, &Headers::new(), Length::Known(0), date);
+        connection.finish(None).expect("there is no content");
+    }
+
+    #[test]
+    fn the_same_head_again_is_the_same_request() {
+        const OTHER: &[u8] = b"GET /another/target HTTP/1.1\r\nHost: a\r\nX: z\r\n\r\n";
+        let (mut connection, mut head) = (Connection::new(&Limits::default()), RequestHead::new());
+        let in_pieces = [&HEAD[..7], &HEAD[7..40], &HEAD[40..]];
+        for pieces in [&[HEAD][..], &[HEAD], &[b"\r\n", HEAD], &in_pieces, &[OTHER], &[HEAD]] {
+            for (at, piece) in pieces.iter().enumerate() {
+                connection.receive(piece);
+                let is_last = at + 1 == pieces.len();
+                let expected = if is_last { HeadStep::Ready } else { HeadStep::NeedsInput };
+                assert_eq!(connection.read_head(&mut head), Ok(expected));
+            }
+            let (target, x) = match pieces {
+                [OTHER] => ("/another/target", b"z"),
+                _ => ("/a/long/target", b"y"),
+            };
+            assert_eq!((head.target(), head.headers().get("x")), (target, Some(&x[..])));
+            assert_eq!(head.host(), Some("a"));
+            answer(&mut connection);
+        }
+    }
+
+    #[test]
+    fn limits_that_have_changed_hold_for_the_same_head() {
+        let mut connection = Connection::new(&Limits::default());
+        let mut head = RequestHead::new();
+        connection.receive(HEAD);
+        assert_eq!(connection.read_head(&mut head), Ok(HeadStep::Ready));
+        answer(&mut connection);
+        connection.set_limits(&Limits { target_size: 8, ..Limits::default() });
+        connection.receive(HEAD);
+        assert_eq!(connection.read_head(&mut head), Err(Fault::TargetTooLong));
+    }
+
+    #[test]
+    fn a_head_that_another_has_checked_is_checked_again() {
+        let mut head = RequestHead::parse(HEAD, &Limits::default()).expect("a good head");
+        let mut connection = Connection::new(&Limits { fields: 1, ..Limits::default() });
+        connection.receive(HEAD);
+        assert_eq!(connection.read_head(&mut head), Err(Fault::TooManyFields));
     }
 }
