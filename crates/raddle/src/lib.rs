@@ -80,6 +80,7 @@ pub mod io;
 mod label;
 mod large;
 mod machine;
+mod mode_word;
 pub mod net;
 mod newborns;
 mod nursery;

@@ -128,8 +128,13 @@ pub fn send_file<T: Target + ?Sized>(
     target: &mut T,
 ) -> io::Result<u64> {
     host::check_live()?;
-    let len = regular_len(open::kind_and_len(file.as_fd())?)?;
-    let range = range.start.min(len)..range.end.min(len);
+    // Of a file that many ask for it is known that it has so much. One that has become shorter in that moment ends where it does.
+    let range = if file.warm.is_known_to(range.end) {
+        range.start.min(range.end)..range.end
+    } else {
+        let len = regular_len(open::kind_and_len(file.as_fd())?)?;
+        range.start.min(len)..range.end.min(len)
+    };
     let Some(direct) = stream_socket(target)? else {
         return write_file(header, file, range, target);
     };

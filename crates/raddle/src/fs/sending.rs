@@ -32,7 +32,7 @@ use crate::operation;
 use crate::request::{Machine, Next};
 use crate::sys::clock;
 use raddle_event::{Cached, Interest, Op, cached};
-use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::net::SendFlags;
 use std::ffi::CStr;
@@ -181,7 +181,7 @@ impl<'a> Sending<'a> {
     #[track_caller]
     pub(super) fn run(mut self, direct: Direct<'_>) -> io::Result<u64> {
         if self.file.is_some() {
-            self.send_here(direct.fd())?;
+            self.send_here(direct)?;
         }
         let waits_for = Label::SEND_FILE.on(self.socket);
         // SAFETY: the header, the path and the socket are borrowed, the file is open, and this stays here, until this returns.
@@ -197,14 +197,11 @@ impl<'a> Sending<'a> {
     }
 
     /// Does on the calling thread what needs no waiting, as far as that goes. It may be preempted between two calls.
-    fn send_here(&mut self, socket: BorrowedFd<'_>) -> io::Result<()> {
+    fn send_here(&mut self, direct: Direct<'_>) -> io::Result<()> {
         if let Err(error) = self.measure() {
             return Err(if self.is_no_file { no_file() } else { error.into() });
         }
-        let flags = fcntl_getfl(socket)?;
-        if !flags.contains(OFlags::NONBLOCK) {
-            fcntl_setfl(socket, flags | OFlags::NONBLOCK)?;
-        }
+        direct.make_nonblocking()?;
         self.send_header()?;
         if self.header.is_empty() {
             while self.send_some()? == Want::More {}

@@ -21,6 +21,12 @@ pub(super) struct Warm {
 }
 
 impl Warm {
+    /// Whether a moment ago the file was in memory up to `end`, and so has as many bytes.
+    pub(super) fn is_known_to(&self, end: u64) -> bool {
+        end <= self.len.load(Ordering::Relaxed)
+            && clock::now_ns() < self.until_ns.load(Ordering::Relaxed)
+    }
+
     /// Whether the file is in memory up to `end`. If not, or if it is longer than this remembers, more is to be looked at.
     pub(super) fn reaches(&self, file: BorrowedFd<'_>, end: u64) -> bool {
         if end > LEN_MAX {

@@ -1,5 +1,6 @@
 //! Where bytes come from and go to: what [`copy`](super::copy) knows of its two ends.
 
+use crate::mode_word::{self, ModeWord};
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::{
@@ -15,13 +16,14 @@ use std::time::Duration;
 pub struct Direct<'a> {
     fd: BorrowedFd<'a>,
     timeout: Option<Duration>,
-    is_socket: bool,
+    /// Of one of raddle's own streams.
+    mode: Option<&'a ModeWord>,
 }
 
 impl<'a> Direct<'a> {
     /// Reads or writes are nothing but calls on `fd`.
     pub fn new(fd: BorrowedFd<'a>) -> Direct<'a> {
-        Direct { fd, timeout: None, is_socket: false }
+        Direct { fd, timeout: None, mode: None }
     }
 
     /// Each of them waits for so long at most.
@@ -31,12 +33,24 @@ impl<'a> Direct<'a> {
     }
 
     /// One of raddle's own streams: no call on it minds its mode in the kernel, which may be changed.
-    pub(crate) fn of_socket(fd: BorrowedFd<'a>, timeout: Option<Duration>) -> Direct<'a> {
-        Direct { fd, timeout, is_socket: true }
+    pub(crate) fn of_socket(
+        fd: BorrowedFd<'a>,
+        timeout: Option<Duration>,
+        mode: &'a ModeWord,
+    ) -> Direct<'a> {
+        Direct { fd, timeout, mode: Some(mode) }
     }
 
     pub(crate) fn is_socket(&self) -> bool {
-        self.is_socket
+        self.mode.is_some()
+    }
+
+    /// No call on it waits in the kernel when this returns.
+    pub(crate) fn make_nonblocking(&self) -> Result<()> {
+        Ok(match self.mode {
+            Some(mode) => mode.make_nonblocking(self.fd),
+            None => mode_word::make_nonblocking(self.fd),
+        }?)
     }
 
     pub(crate) fn fd(&self) -> BorrowedFd<'a> {

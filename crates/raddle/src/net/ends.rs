@@ -14,7 +14,7 @@ macro_rules! streams {
                 let socket = &self.0;
                 let waits = !socket.modes.is_nonblocking();
                 let fd = socket.try_fd().filter(|_| waits)?;
-                Some(Direct::of_socket(fd, socket.read_timeout()))
+                Some(Direct::of_socket(fd, socket.read_timeout(), socket.modes.mode()))
             }
         }
 
@@ -23,7 +23,7 @@ macro_rules! streams {
                 let socket = &self.0;
                 let waits = !socket.modes.is_nonblocking();
                 let fd = socket.try_fd().filter(|_| waits);
-                Ok(fd.map(|fd| Direct::of_socket(fd, socket.write_timeout())))
+                Ok(fd.map(|fd| Direct::of_socket(fd, socket.write_timeout(), socket.modes.mode())))
             }
         }
     )*};

@@ -448,7 +448,9 @@ impl Live {
     fn recv_later(&self, buffer: &mut [u8], flags: RecvFlags, modes: &Modes) -> io::Result<usize> {
         modes.may_wait()?;
         let (waits_for, deadline_ns) = (self.on(Label::INPUT), modes.deadline_ns(Way::In));
-        if buffer.len() <= WhenReady::LEN_MAX && operation::is_nearly_alone() {
+        // A read that is given to the kernel ends at once where a file was sent before, is polled for, and given to it again.
+        let polls = modes.mode().waits_here() || operation::is_nearly_alone();
+        if buffer.len() <= WhenReady::LEN_MAX && polls {
             let mut steps = WhenReady { socket: self.fd.as_fd(), to: buffer, flags };
             // SAFETY: the buffer is borrowed, and the socket open, until this returns.
             return unsafe { operation::run_on(&mut steps, self.busy(), waits_for, deadline_ns) }

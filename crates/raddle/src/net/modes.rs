@@ -1,6 +1,7 @@
 //! How calls on a socket wait: for how long, or not at all. Handles that came from one another by `try_clone` share that.
 
 use crate::host::{self, Way};
+use crate::mode_word::{ModeWord, RETURNS, WAITS};
 use rustix::io::Errno;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,7 +21,7 @@ struct Words {
     read_timeout: AtomicU64,
     write_timeout: AtomicU64,
     /// 1 if calls return `WouldBlock` in place of waiting.
-    is_nonblocking: AtomicU64,
+    mode: ModeWord,
 }
 
 const FOR_EVER: u64 = u64::MAX;
@@ -30,14 +31,14 @@ impl Default for Words {
         Words {
             read_timeout: AtomicU64::new(FOR_EVER),
             write_timeout: AtomicU64::new(FOR_EVER),
-            is_nonblocking: AtomicU64::new(0),
+            mode: ModeWord::new(),
         }
     }
 }
 
 impl Words {
     fn all(&self) -> [&AtomicU64; 3] {
-        [&self.read_timeout, &self.write_timeout, &self.is_nonblocking]
+        [&self.read_timeout, &self.write_timeout, &self.mode.0]
     }
 
     fn timeout(&self, way: Way) -> &AtomicU64 {
@@ -91,7 +92,13 @@ impl Modes {
     /// Whether calls return `WouldBlock` in place of waiting.
     #[inline]
     pub(super) fn is_nonblocking(&self) -> bool {
-        self.words().is_nonblocking.load(Ordering::Relaxed) != 0
+        self.words().mode.is_nonblocking()
+    }
+
+    /// The word that says so.
+    #[inline]
+    pub(super) fn mode(&self) -> &ModeWord {
+        &self.words().mode
     }
 
     /// `WouldBlock` for who asked not to wait.
@@ -101,7 +108,7 @@ impl Modes {
     }
 
     pub(super) fn set_nonblocking(&self, is_nonblocking: bool) {
-        self.set(|words| &words.is_nonblocking, u64::from(is_nonblocking));
+        self.set(|words| &words.mode.0, if is_nonblocking { RETURNS } else { WAITS });
     }
 
     pub(super) fn timeout(&self, way: Way) -> Option<Duration> {
