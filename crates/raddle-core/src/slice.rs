@@ -252,7 +252,8 @@ impl Charge {
         let is_full = self.earned_ns() == slice_ns && self.left_ns == slice_ns;
         if !earns_nothing && !is_full {
             let sharers = (runnable as u64).saturating_add(1);
-            let entitled = slept_ns / sharers;
+            // Alone, mostly, where threads are brief: a division takes as long as the rest.
+            let entitled = if sharers == 1 { slept_ns } else { slept_ns / sharers };
             self.left_ns = self.left_ns.saturating_add(entitled).min(slice_ns);
             self.set_earned(self.earned_ns().saturating_add(entitled).min(self.left_ns));
         }

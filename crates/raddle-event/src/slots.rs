@@ -64,8 +64,9 @@ pub(crate) enum Lane {
     Either,
 }
 
+/// Two lines of the processor's cache: what is read when an operation has ended stands in the first.
 #[derive(Clone, Copy)]
-#[repr(C)]
+#[repr(C, align(64))]
 pub(crate) struct Slot {
     pub(crate) key: u64,
     /// Of this use. Part of the name.
@@ -237,6 +238,13 @@ mod tests {
         assert_ne!(slots.name(second), name);
         assert_eq!(slots.find(0), None);
         assert_eq!(slots.find(u64::MAX), None);
+    }
+
+    #[test]
+    fn what_an_end_reads_stands_in_the_first_line() {
+        assert_eq!(size_of::<Slot>(), 128);
+        let op = std::mem::offset_of!(Slot, op);
+        assert_eq!(op + std::mem::offset_of!(RawOp, fd) + size_of::<i32>(), 64);
     }
 
     #[test]

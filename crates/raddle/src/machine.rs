@@ -306,7 +306,7 @@ pub(crate) struct Block {
     pub(crate) link: run_queue::Link<ThreadRef>,
 
     // The thread.
-    /// What will end its sleep, and on which core's wheel. Means nothing when that has happened.
+    /// What will end its sleep, or has been kept for the next one, and on which core's wheel. Means nothing when that has happened.
     pub(crate) timer: Cell<Option<TimerRef>>,
     pub(crate) timer_core: Cell<*const Core>,
     pub(crate) charge: Cell<Charge>,

@@ -102,7 +102,7 @@ unsafe fn see_to(
         if let Some(result) = after_park(core, request, reason, waits_for) {
             return result;
         }
-        *request = Request::new(request.op());
+        *request = Request::new(*request.op());
     }
 }
 

@@ -138,7 +138,7 @@ impl Wait {
         here.sleep(self.sleep, place);
         let reason = self.sleep.reason().expect("a thread goes on when its sleep is over");
         if deadline_ns.is_some() && reason != Reason::TIMED_OUT {
-            timers::disarm(here.thread(), self.sleep);
+            timers::keep(&here.place());
         }
         reason
     }

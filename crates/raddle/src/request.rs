@@ -167,9 +167,10 @@ impl Request {
         Request { steps: Some(steps), ..Request::new(op) }
     }
 
+    /// By reference: a copy of what has just been written in parts keeps the processor waiting.
     #[inline]
-    pub(crate) fn op(&self) -> Op {
-        self.op
+    pub(crate) fn op(&self) -> &Op {
+        &self.op
     }
 
     /// Whether the core with this number has the operation's file at hand.

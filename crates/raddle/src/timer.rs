@@ -15,7 +15,7 @@
 
 #![allow(unsafe_code, reason = "nodes in memory from the kernel")]
 
-use crate::sleeper::Sleep;
+use crate::sleeper::{Sleep, Sleeper};
 use crate::sys::{memory, task};
 use raddle_core::wheel::{self, Timer, Wheel};
 use std::cell::Cell;
@@ -37,6 +37,8 @@ struct Node {
 enum Use {
     /// It ends this sleep.
     Armed(Sleep),
+    /// It stands there since an earlier sleep of the same thread, and is for this one now, which may last longer.
+    Early(Sleep),
     /// For nothing. The next one that is free.
     Free(Option<TimerRef>),
 }
@@ -46,6 +48,14 @@ enum Use {
 pub(crate) struct TimerRef(NonNull<Node>);
 
 impl TimerRef {
+    /// Whether it is armed for a sleep of `sleeper`'s.
+    fn is_of(self, sleeper: NonNull<Sleeper>) -> bool {
+        match self.node().used.get() {
+            Use::Armed(sleep) | Use::Early(sleep) => sleep.sleeper == sleeper,
+            Use::Free(_) => false,
+        }
+    }
+
     fn node(&self) -> &'static Node {
         // SAFETY: nodes are never freed, and are written before anybody has a reference.
         unsafe { self.0.as_ref() }
@@ -86,22 +96,57 @@ impl Timers {
         timer
     }
 
-    /// Takes back what [`arm`](Self::arm) gave, if it still runs. One that has run out may have been armed for another sleep by now.
-    pub(crate) fn disarm(&mut self, timer: TimerRef, sleep: Sleep) {
-        if timer.node().used.get() == Use::Armed(sleep) {
-            self.wheel.remove(&Nodes, timer);
-            self.give(timer);
+    /// Has `timer`, which [`arm`](Self::arm) gave to the same thread for an earlier sleep, end this one, if it still runs and is not later
+    /// than that. If it is, it is taken back. Most waits with a time-out end early, and each costs nothing in the wheel so.
+    pub(crate) fn rearm(&mut self, timer: TimerRef, sleep: Sleep, deadline_ns: u64) -> bool {
+        if !timer.is_of(sleep.sleeper) {
+            return false;
+        }
+        let node = timer.node();
+        if node.timer.deadline_ns() <= deadline_ns {
+            node.used.set(Use::Early(sleep));
+            return true;
+        }
+        self.take_back(timer);
+        false
+    }
+
+    /// Takes back what [`arm`](Self::arm) gave for a sleep of `sleeper`'s, if it still runs. One that has run out may be another's by now.
+    pub(crate) fn disarm(&mut self, timer: TimerRef, sleeper: NonNull<Sleeper>) {
+        if timer.is_of(sleeper) {
+            self.take_back(timer);
         }
     }
 
-    /// Takes out a timer that is due at `now_ns`: the sleep that ends.
-    pub(crate) fn pop_due(&mut self, now_ns: u64) -> Option<Sleep> {
-        let timer = self.wheel.pop_due(&Nodes, now_ns)?;
-        let used = timer.node().used.get();
+    fn take_back(&mut self, timer: TimerRef) {
+        self.wheel.remove(&Nodes, timer);
         self.give(timer);
-        match used {
-            Use::Armed(sleep) => Some(sleep),
-            Use::Free(_) => unreachable!("a free timer stood in the wheel"),
+    }
+
+    /// Takes out a timer that is due at `now_ns`: the sleep that ends. `until_ns` says when one is to end that an earlier timer was kept for; 0
+    /// if that is over.
+    pub(crate) fn pop_due(
+        &mut self,
+        now_ns: u64,
+        until_ns: impl Fn(Sleep) -> u64,
+    ) -> Option<Sleep> {
+        loop {
+            let timer = self.wheel.pop_due(&Nodes, now_ns)?;
+            let sleep = match timer.node().used.get() {
+                Use::Armed(sleep) => sleep,
+                Use::Early(sleep) => {
+                    let until_ns = until_ns(sleep);
+                    if until_ns > now_ns {
+                        timer.node().used.set(Use::Armed(sleep));
+                        self.wheel.insert(&Nodes, timer, until_ns);
+                        continue;
+                    }
+                    sleep
+                }
+                Use::Free(_) => unreachable!("a free timer stood in the wheel"),
+            };
+            self.give(timer);
+            return Some(sleep);
         }
     }
 
@@ -121,7 +166,7 @@ impl Timers {
             Some(timer) => {
                 match timer.node().used.get() {
                     Use::Free(next) => self.free = next,
-                    Use::Armed(_) => unreachable!("a timer that is armed stood among the free"),
+                    _ => unreachable!("a timer that is armed stood among the free"),
                 }
                 timer
             }
@@ -176,6 +221,51 @@ impl wheel::Timers for Nodes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sleeper::Kind;
+
+    fn sleep_of(sleeper: &Sleeper) -> Sleep {
+        let sleep = Sleep::prepare(NonNull::from(sleeper));
+        assert_eq!(sleep.retract(), Ok(()));
+        sleep
+    }
+
+    #[test]
+    fn a_timer_that_is_kept_ends_the_later_sleep_when_that_is_due() {
+        let ms = 1_000_000;
+        let sleeper = Sleeper::new(Kind::Thread);
+        let mut timers = Timers::new(0);
+        let (first, second) = (sleep_of(&sleeper), sleep_of(&sleeper));
+        let timer = timers.arm(first, 10 * ms);
+        assert!(timers.rearm(timer, second, 30 * ms), "it is early enough");
+        let until = |sleep| if sleep == second { 30 * ms } else { 0 };
+        assert_eq!(timers.pop_due(20 * ms, until), None);
+        assert_eq!(timers.pop_due(31 * ms, until), Some(second));
+        assert_eq!(timers.pop_due(u64::MAX / 2, until), None);
+    }
+
+    #[test]
+    fn a_timer_that_is_kept_and_of_no_use_any_more_is_free() {
+        let sleeper = Sleeper::new(Kind::Thread);
+        let mut timers = Timers::new(0);
+        let timer = timers.arm(sleep_of(&sleeper), 1_000_000);
+        let sleep = sleep_of(&sleeper);
+        assert!(timers.rearm(timer, sleep, 5_000_000));
+        assert_eq!(timers.pop_due(2_000_000, |_| 0), Some(sleep), "whose end is too late");
+        let other = Sleeper::new(Kind::Thread);
+        assert_eq!(timers.arm(sleep_of(&other), 9_000_000), timer, "it is used again");
+        assert!(!timers.rearm(timer, sleep, 9_000_000), "by another");
+        timers.disarm(timer, sleep.sleeper);
+        assert!(timers.pop_due(10_000_000, |_| 0).is_some());
+    }
+
+    #[test]
+    fn a_timer_that_is_too_late_is_taken_back() {
+        let sleeper = Sleeper::new(Kind::Thread);
+        let mut timers = Timers::new(0);
+        let timer = timers.arm(sleep_of(&sleeper), 9_000_000);
+        assert!(!timers.rearm(timer, sleep_of(&sleeper), 1_000_000));
+        assert_eq!(timers.pop_due(u64::MAX / 2, |_| 0), None);
+    }
 
     #[test]
     fn a_node_is_small() {

@@ -251,11 +251,9 @@ impl Uring {
     fn has_launched(&mut self, core: &mut Core, index: u32) -> bool {
         let name = core.slots.name(index);
         let slot = &mut core.slots[index];
-        let op = &slot.op;
-        let flags = if op.is_fixed { Flags::FIXED_FILE } else { Flags::empty() };
-        let has_put = match op.code {
-            Code::Recv => self.has_put(&recv(op).flags(flags).user_data(name)),
-            Code::Send => self.has_put(&send(op).flags(flags).user_data(name)),
+        let has_put = match slot.op.code {
+            Code::Recv => self.has_put(&recv(&slot.op, name)),
+            Code::Send => self.has_put(&send(&slot.op, name)),
             _ => return false,
         };
         if has_put {

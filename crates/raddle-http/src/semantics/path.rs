@@ -167,7 +167,8 @@ pub fn canonical(path: &str) -> Result<Cow<'_, str>, PathFault> {
         return Err(PathFault::NotAbsolute);
     }
     let bytes = path.as_bytes();
-    if !bytes.contains(&b'%') && bytes.windows(2).all(|two| two != b"/.") {
+    let is_plain = |bytes: &[u8]| !bytes.iter().any(|byte| matches!(byte, b'%' | b'.'));
+    if is_plain(bytes) || !bytes.contains(&b'%') && bytes.windows(2).all(|two| two != b"/.") {
         return Ok(Cow::Borrowed(path));
     }
     let mut parts: Vec<String> = Vec::new();

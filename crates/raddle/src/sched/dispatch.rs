@@ -247,6 +247,7 @@ pub(crate) fn evict(place: Place) {
 pub(crate) fn departure(place: Place) -> Departure {
     let core = place.core();
     let now = core_clock::glance(core);
+    timers::forget(place.thread);
     // The joiner is woken before the body is given back, so that it can be the one that goes on here. From its end on the thread has no
     // record: whoever has joined it may free that.
     let joiner = match end(place) {

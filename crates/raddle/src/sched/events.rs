@@ -70,11 +70,11 @@ unsafe fn begin(core: &Core, seated: &mut Seated, request: &Request) -> io::Resu
 ///
 /// As [`submit`].
 #[inline]
-unsafe fn start(core: &Core, queue: &mut Queue, request: &Request, op: Op) -> io::Result<()> {
+unsafe fn start(core: &Core, queue: &mut Queue, request: &Request, op: &Op) -> io::Result<()> {
     let key = request.key();
     // SAFETY: the caller's. A socket stands in tables under its own number only, and leaves them before it is closed; the queue has it, or had it
     // a moment ago.
-    let operation = unsafe { queue.submit_either(key, op, request.is_at_hand_on(core.index)) }?;
+    let operation = unsafe { queue.submit_either(key, *op, request.is_at_hand_on(core.index)) }?;
     request.operation.set(Some(operation));
     Ok(())
 }
@@ -213,7 +213,7 @@ fn go_on(core: &Core, queue: &mut Queue, request: &Request, mut last: i64) -> Op
             Next::End(result) => return Some(result),
             Next::Submit(op) => {
                 // SAFETY: whoever waits for the request has promised that of all its steps; of the table see `begin`.
-                match unsafe { start(core, queue, request, op) } {
+                match unsafe { start(core, queue, request, &op) } {
                     Ok(()) => return None,
                     Err(error) => last = as_number(&Err(error)),
                 }

@@ -6,25 +6,59 @@
 use crate::machine::{Core, Place, Runtime, ThreadRef};
 use crate::sched::wake::{STEP_NS, wake};
 use crate::sleeper::{Reason, Sleep};
+use std::ptr;
 use std::sync::atomic::Ordering;
 
-/// Arms the calling thread's timer: at `deadline_ns` the sleep ends, timed out.
+/// Arms the calling thread's timer: at `deadline_ns`, until which it says that it waits, the sleep ends, timed out.
 pub(crate) fn arm(place: &Place, sleep: Sleep, deadline_ns: u64) {
     let (core, block) = (place.core(), place.thread.block());
+    let former = block.timer.get();
+    if former.is_some() && !ptr::eq(block.timer_core.get(), core) {
+        disarm(place.thread);
+    }
     let mut timers = core.timers.lock();
+    if block.timer.get().is_some_and(|timer| timers.rearm(timer, sleep, deadline_ns)) {
+        return;
+    }
     block.timer.set(Some(timers.arm(sleep, deadline_ns)));
     block.timer_core.set(core);
     publish(core, timers.next_deadline_ns());
 }
 
-/// Takes back the calling thread's timer for `sleep`, if it still runs.
-pub(crate) fn disarm(thread: ThreadRef, sleep: Sleep) {
+/// A sleep of the calling thread's has ended before its deadline: the timer stays where it is, for the next one. A simulated clock would stop at
+/// it, so there it is taken back.
+#[inline]
+pub(crate) fn keep(place: &Place) {
+    if place.runtime().host.is_some() {
+        disarm(place.thread);
+    }
+}
+
+/// The calling thread is about to end: it leaves no timer behind.
+#[inline]
+pub(crate) fn forget(thread: ThreadRef) {
+    if thread.block().timer.get().is_some() {
+        disarm(thread);
+    }
+}
+
+/// Takes back the calling thread's timer, if it still runs.
+#[cold]
+fn disarm(thread: ThreadRef) {
     let block = thread.block();
     let Some(timer) = block.timer.take() else { return };
     // SAFETY: cores are never freed; `arm` has set it.
     let core = unsafe { &*block.timer_core.get() };
-    // One that has run out is no longer this thread's; whoever took it out may be about to end this sleep, and will be too late.
-    core.timers.lock().disarm(timer, sleep);
+    // One that has run out is no longer this thread's; whoever took it out may be about to end a sleep of it, and will be too late.
+    core.timers.lock().disarm(timer, thread.sleeper());
+}
+
+/// Until when a thread sleeps, for which an earlier timer was kept; 0 if it does so no more. The lock is held under which it was kept.
+fn until_ns(sleep: Sleep) -> u64 {
+    if sleep.state().under_way() != Some(sleep.ticket) {
+        return 0;
+    }
+    ThreadRef::of_sleeper(sleep.sleeper).block().waits_until_ns.load(Ordering::Relaxed)
 }
 
 /// Ends the sleeps of `core` whose time has come. `here` as for [`wake`]. Says when to look again.
@@ -45,7 +79,8 @@ pub(crate) fn expire(core: &'static Core, here: Option<&'static Core>) -> u64 {
             let timers =
                 if here.is_some() { Some(core.timers.lock()) } else { core.timers.try_lock() };
             let Some(mut timers) = timers else { return now + STEP_NS };
-            while let Some(sleep) = (count < BATCH).then(|| timers.pop_due(now)).flatten() {
+            while let Some(sleep) = (count < BATCH).then(|| timers.pop_due(now, until_ns)).flatten()
+            {
                 ThreadRef::of_sleeper_unseen(sleep.sleeper).body().prefetch_control(LINES);
                 due[count] = Some(sleep);
                 count += 1;
@@ -85,5 +120,5 @@ pub(super) fn expire_idle(runtime: &'static Runtime, here: &'static Core) {
 
 fn idle_and<'a>(runtime: &'a Runtime, here: &'a Core) -> impl Iterator<Item = &'a Core> {
     let is_idle = |core: &Core| core.current.load(Ordering::Relaxed).is_null();
-    runtime.cores.iter().filter(move |core| std::ptr::eq(*core, here) || is_idle(core))
+    runtime.cores.iter().filter(move |core| ptr::eq(*core, here) || is_idle(core))
 }
