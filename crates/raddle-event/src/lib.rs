@@ -61,7 +61,7 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | `queue`, `open`, `queue_fixed`, `queue_owned`, `queue_watch` | [`Queue`], by what its methods are for |
+//! | `queue`, `open`, `queue_fixed`, `queue_owned`, `queue_timers`, `queue_watch` | [`Queue`], by what its methods are for |
 //! | `backend` | the three backends; a selector states what each defines. `epoll_set` serves two of them |
 //! | `core` | what backends share: the reports, an operation's common way |
 //! | `slots`, `descriptors`, `table` | what is in flight, by index; what is known of each descriptor, by number; their memory |
@@ -93,6 +93,7 @@ mod perform;
 mod queue;
 mod queue_fixed;
 mod queue_owned;
+mod queue_timers;
 mod queue_watch;
 mod report;
 mod slots;
