@@ -330,6 +330,12 @@ fn join_another(new: &Arc<TokenState>) {
     drop(old);
 }
 
+/// The calling thread carries no token from now on, and none for a long time.
+pub(crate) fn carry_none() {
+    drop(replace_token(None));
+    part_with_all();
+}
+
 #[cold]
 fn part_with_all() {
     (0..PLACES).for_each(|place| drop(swap(place, None)));

@@ -7,7 +7,8 @@
 //! | [`WAITS_HERE`] | wait | non-blocking: a file was sent, and `sendfile(2)` has no flag for it |
 //!
 //! Whoever gives the descriptor away, or sets a mode, sets the kernel's. A descriptor's other users may change that meanwhile, in other
-//! processes for one: then a file that is sent waits in the kernel, and its worker is replaced.
+//! processes for one: then a thread that sends a file waits in the kernel, and its worker is replaced. Who must not wait at all asks the kernel
+//! ([`make_nonblocking`]).
 
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use std::os::fd::BorrowedFd;
@@ -37,6 +38,12 @@ impl ModeWord {
     #[inline]
     pub(crate) fn waits_here(&self) -> bool {
         self.0.load(Ordering::Relaxed) == WAITS_HERE
+    }
+
+    /// The kernel's mode was made blocking again, if calls wait.
+    pub(crate) fn made_blocking(&self) {
+        let order = Ordering::Relaxed;
+        let _ = self.0.compare_exchange(WAITS_HERE, WAITS, order, order);
     }
 
     /// No call on the socket, whose descriptor `fd` is, waits in the kernel when this returns. Mostly that is known.
@@ -79,7 +86,7 @@ mod tests {
         socket.set_nonblocking(false).unwrap();
         word.make_nonblocking(socket.as_fd()).unwrap();
         assert!(!is_nonblocking(), "it is believed");
-        word.0.store(WAITS, Ordering::Relaxed);
+        word.made_blocking();
         word.make_nonblocking(socket.as_fd()).unwrap();
         assert!(is_nonblocking());
         word.0.store(RETURNS, Ordering::Relaxed);

@@ -10,8 +10,8 @@
 //! A wheel moves timers from level to level, thousands at once if so many sleep. If they stood in the threads' blocks, each of these moves
 //! would miss the caches of data and of addresses, several times.
 //!
-//! A core's nodes come from the kernel in chunks and are used again, the last one first. They never go back: there are as many as slept at
-//! once.
+//! A core's nodes come from the kernel in chunks and are used again, the last one first. They never go back: there are as many as threads had
+//! one at once. A thread has one while it sleeps with a time-out, and after that until it runs out, for its next such sleep.
 
 #![allow(unsafe_code, reason = "nodes in memory from the kernel")]
 
@@ -41,6 +41,15 @@ enum Use {
     Early(Sleep),
     /// For nothing. The next one that is free.
     Free(Option<TimerRef>),
+}
+
+/// What a timer that was due is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// This sleep ends.
+    Now(Sleep),
+    /// A sleep that ends later: it stands in the wheel again.
+    Later,
 }
 
 /// A node: never freed.
@@ -123,31 +132,24 @@ impl Timers {
         self.give(timer);
     }
 
-    /// Takes out a timer that is due at `now_ns`: the sleep that ends. `until_ns` says when one is to end that an earlier timer was kept for; 0
-    /// if that is over.
-    pub(crate) fn pop_due(
-        &mut self,
-        now_ns: u64,
-        until_ns: impl Fn(Sleep) -> u64,
-    ) -> Option<Sleep> {
-        loop {
-            let timer = self.wheel.pop_due(&Nodes, now_ns)?;
-            let sleep = match timer.node().used.get() {
-                Use::Armed(sleep) => sleep,
-                Use::Early(sleep) => {
-                    let until_ns = until_ns(sleep);
-                    if until_ns > now_ns {
-                        timer.node().used.set(Use::Armed(sleep));
-                        self.wheel.insert(&Nodes, timer, until_ns);
-                        continue;
-                    }
-                    sleep
+    /// Takes out a timer that is due at `now_ns`. `until_ns` says when a sleep is to end that an earlier timer was kept for; 0 if it is over.
+    pub(crate) fn pop_due(&mut self, now_ns: u64, until_ns: impl Fn(Sleep) -> u64) -> Option<Due> {
+        let timer = self.wheel.pop_due(&Nodes, now_ns)?;
+        let sleep = match timer.node().used.get() {
+            Use::Armed(sleep) => sleep,
+            Use::Early(sleep) => {
+                let until_ns = until_ns(sleep);
+                if until_ns > now_ns {
+                    timer.node().used.set(Use::Armed(sleep));
+                    self.wheel.insert(&Nodes, timer, until_ns);
+                    return Some(Due::Later);
                 }
-                Use::Free(_) => unreachable!("a free timer stood in the wheel"),
-            };
-            self.give(timer);
-            return Some(sleep);
-        }
+                sleep
+            }
+            Use::Free(_) => unreachable!("a free timer stood in the wheel"),
+        };
+        self.give(timer);
+        Some(Due::Now(sleep))
     }
 
     /// When to call [`pop_due`](Self::pop_due) next: see [`Wheel::next_deadline_ns`]. `u64::MAX`: never.
@@ -238,8 +240,9 @@ mod tests {
         let timer = timers.arm(first, 10 * ms);
         assert!(timers.rearm(timer, second, 30 * ms), "it is early enough");
         let until = |sleep| if sleep == second { 30 * ms } else { 0 };
+        assert_eq!(timers.pop_due(20 * ms, until), Some(Due::Later));
         assert_eq!(timers.pop_due(20 * ms, until), None);
-        assert_eq!(timers.pop_due(31 * ms, until), Some(second));
+        assert_eq!(timers.pop_due(31 * ms, until), Some(Due::Now(second)));
         assert_eq!(timers.pop_due(u64::MAX / 2, until), None);
     }
 
@@ -250,7 +253,7 @@ mod tests {
         let timer = timers.arm(sleep_of(&sleeper), 1_000_000);
         let sleep = sleep_of(&sleeper);
         assert!(timers.rearm(timer, sleep, 5_000_000));
-        assert_eq!(timers.pop_due(2_000_000, |_| 0), Some(sleep), "whose end is too late");
+        assert_eq!(timers.pop_due(2_000_000, |_| 0), Some(Due::Now(sleep)), "which is over");
         let other = Sleeper::new(Kind::Thread);
         assert_eq!(timers.arm(sleep_of(&other), 9_000_000), timer, "it is used again");
         assert!(!timers.rearm(timer, sleep, 9_000_000), "by another");

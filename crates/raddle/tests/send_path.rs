@@ -41,6 +41,7 @@ fn main() -> ExitCode {
         a_cold_part_behind_a_warm_one,
         a_token_ends_it_wherever_it_is,
         a_cold_file_waits_for_its_reader_no_longer_than_allowed,
+        a_mode_that_another_handle_takes_back_is_set_again,
     ];
     // What they are told of a file, and how they ask for it, may be missing.
     for (name, before) in [
@@ -506,4 +507,27 @@ fn a_signal_does_not_tear_it(kind: Kind) {
     assert_eq!(sender.join().unwrap().unwrap(), 20_000_006);
     assert!(bytes[..6] == *b"header" && bytes[6..] == content);
     on(kind, || assert!(time::timeout(Duration::from_secs(1), || ()).is_ok()));
+}
+
+/// A clone that is given away takes the kernel's mode with it; the next file does not wait in the kernel all the same.
+fn a_mode_that_another_handle_takes_back_is_set_again() {
+    let scratch = Scratch::new("mode");
+    let path = scratch.file("file", &pattern(1 << 16));
+    let (mut sender, mut reader) = connection();
+    let is_nonblocking = |stream: &TcpStream| {
+        let flags = rustix::fs::fcntl_getfl(stream.as_fd()).expect("its mode");
+        flags.contains(rustix::fs::OFlags::NONBLOCK)
+    };
+    let file = File::open(&path).unwrap();
+    for times in 0..3 {
+        let clone = sender.try_clone().unwrap();
+        fs::send_file(&[], &file, 0..1 << 16, &mut sender).unwrap();
+        assert!(is_nonblocking(&sender), "a file was sent, {times}");
+        let given: std::os::fd::OwnedFd = clone.into();
+        assert!(!is_nonblocking(&sender), "whoever is given a socket gets it blocking, {times}");
+        drop(given);
+        let mut came = vec![0; 1 << 16];
+        reader.read_exact(&mut came).unwrap();
+        assert_eq!(came, pattern(1 << 16));
+    }
 }

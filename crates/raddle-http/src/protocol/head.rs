@@ -256,6 +256,11 @@ impl RequestHead {
         (self.check == Some(check) && bytes.starts_with(head)).then_some(head.len())
     }
 
+    /// What stands here is no request's any more.
+    pub(super) fn forget(&mut self) {
+        (self.check, self.method) = (None, Method::Get);
+    }
+
     /// It was filled, and is right.
     pub(super) fn set_check(&mut self, check: Check) {
         self.check = Some(check);
@@ -289,8 +294,7 @@ impl RequestHead {
         limits: &Limits,
         is_secure: bool,
     ) -> Result<(), Fault> {
-        self.check = None;
-        self.method = Method::Get;
+        self.forget();
         self.target = 0..0;
         self.parts = Target::default();
         let (bytes, index) = self.headers.load(&bytes[found.start..found.end]);

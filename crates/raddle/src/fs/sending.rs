@@ -28,6 +28,7 @@ use super::open;
 use super::warm::{PIECE, TRUST_NS, Warm};
 use crate::io::ends::Direct;
 use crate::label::Label;
+use crate::mode_word;
 use crate::operation;
 use crate::request::{Machine, Next};
 use crate::sys::clock;
@@ -183,6 +184,8 @@ impl<'a> Sending<'a> {
         if self.file.is_some() {
             self.send_here(direct)?;
         }
+        // What is left is done under the lock of a core's event queue, which must not wait: what is only believed of the mode will not do.
+        mode_word::make_nonblocking(direct.fd())?;
         let waits_for = Label::SEND_FILE.on(self.socket);
         // SAFETY: the header, the path and the socket are borrowed, the file is open, and this stays here, until this returns.
         let result = unsafe { operation::run(&mut self, waits_for, direct.patience_ns()) };

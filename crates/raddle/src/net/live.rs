@@ -94,6 +94,7 @@ impl Live {
     pub(super) fn release(self, modes: &Modes) -> OwnedFd {
         if !modes.is_nonblocking() {
             let _ = rustix::io::ioctl_fionbio(&self.fd, false);
+            modes.mode().made_blocking();
         }
         for (way, id) in TIMEOUTS {
             // One that the kernel has no numbers for is none.

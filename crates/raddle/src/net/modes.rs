@@ -20,7 +20,6 @@ struct Words {
     /// Nanoseconds; [`FOR_EVER`].
     read_timeout: AtomicU64,
     write_timeout: AtomicU64,
-    /// 1 if calls return `WouldBlock` in place of waiting.
     mode: ModeWord,
 }
 

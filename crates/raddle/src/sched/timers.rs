@@ -6,6 +6,7 @@
 use crate::machine::{Core, Place, Runtime, ThreadRef};
 use crate::sched::wake::{STEP_NS, wake};
 use crate::sleeper::{Reason, Sleep};
+use crate::timer::Due;
 use std::ptr;
 use std::sync::atomic::Ordering;
 
@@ -79,10 +80,11 @@ pub(crate) fn expire(core: &'static Core, here: Option<&'static Core>) -> u64 {
             let timers =
                 if here.is_some() { Some(core.timers.lock()) } else { core.timers.try_lock() };
             let Some(mut timers) = timers else { return now + STEP_NS };
-            while let Some(sleep) = (count < BATCH).then(|| timers.pop_due(now, until_ns)).flatten()
-            {
-                ThreadRef::of_sleeper_unseen(sleep.sleeper).body().prefetch_control(LINES);
-                due[count] = Some(sleep);
+            while let Some(one) = (count < BATCH).then(|| timers.pop_due(now, until_ns)).flatten() {
+                if let Due::Now(sleep) = one {
+                    ThreadRef::of_sleeper_unseen(sleep.sleeper).body().prefetch_control(LINES);
+                    due[count] = Some(sleep);
+                }
                 count += 1;
             }
             publish(core, timers.next_deadline_ns())

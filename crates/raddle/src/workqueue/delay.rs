@@ -75,7 +75,7 @@ pub(super) fn take(item: &Arc<Item>, pools: &Pools) -> Option<Arc<Item>> {
 
 /// The keeper's life.
 fn keep_time(pools: &'static Pools) {
-    carry::replace_token(None);
+    carry::carry_none();
     loop {
         while let Some((item, run)) = pop_due(pools) {
             come_due(item, run);

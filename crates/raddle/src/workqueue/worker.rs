@@ -91,7 +91,7 @@ fn ensure_or_say(pool: &'static Pool) {
 }
 
 fn live(pool: &'static Pool) {
-    carry::replace_token(None);
+    carry::carry_none();
     let _bound = pool.core.map(|_| bind(pool));
     let node = IdleNode::new();
     {

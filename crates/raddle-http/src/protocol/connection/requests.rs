@@ -62,7 +62,9 @@ impl Connection {
         let end = if let Some(end) = head.begins(unread, self.check) {
             end
         } else {
-            let Some(found) = self.scanner.head(unread, &self.limits)? else {
+            // Of one that can't even be found nobody knows the method.
+            let found = self.scanner.head(unread, &self.limits).inspect_err(|_| head.forget())?;
+            let Some(found) = found else {
                 if !self.is_input_over {
                     return Ok(HeadStep::NeedsInput);
                 }
@@ -292,6 +294,24 @@ mod tests {
             assert_eq!(head.host(), Some("a"));
             answer(&mut connection);
         }
+    }
+
+    #[test]
+    fn a_fault_after_head_is_answered_with_content() {
+        let (mut connection, mut head) = (Connection::new(&Limits::default()), RequestHead::new());
+        connection.receive(b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(connection.read_head(&mut head), Ok(HeadStep::Ready));
+        answer(&mut connection);
+        let sent = connection.output().len();
+        connection.receive(b"GET / HTTP/1.1\n");
+        let fault = connection.read_head(&mut head).expect_err("a bare line feed");
+        let mut date = DateCache::default();
+        connection.refuse(fault, date.text(Date::from_seconds(784_111_777)));
+        let answer = String::from_utf8_lossy(&connection.output()[sent..]).into_owned();
+        assert!(
+            answer.split_once("\r\n\r\n").is_some_and(|(_, content)| !content.is_empty()),
+            "{answer}"
+        );
     }
 
     #[test]
