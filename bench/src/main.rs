@@ -219,6 +219,18 @@ mod tests {
     }
 
     #[test]
+    fn workqueue_offers_those_who_have_pools() {
+        let parse = |peers| {
+            CommandLine::try_parse_from(["raddle-bench", "workqueue", "--peers", peers]).map(drop)
+        };
+        assert!(parse("raddle,rayon,tokio").is_ok());
+        for other in ["std", "may", "go"] {
+            let why = parse(other).expect_err(other).to_string();
+            assert!(why.contains("[possible values: raddle, rayon, tokio]"), "{why}");
+        }
+    }
+
+    #[test]
     fn echo_knows_cases_and_peers_as_the_json_calls_them() {
         let only = [
             "--only",

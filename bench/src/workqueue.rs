@@ -4,7 +4,7 @@
 use crate::effort::Effort;
 use crate::report::{Each, Report, Unit};
 use crate::threads::cases::Group;
-use crate::threads::peer::Peer;
+use crate::threads::peer::{Peer, one_of};
 use crate::threads::{programs, rounds};
 use raddle_bench::work::turns_for;
 use std::io;
@@ -23,6 +23,7 @@ Peers: raddle (an unbound queue, 512 items active at most); rayon (`spawn` on a 
 threads at most). Whoever queues is a thread of raddle's, or the main thread. Bursts are measured the second time: pools have their
 threads then.";
 
+/// Those that have pools.
 const PEERS: &[Peer] = &[Peer::Raddle, Peer::Rayon, Peer::Tokio];
 
 /// What there is to choose.
@@ -32,17 +33,13 @@ pub(crate) struct Options {
     pub(crate) effort: Effort<11, 3>,
 
     /// Only these peers
-    #[arg(long, value_name = "PEER,..", value_delimiter = ',')]
+    #[arg(long, value_name = "PEER,..", value_delimiter = ',', value_parser = one_of(PEERS))]
     peers: Vec<Peer>,
 }
 
 /// Measures all cases. `each` gets the records of a case when it is done.
 pub(crate) fn run(options: &Options, mut each: impl Each) -> io::Result<Report> {
     let peers = if options.peers.is_empty() { PEERS } else { options.peers.as_slice() };
-    if let Some(other) = peers.iter().find(|peer| !PEERS.contains(peer)) {
-        let what = format!("{} has no pool for items of work", other.name());
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
-    }
     let programs = programs::find(peers, !options.peers.is_empty())?;
     let mut report = Report { records: Vec::new(), notes: programs.left_out };
     let rounds = options.effort.rounds();

@@ -1,7 +1,10 @@
 //! The programs that are measured.
 
+use clap::ValueEnum;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
 /// Whose threads.
-#[derive(Clone, Copy, Debug, PartialEq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 pub(crate) enum Peer {
     /// raddle's threads
     Raddle,
@@ -41,4 +44,10 @@ impl Peer {
             _ => &[None],
         }
     }
+}
+
+/// Takes one of these peers, and offers no other.
+pub(crate) fn one_of(peers: &[Peer]) -> impl TypedValueParser<Value = Peer> + use<> {
+    let offered = peers.iter().filter_map(Peer::to_possible_value);
+    PossibleValuesParser::new(offered).try_map(|name| Peer::from_str(&name, false))
 }

@@ -1,9 +1,11 @@
 //! The command line: verbs, their options, and what `--help` says of them.
 
 use crate::load::{BurstOptions, LoadCommand};
-use clap::error::ErrorKind;
+use crate::say::visible;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 /// Programs that stand on raddle's threads
@@ -136,7 +138,7 @@ pub(crate) struct ServeOptions {
     pub(crate) hidden: bool,
 
     /// Serve so many connections at once; more wait until one ends
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = whole::<u32>(1..=u64::from(u32::MAX)))]
     pub(crate) connections: Option<u32>,
 
     /// How connections come to cores
@@ -148,11 +150,11 @@ pub(crate) struct ServeOptions {
     pub(crate) allow_shared_sockets: bool,
 
     /// For how many seconds it finishes what it has begun when it is told to end [default: 30]
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(0..=86_400))]
+    #[arg(long, value_name = "SECONDS", value_parser = whole::<u32>(0..=86_400))]
     pub(crate) drain: Option<u32>,
 
     /// On how many cores; all that this process may use by default
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, value_name = "N", value_parser = whole::<u16>(1..=1024))]
     pub(crate) cores: Option<u16>,
 }
 
@@ -217,7 +219,7 @@ pub(crate) struct EchoOptions {
     pub(crate) unbound: bool,
 
     /// On how many cores; all that this process may use by default
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, value_name = "N", value_parser = whole::<u16>(1..=1024))]
     pub(crate) cores: Option<u16>,
 }
 
@@ -260,13 +262,33 @@ pub(crate) fn in_one_line(error: &clap::Error) -> Option<String> {
         return None;
     }
     // The parser says it in paragraphs: what is wrong, what may stand there, tips, and how the verb is used.
-    let said = error.render().to_string();
+    let mut said = error.render().to_string();
+    // It quotes what was given as it is, line ends among it.
+    for kind in [ContextKind::InvalidArg, ContextKind::InvalidValue, ContextKind::InvalidSubcommand]
+    {
+        if let Some(ContextValue::String(given)) = error.get(kind) {
+            said = said.replace(given.as_str(), &visible(given));
+        }
+    }
     let lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
     let is_about_it =
         |line: &&str| !["Usage: ", "For more "].iter().any(|end| line.starts_with(end));
     let what: Vec<_> = lines.take_while(is_about_it).collect();
     let what = what.join(" ").replace(" tip: ", "; ");
     Some(format!("{}; --help tells more", what.strip_prefix("error: ").unwrap_or(&what)))
+}
+
+/// A whole number within these bounds: the parser's own says of what is none how it was read, not what may stand there.
+pub(crate) fn whole<T: TryFrom<u64>>(
+    bounds: RangeInclusive<u64>,
+) -> impl Fn(&str) -> Result<T, String> + Clone {
+    move |text| {
+        let number = text.parse().ok().filter(|number| bounds.contains(number));
+        number.and_then(|number| T::try_from(number).ok()).ok_or_else(|| match bounds.end() {
+            &u64::MAX => format!("give a whole number from {} on", bounds.start()),
+            end => format!("give a whole number from {} to {end}", bounds.start()),
+        })
+    }
 }
 
 /// An address, or a path that becomes a Unix socket.

@@ -2,15 +2,37 @@
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use raddle_http::error_log::ErrorLog;
-use std::io::{self, IsTerminal, Write};
+use std::borrow::Cow;
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::panic;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, Once, OnceLock, PoisonError};
 
 /// One line on the standard output: what a program has to say.
 pub(crate) fn line(what: &str) {
+    static UNSAID: Once = Once::new();
     let mut out = io::stdout().lock();
-    // Whoever has closed it does not want it.
-    _ = writeln!(out, "raddle: {what}").and_then(|()| out.flush());
+    match writeln!(out, "raddle: {}", visible(what)).and_then(|()| out.flush()) {
+        // Whoever has closed it does not want it.
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => UNSAID.call_once(|| {
+            warning(&format!("the standard output can't be written: {error}; it goes on"));
+        }),
+        _ => {}
+    }
+}
+
+/// The same with what would end a line, or steer a terminal, in Rust's notation: messages quote what users have given.
+pub(crate) fn visible(what: &str) -> Cow<'_, str> {
+    if !what.contains(char::is_control) {
+        return what.into();
+    }
+    let mut visible = String::new();
+    for c in what.chars() {
+        match c.is_control() {
+            true => visible.extend(c.escape_default()),
+            false => visible.push(c),
+        }
+    }
+    visible.into()
 }
 
 /// One line on the standard error, or in the error log: what failed, and what to do. If the log is a file, in both.
@@ -39,6 +61,7 @@ fn labelled(level: Level, what: &str) {
         Level::Info => ("info", "1"),
         Level::Debug | Level::Trace => ("debug", "2"),
     };
+    let what = visible(what);
     let mut out = io::stderr().lock();
     // Where nobody reads there is nobody to be told.
     _ = if has_colours() {
@@ -136,5 +159,16 @@ pub(crate) fn reopen_error_log() {
         warning(&format!(
             "the error log can't be opened anew: {why}; the file from before stays in use"
         ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_one_line_whatever_it_quotes() {
+        assert!(matches!(visible("é ok: 'a b'"), Cow::Borrowed("é ok: 'a b'")));
+        assert_eq!(visible("a\nb\r\t\x1b[31m\u{85}é"), "a\\nb\\r\\t\\u{1b}[31m\\u{85}é");
     }
 }

@@ -4,7 +4,7 @@ mod kit;
 
 use kit::{Folder, PATIENCE, Server, failure, output, raddle, terminal, text};
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Stdio;
@@ -55,11 +55,62 @@ fn a_line_says_what_makes_no_sense() {
             &["echo", "--bogus"],
             "unexpected argument '--bogus' found; a similar argument exists: '--bound'",
         ),
+        (
+            &["echo", "--cores", "x"],
+            "invalid value 'x' for '--cores <N>': give a whole number from 1 to 1024",
+        ),
+        (
+            &["load", "http://a/", "-n", "0"],
+            "invalid value '0' for '--requests <N>': give a whole number from 1 on",
+        ),
+        (
+            &["echo", "a\n\nUsage: b"],
+            "invalid value 'a\\n\\nUsage: b' for '[ADDR]': \" b\" is no port from 0 to 65535; give HOST:PORT, such as 127.0.0.1:7777, [::1]:7777 or localhost:7777",
+        ),
+        (&["ec\nho"], "unrecognized subcommand 'ec\\nho'; a similar subcommand exists: 'echo'"),
         (&["echo", "--edge"], "--edge goes with '--on queue' only"),
         (&["completions"], "the following required arguments were not provided: <SHELL>"),
     ] {
         let output = output(arguments);
         assert_eq!(text(&output.stderr), format!("raddle: error: {expected}; --help tells more\n"));
+    }
+}
+
+#[test]
+fn what_is_quoted_leaves_a_message_in_one_line() {
+    for arguments in [
+        &["echo", "a\nb:70"][..],
+        &["serve", "/no/a\nb"],
+        &["serve", ".", "-l", "a\nb:70"],
+        &["serve", ".", "-c", "/no/a\nb"],
+        &["load", "https://127.0.0.1:1/", "--cacert", "/no/a\nb"],
+        &["man", "/proc/a\nb"],
+    ] {
+        let line = failure(&mut raddle(arguments));
+        assert!(line.starts_with("raddle: error: ") && line.contains(r"a\nb"), "{line}");
+    }
+}
+
+#[test]
+fn who_can_not_be_greeted_is_told_of_that() {
+    for arguments in [&["echo", "127.0.0.1:0"][..], &["serve", ".", "-l", "127.0.0.1:0"]] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
+        let mut command = raddle(arguments);
+        command.stdout(full).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("cargo has built the program");
+        let mut errors = BufReader::new(child.stderr.take().expect("a pipe was asked for"));
+        let mut line = String::new();
+        // Of other things it may warn before.
+        while !line.contains("standard output") {
+            line.clear();
+            assert!(errors.read_line(&mut line).expect("it prints text") > 0, "it has ended");
+        }
+        assert_eq!(
+            line,
+            "raddle: warning: the standard output can't be written: No space left on device (os error 28); it goes on\n"
+        );
+        child.kill().expect("a child of ours");
+        child.wait().expect("a child of ours");
     }
 }
 

@@ -11,8 +11,8 @@ use kit::{
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::env;
 use std::fs;
-use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -40,6 +40,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("who_does_not_read_hinders_nobody", who_does_not_read_hinders_nobody),
     ("clients_that_vanish_leave_nothing", clients_that_vanish_leave_nothing),
     ("the_limit_of_descriptors_is_survived", the_limit_of_descriptors_is_survived),
+    ("a_limit_that_leaves_no_room_is_told", a_limit_that_leaves_no_room_is_told),
     ("what_has_arrived_is_sent_back_before_the_end", what_has_arrived_is_sent_back_before_the_end),
     ("what_is_still_on_its_way_takes_nothing_back", what_is_still_on_its_way_takes_nothing_back),
     ("a_second_signal_ends_it_at_once", a_second_signal_ends_it_at_once),
@@ -82,6 +83,15 @@ struct Setting {
 impl Setting {
     fn environment(&self) -> Option<(&'static str, &'static str)> {
         (self.backend != "by_itself").then_some(("RADDLE_EVENT", self.backend))
+    }
+
+    /// The server, which may have so many descriptors.
+    fn with_descriptors(&self, limit: usize) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -n {limit}; exec \"$@\""), "sh", RADDLE]);
+        command.args(["echo", "127.0.0.1:0"]).args(self.options).stdin(Stdio::null());
+        command.env_remove("RADDLE_EVENT").envs(self.environment());
+        command
     }
 
     fn start(&self) -> Server {
@@ -171,11 +181,7 @@ fn clients_that_vanish_leave_nothing(setting: &Setting) {
 
 fn the_limit_of_descriptors_is_survived(setting: &Setting) {
     const LIMIT: usize = 40;
-    let mut command = Command::new("sh");
-    command.args(["-c", &format!("ulimit -n {LIMIT}; exec \"$@\""), "sh", RADDLE]);
-    command.args(["echo", "127.0.0.1:0"]).args(setting.options).stdin(Stdio::null());
-    command.env_remove("RADDLE_EVENT").envs(setting.environment());
-    let server = Server::of(&mut command);
+    let server = Server::of(&mut setting.with_descriptors(LIMIT));
     // The kernel takes them all; the server has no descriptors for some.
     let mut clients: Vec<TcpStream> = (0..LIMIT * 2).map(|_| server.connect()).collect();
     clients.iter_mut().for_each(|client| client.write_all(b"hello").expect("it is connected"));
@@ -202,6 +208,45 @@ fn the_limit_of_descriptors_is_survived(setting: &Setting) {
     assert!(status.success(), "{status}: {errors}");
     let warning = format!("raddle: warning: the limit of {LIMIT} descriptors is reached: ");
     assert!(errors.starts_with(&warning) && errors.lines().count() == 1, "{errors}");
+}
+
+/// With few descriptors it does not begin, or serves; if none is left for a connection it says so, be it a moment after it has begun.
+fn a_limit_that_leaves_no_room_is_told(setting: &Setting) {
+    for limit in 6..40 {
+        let mut command = setting.with_descriptors(limit);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut greeting = String::new();
+        let mut out = BufReader::new(child.stdout.take().expect("a pipe was asked for"));
+        out.read_line(&mut greeting).expect("raddle prints text");
+        let at: Option<SocketAddr> =
+            greeting.split(' ').find_map(|word| word.strip_suffix(':')?.parse().ok());
+        if at.is_some_and(serves) {
+            child.kill().expect("a child of ours");
+            child.wait().expect("a child of ours");
+            return;
+        }
+        let output = child.wait_with_output().expect("a child of ours");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "of {limit}: {errors}");
+        // Other cores may still warn of what they lack.
+        let told: Vec<_> =
+            errors.lines().filter_map(|line| line.strip_prefix("raddle: error: ")).collect();
+        let [told] = told[..] else { panic!("of {limit}: {errors}") };
+        assert!(told.contains("`ulimit -n 1024`"), "of {limit}: {errors}");
+        assert!(!errors.contains("all others are served"), "of {limit}: {errors}");
+    }
+    panic!("forty are enough");
+}
+
+/// Whether it sends something back before it closes the connection, or ends.
+fn serves(at: SocketAddr) -> bool {
+    let serves = || {
+        let mut client = TcpStream::connect_timeout(&at, PATIENCE)?;
+        client.set_read_timeout(Some(PATIENCE))?;
+        client.write_all(b"hello")?;
+        client.read(&mut [0; 5])
+    };
+    serves().is_ok_and(|count| count > 0)
 }
 
 fn has_answer(client: &TcpStream) -> bool {

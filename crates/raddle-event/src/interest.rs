@@ -71,7 +71,7 @@ pub enum Mode {
 }
 
 /// What a registered descriptor is ready for. Only what was asked for, except for errors and hang-ups, which come always.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Readiness(pub(crate) u8);
 
 impl Readiness {
@@ -98,5 +98,32 @@ impl Readiness {
     /// There is an error to be fetched (`SO_ERROR`), or a pipe has no reader.
     pub fn is_error(self) -> bool {
         self.0 & Self::ERROR != 0
+    }
+}
+
+impl fmt::Debug for Readiness {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all = [
+            (self.is_readable(), "READABLE"),
+            (self.is_writable(), "WRITABLE"),
+            (self.is_hangup(), "HANGUP"),
+            (self.is_error(), "ERROR"),
+        ];
+        let mut names = all.into_iter().filter_map(|(is_so, name)| is_so.then_some(name));
+        to.write_str(names.next().unwrap_or("NOTHING"))?;
+        names.try_for_each(|name| write!(to, " | {name}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readiness_is_shown_by_names() {
+        let shown = |bits| format!("{:?}", Readiness(bits));
+        assert_eq!(shown(Readiness::READABLE), "READABLE");
+        assert_eq!(shown(15), "READABLE | WRITABLE | HANGUP | ERROR");
+        assert_eq!(shown(0), "NOTHING");
     }
 }

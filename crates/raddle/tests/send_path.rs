@@ -10,11 +10,13 @@ use raddle::cancel::Token;
 use raddle::fs::{self, File};
 use raddle::io::{self, ErrorKind, Read, Write};
 use raddle::net::{TcpListener, TcpStream};
+use raddle::runtime::Runtime;
 use raddle::{thread, time};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 fn main() -> ExitCode {
@@ -52,6 +54,10 @@ fn main() -> ExitCode {
         let case = Everywhere { name, run: cold_files_arrive_whole, before, missing: None };
         all.push(case.with_filter(before));
     }
+    let mut one_core = cases![no_worker_waits_in_the_kernel].remove(0);
+    // SAFETY: the process has one thread.
+    one_core.before = || unsafe { std::env::set_var("RADDLE_CORES", "1") };
+    all.push(one_core);
     run(all)
 }
 
@@ -511,7 +517,7 @@ fn a_signal_does_not_tear_it(kind: Kind) {
 
 /// A clone that is given away takes the kernel's mode with it; the next file does not wait in the kernel all the same.
 fn a_mode_that_another_handle_takes_back_is_set_again() {
-    let scratch = Scratch::new("mode");
+    let scratch = Scratch::new();
     let path = scratch.file("file", &pattern(1 << 16));
     let (mut sender, mut reader) = connection();
     let is_nonblocking = |stream: &TcpStream| {
@@ -530,4 +536,45 @@ fn a_mode_that_another_handle_takes_back_is_set_again() {
         reader.read_exact(&mut came).unwrap();
         assert_eq!(came, pattern(1 << 16));
     }
+
+/// On one core another thread goes on while files come from the disk, and the runtime never has to put another worker in the place of one that is blocked.
+fn no_worker_waits_in_the_kernel(kind: Kind) {
+    const TIMES: u64 = 20;
+    if kind == Kind::Kernel {
+        return;
+    }
+    assert_eq!(Runtime::get().unwrap().cores(), 1);
+    let is_over = Arc::new(AtomicBool::new(false));
+    let neighbour = thread::spawn({
+        let is_over = is_over.clone();
+        move || {
+            let mut turns = 0_u64;
+            while !is_over.load(Ordering::Relaxed) {
+                thread::sleep(Duration::from_micros(100));
+                turns += 1;
+            }
+            turns
+        }
+    });
+    let scratch = Scratch::new();
+    let content = pattern(4_000_000);
+    let path = scratch.file("file", &content);
+    let handovers = || Runtime::get().unwrap().counters().handovers;
+    let before = handovers();
+    for _ in 0..TIMES {
+        make_cold(&path);
+        send_and_compare(kind, b"header", path.clone(), &content);
+        // A part of an open file, to somebody who does not read at once.
+        make_cold(&path);
+        let file = File::open(&path).unwrap();
+        let (mut here, there) = connection();
+        let sending = thread::spawn(move || fs::send_file(b"", &file, 1..u64::MAX, &mut here));
+        thread::sleep(Duration::from_millis(2));
+        assert!(receives(kind, there).join().unwrap() == content[1..]);
+        assert_eq!(sending.join().unwrap().unwrap(), 3_999_999);
+    }
+    is_over.store(true, Ordering::Relaxed);
+    assert!(neighbour.join().unwrap() > TIMES);
+    // A page of this very program may have to come from the disk; each wait of these files would be one.
+    assert!(handovers() - before < TIMES, "{} workers were blocked", handovers() - before);
 }

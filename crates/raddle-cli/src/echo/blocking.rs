@@ -98,9 +98,12 @@ fn accept(
         let error = match accepting.carry(next) {
             Err(Cancelled) => return Ok(Cancelled),
             Ok(Ok((stream, _))) => match take(server, carrier, stream) {
-                Ok(()) => continue,
+                Ok(()) => {
+                    pressure.relieved();
+                    continue;
+                }
                 Err(error) => {
-                    pressure.met(&error);
+                    pressure.met(&error, server.open())?;
                     thread::sleep(pressure::PAUSE);
                     continue;
                 }
@@ -110,7 +113,7 @@ fn accept(
         match pressure::after(&error) {
             Next::Again | Next::Wait => {}
             Next::Pause => {
-                pressure.met(&error);
+                pressure.met(&error, server.open())?;
                 thread::sleep(pressure::PAUSE);
             }
             Next::Fail => return Err(error),
@@ -154,6 +157,11 @@ struct Place {
 impl Server {
     fn enter(server: &Arc<Server>, stream: Option<Arc<TcpStream>>) -> Place {
         Place { number: server.crowd.enter(stream), server: server.clone() }
+    }
+
+    /// How many connections there are, for the one who accepts and has a place, too.
+    fn open(&self) -> u64 {
+        self.crowd.count() as u64 - 1
     }
 
     /// Sends back what comes, until nothing more comes.

@@ -69,6 +69,11 @@ impl<S: Source> Crowd<S> {
         places.all.iter().flatten().for_each(Source::end_input);
     }
 
+    /// How many are there.
+    pub(super) fn count(&self) -> usize {
+        self.places().count()
+    }
+
     /// Whether nobody is there.
     pub(super) fn is_empty(&self) -> bool {
         self.places().is_empty()
@@ -80,8 +85,12 @@ impl<S: Source> Crowd<S> {
 }
 
 impl<S> Places<S> {
+    fn count(&self) -> usize {
+        self.all.len() - self.free.len()
+    }
+
     fn is_empty(&self) -> bool {
-        self.all.len() == self.free.len()
+        self.count() == 0
     }
 }
 
@@ -108,6 +117,7 @@ mod tests {
         let last = crowd.enter(Some(sources[2].clone()));
         assert_eq!((last, sources[2].get()), (places[0], true));
         assert!(!crowd.leave(places[1]) && !crowd.is_empty());
+        assert_eq!(crowd.count(), 1);
         assert!(crowd.leave(last) && crowd.is_empty());
     }
 }

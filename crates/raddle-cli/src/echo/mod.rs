@@ -43,16 +43,21 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(10);
 
 /// Serves until a signal comes.
 pub(crate) fn run(options: &EchoOptions) -> Result<ExitCode, String> {
+    serve(options).map_err(advised)
+}
+
+fn serve(options: &EchoOptions) -> Result<ExitCode, String> {
     let pressure = Arc::new(Pressure::new(limits::raise_descriptors()));
     // Before any thread is made: they all inherit that the signals are blocked.
     let mut control = Control::new().map_err(failed)?;
     let stats = Stats::new();
     let begun = match options.on {
-        On::Threads => begin_threads(options, &stats, &control, pressure),
-        On::Workqueue => begin_workqueue(options, &stats, &control, pressure),
+        On::Threads => begin_threads(options, &stats, &control, pressure.clone()),
+        On::Workqueue => begin_workqueue(options, &stats, &control, pressure.clone()),
         On::Queue => begin_queue(options, &stats, &control, &pressure),
     };
     let (at, how, server) = begun?;
+    pressure.leaves_room().map_err(failed)?;
     say::line(&format!("listening on {at}: {how}"));
     let mut ticker = Ticker::new(&stats);
     let tick = io::stderr().is_terminal().then_some(|| {
@@ -79,6 +84,13 @@ pub(crate) fn run(options: &EchoOptions) -> Result<ExitCode, String> {
 
 fn failed(error: io::Error) -> String {
     format!("echo: {error}")
+}
+
+/// With what to do, if there were too few descriptors.
+fn advised(why: String) -> String {
+    // Some quote it among other things that were tried.
+    let limit = io::Error::from_raw_os_error(libc::EMFILE).to_string();
+    if why.contains(&limit) { format!("{why}; {}", pressure::ADVICE) } else { why }
 }
 
 /// A server that runs, in whatever mode.

@@ -169,14 +169,17 @@ impl Loop {
         for _ in 0..at_most {
             let Some(listener) = &self.listener else { break };
             let error = match listen::accept(listener).and_then(|stream| self.add(stream)) {
-                Ok(()) => continue,
+                Ok(()) => {
+                    self.pressure.relieved();
+                    continue;
+                }
                 Err(error) => error,
             };
             match pressure::after(&error) {
                 Next::Again => {}
                 Next::Wait => break,
                 Next::Pause => {
-                    self.pressure.met(&error);
+                    self.pressure.met(&error, self.meter.all_open())?;
                     // Level-triggered, it would be reported again and again.
                     if let Some(registration) = self.registration.take() {
                         self.queue.remove(registration);

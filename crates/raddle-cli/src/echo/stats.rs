@@ -135,6 +135,11 @@ impl Meter {
         add(&self.cells.closed, 1);
     }
 
+    /// How many connections are open, not only this owner's.
+    pub(super) fn all_open(&self) -> u64 {
+        self.stats.totals().open()
+    }
+
     /// A message has been read: when, if it is one of those that are timed.
     pub(super) fn begin(&self) -> Option<Instant> {
         self.cells.messages.load(Relaxed).is_multiple_of(TIMED).then(Instant::now)

@@ -1,5 +1,6 @@
 //! The command line of `raddle load`.
 
+use crate::args::whole;
 use clap::{Args, Subcommand};
 use raddle_http::Method;
 use std::path::PathBuf;
@@ -54,15 +55,15 @@ pub(crate) struct LoadOptions {
     pub(crate) scenario: Option<PathBuf>,
 
     /// So many clients, each with a connection and a thread of its own
-    #[arg(short, long, value_name = "N", default_value = "16", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(short, long, value_name = "N", default_value = "16", value_parser = whole::<u32>(1..=1_000_000))]
     pub(crate) connections: u32,
 
     /// On how many cores; all that this process may use by default
-    #[arg(short = 't', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(short = 't', long, value_name = "N", value_parser = whole::<u16>(1..=1024))]
     pub(crate) cores: Option<u16>,
 
     /// End after so many requests
-    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(short = 'n', long, value_name = "N", value_parser = whole::<u64>(1..=u64::MAX))]
     pub(crate) requests: Option<u64>,
 
     /// End after this time: 10s, 500ms, 2m [default: 10s, unless -n is given]
@@ -90,7 +91,7 @@ pub(crate) struct LoadOptions {
     pub(crate) precise: bool,
 
     /// What is random is drawn from this; a new one each time by default, which is printed
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<u64>(0..=u64::MAX))]
     pub(crate) seed: Option<u64>,
 
     /// A new connection for each request
@@ -98,7 +99,7 @@ pub(crate) struct LoadOptions {
     pub(crate) new_connection: bool,
 
     /// So many requests at once on each connection
-    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(1..=1024), conflicts_with_all = ["rate", "new_connection"])]
+    #[arg(long, value_name = "N", default_value = "1", value_parser = whole::<u16>(1..=1024), conflicts_with_all = ["rate", "new_connection"])]
     pub(crate) pipeline: u16,
 
     /// The method [default: GET; POST with a body]
@@ -242,15 +243,15 @@ pub(crate) struct BurstOptions {
     pub(crate) address: String,
 
     /// So many threads
-    #[arg(short = 'n', long, value_name = "N", default_value = "1000", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(short = 'n', long, value_name = "N", default_value = "1000", value_parser = whole::<u32>(1..=1_000_000))]
     pub(crate) threads: u32,
 
     /// So many times
-    #[arg(long, value_name = "N", default_value = "10", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, value_name = "N", default_value = "10", value_parser = whole::<u32>(1..=1_000_000))]
     pub(crate) rounds: u32,
 
     /// What each sends, in bytes
-    #[arg(long, value_name = "BYTES", default_value = "13", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    #[arg(long, value_name = "BYTES", default_value = "13", value_parser = whole::<u32>(1..=1 << 20))]
     pub(crate) size: u32,
 
     /// For a connection, for an echo
@@ -258,7 +259,7 @@ pub(crate) struct BurstOptions {
     pub(crate) timeout: Duration,
 
     /// On how many cores; all that this process may use by default
-    #[arg(short = 't', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(short = 't', long, value_name = "N", value_parser = whole::<u16>(1..=1024))]
     pub(crate) cores: Option<u16>,
 
     /// Write the distributions to this file as JSON; - is the standard output

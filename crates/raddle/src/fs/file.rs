@@ -28,6 +28,8 @@ use std::time::SystemTime;
 /// Reads take what is in the page cache at once, and else park the thread until the disk has answered. Writes go to the page cache, as ever;
 /// [`sync_all`](File::sync_all) parks. Dropped, it is closed; errors of that are passed over.
 ///
+/// Of std's traits it lacks those of `Arc<File>`, which only std may give to an `Arc`: whoever shares a file reads, writes and seeks by `&*file`.
+///
 /// ```
 /// use raddle::{fs::File, io::{Read, Write}};
 /// # fn main() -> raddle::io::Result<()> {
@@ -36,6 +38,10 @@ use std::time::SystemTime;
 /// let mut text = String::new();
 /// File::open(&path)?.read_to_string(&mut text)?;
 /// assert_eq!(text, "hello");
+///
+/// let shared = raddle::sync::Arc::new(File::open(&path)?);
+/// (&*shared).read_to_string(&mut text)?;
+/// assert_eq!(text, "hellohello");
 /// # raddle::fs::remove_file(path)
 /// # }
 /// ```

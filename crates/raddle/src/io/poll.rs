@@ -77,7 +77,8 @@ fn asked(interest: Interest) -> PollFlags {
 ///
 /// # Errors
 ///
-/// `EBADF` for a descriptor that is not open; `InvalidInput` for more than 65,519 sources; `Unsupported` on a simulated host.
+/// `EBADF` for a descriptor that is not open; `InvalidInput` for more than 65,519 sources, and, from `poll(2)`, for more than the process may have
+/// descriptors (`RLIMIT_NOFILE`), however often one is named; `Unsupported` on a simulated host.
 ///
 /// ```
 /// use raddle::io::{self, Interest, Write};

@@ -15,6 +15,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SocketType};
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::net::{Shutdown, SocketAddr};
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 use std::time::Duration;
@@ -22,6 +23,10 @@ use std::time::Duration;
 /// A handle of a simulated host's socket.
 #[derive(Clone, Debug)]
 pub(super) struct Simulated(Arc<dyn Endpoint>);
+
+// As a live socket's number: an endpoint keeps its own state, and a call that unwinds while it waits has left that whole.
+impl UnwindSafe for Simulated {}
+impl RefUnwindSafe for Simulated {}
 
 /// Ends one sleep. Late, it ends nothing.
 struct Alarm(Sleep);

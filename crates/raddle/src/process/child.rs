@@ -141,7 +141,7 @@ impl Child {
         while stdout.read()? > 0 {}
         while stderr.read()? > 0 {}
         let status = self.wait()?;
-        Ok(Output { status, stdout: stdout.bytes, stderr: stderr.bytes })
+        Ok(Output { status, stdout: stdout.into_bytes(), stderr: stderr.into_bytes() })
     }
 }
 
@@ -157,12 +157,21 @@ fn wait_on(pidfd: &OwnedFd) -> io::Result<()> {
 /// A stream that is read to its end, and what was read.
 struct Stream<R> {
     reader: Option<R>,
+    /// What was read, and then room for more: each byte of it is zeroed once, however many reads there are.
     bytes: Vec<u8>,
+    /// So much was read.
+    count: usize,
 }
 
 impl<R: Read + AsFd> Stream<R> {
     fn of(reader: Option<R>) -> Stream<R> {
-        Stream { reader, bytes: Vec::new() }
+        Stream { reader, bytes: Vec::new(), count: 0 }
+    }
+
+    /// What was read.
+    fn into_bytes(mut self) -> Vec<u8> {
+        self.bytes.truncate(self.count);
+        self.bytes
     }
 
     fn is_at_end(&self) -> bool {
@@ -178,13 +187,14 @@ impl<R: Read + AsFd> Stream<R> {
     fn read(&mut self) -> io::Result<usize> {
         const AT_LEAST: usize = 4096;
         let Some(reader) = &mut self.reader else { return Ok(0) };
-        let len = self.bytes.len();
-        // As a vector grows by itself: twice as much each time.
-        self.bytes.reserve(AT_LEAST);
-        self.bytes.resize(self.bytes.capacity(), 0);
-        let result = reader.read(&mut self.bytes[len..]);
+        if self.bytes.len() - self.count < AT_LEAST {
+            // As a vector grows by itself: twice as much each time.
+            self.bytes.reserve(AT_LEAST);
+            self.bytes.resize(self.bytes.capacity(), 0);
+        }
+        let result = reader.read(&mut self.bytes[self.count..]);
         let count = *result.as_ref().unwrap_or(&0);
-        self.bytes.truncate(len + count);
+        self.count += count;
         if count == 0 {
             self.reader = None;
         }
@@ -227,5 +237,48 @@ impl From<Child> for std::process::Child {
         back.stdout = child.stdout.map(Into::into);
         back.stderr = child.stderr.map(Into::into);
         back
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+
+    /// Gives ones, a pipe's worth at most, and sees what was zeroed for it: it leaves ones wherever it may write.
+    struct Ones {
+        left: usize,
+        zeroed: usize,
+        file: File,
+    }
+
+    impl Read for Ones {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            const PIPE_BYTES: usize = 64 * 1024;
+            self.zeroed += buffer.iter().filter(|&&byte| byte == 0).count();
+            buffer.fill(1);
+            let count = self.left.min(buffer.len()).min(PIPE_BYTES);
+            self.left -= count;
+            Ok(count)
+        }
+    }
+
+    impl AsFd for Ones {
+        fn as_fd(&self) -> BorrowedFd<'_> {
+            self.file.as_fd()
+        }
+    }
+
+    #[test]
+    fn what_is_zeroed_for_reads_is_no_more_than_twice_what_is_read() -> io::Result<()> {
+        const BYTES: usize = 1 << 20;
+        let mut ones = Ones { left: BYTES, zeroed: 0, file: File::open("/dev/null")? };
+        let mut stream = Stream::of(Some(&mut ones));
+        while stream.read()? > 0 {}
+        assert!(stream.is_at_end());
+        assert_eq!(stream.into_bytes(), vec![1; BYTES]);
+        let zeroed = ones.zeroed;
+        assert!(zeroed <= 2 * BYTES + 2 * 4096, "{zeroed} bytes were zeroed for {BYTES}");
+        Ok(())
     }
 }

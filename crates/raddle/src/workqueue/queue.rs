@@ -9,6 +9,7 @@ use crate::sched::enter::Here;
 use crate::sleeper::Reason;
 use raddle_core::epochs::Until;
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -324,6 +325,10 @@ fn once(run: impl FnOnce() + Send + 'static) -> Arc<Item> {
     };
     Arc::new(ItemOf::new(call, false))
 }
+
+// As std's channels: it changes under locks that nothing unwinds from, and panics of items end at their workers.
+impl UnwindSafe for Workqueue {}
+impl RefUnwindSafe for Workqueue {}
 
 impl fmt::Debug for Workqueue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

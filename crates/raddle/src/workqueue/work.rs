@@ -4,6 +4,7 @@ use super::parts::{ItemOf, Work};
 use super::{WouldDeadlock, delay, news, pool, worker};
 use crate::sched::enter::Here;
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -136,6 +137,10 @@ impl Drop for Refuses<'_> {
         self.0.item.state.lock().refusals -= 1;
     }
 }
+
+// What it runs only workers touch, who catch its panics, and the rest changes under locks that nothing unwinds from.
+impl UnwindSafe for Work {}
+impl RefUnwindSafe for Work {}
 
 impl fmt::Debug for Work {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
