@@ -12,7 +12,7 @@ use raddle::io::{self, ErrorKind, Read, Write};
 use raddle::net::{TcpListener, TcpStream};
 use raddle::runtime::Runtime;
 use raddle::{thread, time};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -516,26 +516,30 @@ fn a_signal_does_not_tear_it(kind: Kind) {
 }
 
 /// A clone that is given away takes the kernel's mode with it; the next file does not wait in the kernel all the same.
-fn a_mode_that_another_handle_takes_back_is_set_again() {
+fn a_mode_that_another_handle_takes_back_is_set_again(kind: Kind) {
     let scratch = Scratch::new();
-    let path = scratch.file("file", &pattern(1 << 16));
+    let content = pattern(1 << 16);
+    let path = scratch.file("file", &content);
     let (mut sender, mut reader) = connection();
     let is_nonblocking = |stream: &TcpStream| {
         let flags = rustix::fs::fcntl_getfl(stream.as_fd()).expect("its mode");
         flags.contains(rustix::fs::OFlags::NONBLOCK)
     };
-    let file = File::open(&path).unwrap();
-    for times in 0..3 {
-        let clone = sender.try_clone().unwrap();
-        fs::send_file(&[], &file, 0..1 << 16, &mut sender).unwrap();
-        assert!(is_nonblocking(&sender), "a file was sent, {times}");
-        let given: std::os::fd::OwnedFd = clone.into();
-        assert!(!is_nonblocking(&sender), "whoever is given a socket gets it blocking, {times}");
-        drop(given);
-        let mut came = vec![0; 1 << 16];
-        reader.read_exact(&mut came).unwrap();
-        assert_eq!(came, pattern(1 << 16));
-    }
+    on(kind, move || {
+        let file = File::open(&path).unwrap();
+        for times in 0..3 {
+            let clone = sender.try_clone().unwrap();
+            fs::send_file(&[], &file, 0..1 << 16, &mut sender).unwrap();
+            assert!(is_nonblocking(&sender), "a file was sent, {times}");
+            let given = OwnedFd::from(clone);
+            assert!(!is_nonblocking(&sender), "who is given a socket gets it blocking, {times}");
+            drop(given);
+            let mut came = vec![0; 1 << 16];
+            reader.read_exact(&mut came).unwrap();
+            assert!(came == content);
+        }
+    });
+}
 
 /// On one core another thread goes on while files come from the disk, and the runtime never has to put another worker in the place of one that is blocked.
 fn no_worker_waits_in_the_kernel(kind: Kind) {
