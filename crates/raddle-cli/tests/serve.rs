@@ -175,6 +175,9 @@ fn a_configuration_is_obeyed() {
 folder = "site"
 listen = "127.0.0.1:0"
 [error_pages]
+[[redirects]]
+from = "/moved/{*rest}"
+to = "/assets/{*rest}"
 404 = "404.html"
 [[headers]]
 path = "/assets/**"
@@ -186,6 +189,8 @@ to = "/"
     );
     let check = kit::output(&["serve", "-c", &path, "--check"]);
     assert_eq!(kit::text(&check.stdout), "raddle: the configuration is valid\n");
+    let answer = get(&server, "/moved/%61.css?v=1", "");
+    assert!(answer.contains("Location: /assets/a.css?v=1\r\n"), "{answer}");
     assert!(check.status.success());
     let server = Server::of(&mut raddle(&["serve", "-c", &path]));
     assert!(get(&server, "/", "").ends_with("\r\n\r\nindex"));
@@ -225,6 +230,10 @@ fn a_mistake_is_named_with_file_line_and_key() {
         let (path, _folder) = configured("mistaken", text);
         let line = kit::failure(&mut raddle(&["serve", "-c", &path, "--check"]));
         assert!(line.starts_with(&format!("raddle: error: {path}{expected}")), "{text}: {line}");
+        (
+            "folder = \"site\"\n[[redirects]]\nfrom = \"/old/{*rest}\"\nto = \"/new/{*rst}\"",
+            ":4: redirects.to: {rst} is no name that `from` has",
+        ),
     }
     let (path, _folder) = configured("homeless", "");
     let line = kit::failure(&mut raddle(&["serve", "-c", &path]));

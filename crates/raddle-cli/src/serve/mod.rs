@@ -11,6 +11,7 @@ mod live;
 mod logs;
 mod operating;
 mod password;
+mod redirects;
 mod sandbox;
 mod site;
 mod systemd;

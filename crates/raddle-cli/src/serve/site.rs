@@ -1,10 +1,11 @@
 //! Folders as `raddle serve` serves them: which site a host has, its files, and addresses that lead elsewhere.
 
 use super::config::{Code, Fields, Host, Redirect, Source};
+use super::redirects::Redirects;
 use crate::say;
 use raddle_http::files::Files;
-use raddle_http::semantics::{Hosts, canonical};
-use raddle_http::{Header, Request, Response, Router, Status};
+use raddle_http::semantics::Hosts;
+use raddle_http::{Header, Request, Response, Status};
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
@@ -106,21 +107,18 @@ impl Wanted<'_> {
 
 /// A folder, and addresses that lead elsewhere.
 pub(super) struct Site {
-    redirects: Router<(Status, String)>,
+    redirects: Redirects,
     files: Files,
 }
 
 impl Site {
     fn of(source: &Source, wanted: &Wanted<'_>) -> Result<Site, String> {
-        Ok(Site { redirects: redirects(source, wanted)?, files: files(source, wanted)? })
+        let redirects = Redirects::of(source, wanted.key, wanted.redirects)?;
+        Ok(Site { redirects, files: files(source, wanted)? })
     }
 
     pub(super) fn answer(&self, request: &mut Request<'_>) -> Response {
-        let path = canonical(request.path()).ok();
-        match path.as_deref().and_then(|path| self.redirects.find(path)) {
-            Some(found) => Response::redirect(found.value.0, &found.value.1),
-            None => self.files.serve(request),
-        }
+        self.redirects.find(request).unwrap_or_else(|| self.files.serve(request))
     }
 
     /// 401, with the site's page for it.
@@ -134,24 +132,6 @@ impl Site {
         let response = self.files.failed(request, Status::SERVICE_UNAVAILABLE);
         response.header(Header::RetryAfter, "1")
     }
-}
-
-fn redirects(source: &Source, wanted: &Wanted<'_>) -> Result<Router<(Status, String)>, String> {
-    let mut redirects = Router::new();
-    for redirect in wanted.redirects {
-        let key = wanted.key;
-        let (status, to) = (redirect.status.0, redirect.to.get_ref().clone());
-        if !to.bytes().all(|byte| byte.is_ascii_graphic()) {
-            let what = format!(
-                "{key}redirects.to: an address has letters, digits and signs of ASCII only; encode others with %"
-            );
-            return Err(source.mistake(redirect.to.span(), &what));
-        }
-        redirects.insert(redirect.from.get_ref(), (status, to)).map_err(|error| {
-            source.mistake(redirect.from.span(), &format!("{key}redirects.from: {error}"))
-        })?;
-    }
-    Ok(redirects)
 }
 
 fn files(source: &Source, wanted: &Wanted<'_>) -> Result<Files, String> {
