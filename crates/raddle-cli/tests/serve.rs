@@ -202,6 +202,25 @@ to = "/"
 }
 
 #[test]
+        ("log = \"off\"\nlog = \"json\"", ":2: log: duplicate key"),
+        ("[times]\nhead_s = 1\nhead_s = 2", ":3: head_s: duplicate key"),
+        ("cores = 0", ":1: cores: 0 is not from 1 to 1024"),
+        ("cores = 1025", ":1: cores: 1025 is not from 1 to 1024"),
+        ("\nconnections = 0", ":2: connections: 0 is not from 1 to 4294967295"),
+        ("drain_s = -1", ":1: drain_s: -1 is not from 0 to 86400"),
+        ("[times]\nhead_s = 0", ":2: times.head_s: 0 is not from 1 to 86400"),
+        ("[times]\ncontent_s = 0", ":2: times.content_s: 0 is not from 1 to 86400"),
+        ("[limits]\nhead_size = 0", ":2: limits.head_size: 0 is not from 64 to 1048576"),
+        ("[limits]\ntarget_size = 0", ":2: limits.target_size: 0 is not from 16 to 1048576"),
+        ("[limits]\nfields = 200", ":2: limits.fields: 200 is not from 1 to 128"),
+        ("[limits]\nrequests = 0", ":2: limits.requests: 0 is not from 1 to 4294967295"),
+        ("index = []", ":1: index: there is none; give 1 name or more"),
+        ("index = [\n\"a.html\",\n\"../x\"]", ":3: index: \"../x\" is no file in the folder"),
+        ("index = [\"\"]", ":1: index: \"\" is no file in the folder"),
+        (
+            "[[hosts]]\nnames = [\"a\"]\nfolder = \"site\"\nindex = [\"/x\"]",
+            ":4: hosts.index: \"/x\" is no file in the folder",
+        ),
 fn a_mistake_is_named_with_file_line_and_key() {
     for (text, expected) in [
         ("listen = 8080", ":1: listen: invalid type: integer `8080`, expected a string"),

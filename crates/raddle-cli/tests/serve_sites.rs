@@ -349,7 +349,7 @@ fn hosts_have_sites_of_their_own() {
              error_pages = {{ 404 = \"404.html\" }}\n\
              [[hosts.headers]]\npath = \"**\"\nset = {{ X-Site = \"other\" }}\n\
              [[hosts.redirects]]\nfrom = \"/old\"\nto = \"/second\"\n\
-             [[hosts]]\nnames = [\"c.example\"]\nfolder = \"other\"\nlistings = true\nindex = []\n\
+             [[hosts]]\nnames = [\"c.example\"]\nfolder = \"other\"\nlistings = true\nindex = [\"none.html\"]\n\
              [[auth]]\npath = \"/private/\"\nusers = [\"ann:{hash}\"]\n"
         ),
     );

@@ -49,7 +49,7 @@ pub(super) fn equipped(config: &Config, limits: Option<ClientLimits>, server: Se
         Excess::Busy => OverCapacity::Busy,
     });
     let server = match config.connections {
-        Some(most) => server.connections_max(most as usize),
+        Some(most) => server.connections_max(most.get() as usize),
         None => server,
     };
     match limits {

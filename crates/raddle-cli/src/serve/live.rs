@@ -104,7 +104,7 @@ impl Live {
     /// What is to end, and for how long it may finish what it has begun.
     pub(super) fn begin_end(&mut self) -> (Vec<Running>, Duration) {
         self.is_ending = true;
-        (self.servers.clone(), Duration::from_secs(self.config.drain_s.into()))
+        (self.servers.clone(), Duration::from_secs(self.config.drain_s.get().into()))
     }
 
     /// Waits until all is written of what servers that have ended had to say.

@@ -74,7 +74,7 @@ impl Wanted<'_> {
             folder: folder.get_ref(),
             // That of an option stands nowhere.
             at: Some(folder.span()).filter(|span| *span != (0..0)),
-            index: &config.index,
+            index: &config.index.0,
             listings: config.listings,
             hidden: config.hidden,
             compressed: config.compressed,
@@ -92,7 +92,7 @@ impl Wanted<'_> {
             key: "hosts.",
             folder: host.folder.get_ref(),
             at: Some(host.folder.span()),
-            index: host.index.as_deref().unwrap_or(&config.index),
+            index: &host.index.as_ref().unwrap_or(&config.index).0,
             listings: host.listings.unwrap_or(config.listings),
             hidden: host.hidden.unwrap_or(config.hidden),
             compressed: host.compressed.unwrap_or(config.compressed),
