@@ -139,7 +139,8 @@ impl Variant {
     fn of(file: File, meta: Meta, coding: Coding) -> Result<Variant, Errno> {
         let suffix = coding.suffix().trim_start_matches('.');
         let now = SystemTime::now();
-        let validators = Validators::of_file(meta.length, meta.modified, suffix, now);
+        let validators =
+            Validators::of_file(meta.length, meta.modified, meta.version(), suffix, now);
         let held = if meta.length <= HELD_MAX { hold(&file, &meta)? } else { None };
         Ok(Variant {
             coding,

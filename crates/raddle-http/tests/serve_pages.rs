@@ -1,0 +1,90 @@
+//! A folder served over real sockets: what stands around its files, and which version of one is sent.
+
+mod serve_kit;
+mod site_kit;
+
+use serve_kit::Case;
+use site_kit::{Site, write};
+use std::fs::{self, File};
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
+
+const CASES: &[Case] = &[
+    ("fields_go_by_path", fields_go_by_path),
+    (
+        "a_site_has_pages_of_its_own_for_what_is_not_there",
+        a_site_has_pages_of_its_own_for_what_is_not_there,
+    ),
+    (
+        "another_file_of_the_same_date_has_another_tag",
+        another_file_of_the_same_date_has_another_tag,
+    ),
+];
+
+fn main() -> ExitCode {
+    serve_kit::main(CASES)
+}
+
+fn fields_go_by_path() {
+    let files: &[(&str, &[u8])] = &[("a.html", b"a"), ("assets/a.css", b"a")];
+    let site = Site::of(files, |files| {
+        let files = files.header("**", "Cache-Control", "no-cache").expect("valid");
+        files.header("/assets/**", "Cache-Control", "immutable").expect("valid")
+    });
+    let mut client = site.client();
+    assert_eq!(client.get("/a.html", &[]).field("cache-control"), Some("no-cache"));
+    let answer = client.get("/assets/a.css", &[]);
+    assert_eq!(answer.field("cache-control"), Some("immutable"));
+    let answer = client.get("/assets/a.css", &["If-None-Match: *"]);
+    assert_eq!((answer.status, answer.field("cache-control")), (304, Some("immutable")));
+}
+
+fn a_site_has_pages_of_its_own_for_what_is_not_there() {
+    let files: &[(&str, &[u8])] = &[
+        ("404.html", b"<p>not here"),
+        ("about.html", b"about"),
+        ("app.html", b"app"),
+        ("dir/x", b""),
+    ];
+    let site = Site::of(files, |files| {
+        files.error_page(raddle_http::Status::NOT_FOUND, "/404.html").clean_urls(true)
+    });
+    let mut client = site.client();
+    let answer = client.get("/none", &[]);
+    assert_eq!((answer.status, answer.text()), (404, "<p>not here"));
+    assert_eq!(answer.field("content-type"), Some("text/html; charset=utf-8"));
+    assert_eq!(answer.field("etag"), None, "it is no version of what was asked for");
+    assert_eq!(client.get("/about", &[]).text(), "about");
+    assert_eq!(client.get("/dir", &[]).status, 301);
+    assert_eq!(client.ask("POST", "/about", &[]).text(), "405 Method Not Allowed\n");
+    drop((client, site));
+    let site = Site::of(files, |files| files.fallback("app.html"));
+    let mut client = site.client();
+    let answer = client.get("/any/where", &["Accept: text/html"]);
+    assert_eq!((answer.status, answer.text()), (200, "app"));
+    assert_eq!(client.get("/any/data", &["Accept: application/json"]).status, 404);
+    assert_eq!(client.get("/%00", &["Accept: text/html"]).status, 400);
+}
+
+/// `mv` keeps the date, and what is deployed has that of its archive.
+fn another_file_of_the_same_date_has_another_tag() {
+    let site = Site::of(&[("a.txt", b"one 456789")], |files| files.freshness(Duration::ZERO));
+    let (now, next) = (site.root().join("a.txt"), site.root().join("next"));
+    write(&next, b"two 456789", 100);
+    let date = SystemTime::now() - Duration::from_secs(50);
+    for path in [&now, &next] {
+        let file = File::options().write(true).open(path).expect("a file of ours");
+        file.set_modified(date).expect("a file of ours");
+    }
+    let mut client = site.client();
+    let tag = client.get("/a.txt", &[]).field("etag").expect("files have tags").to_owned();
+    assert_eq!(client.get("/a.txt", &[&format!("If-None-Match: {tag}")]).status, 304);
+    fs::rename(next, now).expect("a folder of ours");
+    let answer = client.get("/a.txt", &[&format!("If-None-Match: {tag}")]);
+    assert_eq!((answer.status, answer.text()), (200, "two 456789"));
+    // Whoever has half of the old one gets all of the new one.
+    let answer = client.get("/a.txt", &["Range: bytes=4-", &format!("If-Range: {tag}")]);
+    assert_eq!((answer.status, answer.text()), (200, "two 456789"));
+    let tag = answer.field("etag").expect("files have tags");
+    assert!(tag.starts_with('"') && tag.len() < 24, "{tag} goes with each request");
+}
