@@ -15,6 +15,7 @@ const CASES: &[Case] = &[
         "a_site_has_pages_of_its_own_for_what_is_not_there",
         a_site_has_pages_of_its_own_for_what_is_not_there,
     ),
+    ("fields_reach_every_answer", fields_reach_every_answer),
     (
         "another_file_of_the_same_date_has_another_tag",
         another_file_of_the_same_date_has_another_tag,
@@ -64,6 +65,43 @@ fn a_site_has_pages_of_its_own_for_what_is_not_there() {
     assert_eq!((answer.status, answer.text()), (200, "app"));
     assert_eq!(client.get("/any/data", &["Accept: application/json"]).status, 404);
     assert_eq!(client.get("/%00", &["Accept: text/html"]).status, 400);
+}
+
+/// A policy holds for a whole site, and how long a file may be kept only for files.
+fn fields_reach_every_answer() {
+    let files: &[(&str, &[u8])] =
+        &[("a.html", b"a"), ("404.html", b"none"), ("list/x", b""), ("sub/index.html", b"sub")];
+    let site = Site::of(files, |files| {
+        let files = files.listings(true).error_page(raddle_http::Status::NOT_FOUND, "404.html");
+        let files = files.header("/**", "X-Frame-Options", "DENY").expect("valid");
+        let files = files.header("/**", "Vary", "Cookie").expect("valid");
+        let files = files.header("/**", "Cache-Control", "max-age=60").expect("valid");
+        files.header_always("/list/**", "Cache-Control", "no-store").expect("valid")
+    });
+    let mut client = site.client();
+    for (method, path, fields, status, kept) in [
+        ("GET", "/a.html", &[][..], 200, Some("max-age=60")),
+        ("GET", "/a.html", &["If-None-Match: *"], 304, Some("max-age=60")),
+        ("GET", "/a.html", &["Range: bytes=0-0"], 206, Some("max-age=60")),
+        ("GET", "/a.html", &["Range: bytes=9-"], 416, None),
+        ("GET", "/a.html", &["If-Match: \"x\""], 412, None),
+        ("GET", "/sub", &[], 301, Some("max-age=60")),
+        ("GET", "/list/", &[], 200, Some("no-store")),
+        ("GET", "/none", &[], 404, None),
+        ("GET", "/list/none", &[], 404, Some("no-store")),
+        ("GET", "/.env", &[], 404, None),
+        ("GET", "/%00", &[], 400, None),
+        ("POST", "/a.html", &[], 405, None),
+        ("OPTIONS", "/a.html", &[], 204, Some("max-age=60")),
+    ] {
+        let answer = client.ask(method, path, fields);
+        assert_eq!((answer.status, answer.field("cache-control")), (status, kept), "{path}");
+        assert_eq!(answer.field("x-frame-options"), Some("DENY"), "{path} {answer:?}");
+        assert_eq!(answer.head.matches("Vary: Cookie\n").count(), 1, "{path} {answer:?}");
+    }
+    let listing = client.get("/list/", &[]);
+    assert!(listing.head.contains("Vary: Accept\n"), "{listing:?}");
+    assert_eq!(client.get("/sub", &[]).field("location"), Some("/sub/"));
 }
 
 /// `mv` keeps the date, and what is deployed has that of its archive.

@@ -145,6 +145,9 @@ pub(super) struct Code(pub(super) Status);
 pub(super) struct Fields {
     pub(super) path: String,
     pub(super) set: BTreeMap<String, Spanned<String>>,
+    /// Whether what is said of caches is for errors, too.
+    #[serde(default)]
+    pub(super) always: bool,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]

@@ -4,12 +4,15 @@ use super::config::{Code, Fields, Host, Redirect, Source};
 use super::redirects::Redirects;
 use crate::say;
 use raddle_http::files::Files;
+use raddle_http::protocol::RequestHead;
 use raddle_http::semantics::Hosts;
+use raddle_http::server::Plugin;
 use raddle_http::{Header, Request, Response, Status};
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// All that are served: by the host that is asked for, or else the first.
@@ -40,9 +43,13 @@ impl Sites {
         Ok(Sites { sites, by_host })
     }
 
-    pub(super) fn find(&self, request: &Request<'_>) -> &Site {
-        let found = request.head().host().and_then(|host| self.by_host.find(host));
+    pub(super) fn find(&self, head: &RequestHead) -> &Site {
+        let found = head.host().and_then(|host| self.by_host.find(host));
         &self.sites[found.copied().unwrap_or(0)]
+    }
+
+    fn have_headers(&self) -> bool {
+        self.sites.iter().any(|site| site.files.has_headers())
     }
 }
 
@@ -118,6 +125,7 @@ impl Site {
     }
 
     pub(super) fn answer(&self, request: &mut Request<'_>) -> Response {
+        // A redirect gets its fields with what else is no file's: see `Dress`.
         self.redirects.find(request).unwrap_or_else(|| self.files.serve(request))
     }
 
@@ -131,6 +139,19 @@ impl Site {
     pub(super) fn put_off(&self, request: &mut Request<'_>) -> Response {
         let response = self.files.failed(request, Status::SERVICE_UNAVAILABLE);
         response.header(Header::RetryAfter, "1")
+    }
+}
+
+/// Fields by path for what is not the files' to answer: redirects, whoever asks too much, preflight requests, a handler's panic. What they have
+/// answered has its fields.
+pub(super) struct Dress(pub(super) Arc<Sites>);
+
+impl Plugin for Dress {
+    fn answered(&self, head: &RequestHead, response: &mut Response) {
+        let is_files = matches!(response.status().code(), 200 | 206 | 304);
+        if !is_files && self.0.have_headers() {
+            self.0.find(head).files.dress(head.path(), response);
+        }
     }
 }
 
@@ -173,7 +194,12 @@ fn files(source: &Source, wanted: &Wanted<'_>) -> Result<Files, String> {
     }
     for fields in wanted.headers {
         for (name, value) in &fields.set {
-            files = files.header(&fields.path, name, value.get_ref()).map_err(|_| {
+            let (path, text) = (&fields.path, value.get_ref());
+            let set = match fields.always {
+                true => files.header_always(path, name, text),
+                false => files.header(path, name, text),
+            };
+            files = set.map_err(|_| {
                 let what = format!(
                     "{}headers.set.{name}: it can't be set: a name is a token, a value has no control characters, and what \
                      describes the content comes from the file",

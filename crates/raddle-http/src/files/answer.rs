@@ -32,31 +32,42 @@ pub(super) fn answer(site: &Site, request: &mut Request<'_>, path: &str) -> Resp
     match request.method() {
         Method::Get | Method::Head => {}
         Method::Options => {
-            return request.reply(Status::NO_CONTENT).header(Header::Allow, Method::list(METHODS));
+            let response = request.reply(Status::NO_CONTENT);
+            return site.dressed(path, response.header(Header::Allow, Method::list(METHODS)));
         }
         _ => {
-            let response = failed(site, request, Status::METHOD_NOT_ALLOWED);
+            let response = failed(site, request, path, Status::METHOD_NOT_ALLOWED);
             return response.header(Header::Allow, Method::list(METHODS));
         }
     }
-    let path = match CleanPath::of(path, site.shows_hidden) {
-        Ok(path) => path,
-        Err(fault) => return failed(site, request, fault.status()),
+    let clean = match CleanPath::of(path, site.shows_hidden) {
+        Ok(clean) => clean,
+        Err(fault) => return failed(site, request, path, fault.status()),
     };
-    let result = match path.is_folder() {
-        true => folder(site, request, path.as_bytes()),
-        false => file(site, request, path.as_bytes()),
+    let result = match clean.is_folder() {
+        true => folder(site, request, clean.as_bytes()),
+        false => file(site, request, clean.as_bytes()),
     };
     match result {
-        Ok(response) => response,
+        // Which fields a file's path has is known since it was opened.
+        Ok(Answer::File(response)) => response,
+        Ok(Answer::Other(response)) => site.dressed(path, response),
         Err(error) => {
-            let status = status_of(error, path.as_bytes());
-            instead(site, request, status).unwrap_or_else(|| failed(site, request, status))
+            let status = status_of(error, clean.as_bytes());
+            let fallback = instead(site, request, status);
+            fallback.unwrap_or_else(|| failed(site, request, path, status))
         }
     }
 }
 
-fn file(site: &Site, request: &mut Request<'_>, path: &[u8]) -> Result<Response, Errno> {
+/// What is there.
+enum Answer {
+    File(Response),
+    /// A listing, or a redirect.
+    Other(Response),
+}
+
+fn file(site: &Site, request: &mut Request<'_>, path: &[u8]) -> Result<Answer, Errno> {
     let found = match find(site, path) {
         Err(Errno::NOENT) if site.has_clean_urls => {
             find(site, &[path, b".html"].concat())?.map_or(Err(Errno::NOENT), |page| Ok(Some(page)))
@@ -64,22 +75,22 @@ fn file(site: &Site, request: &mut Request<'_>, path: &[u8]) -> Result<Response,
         found => found,
     };
     match found? {
-        Some(resource) => Ok(send(request, &resource)),
+        Some(resource) => Ok(Answer::File(send(site, request, &resource))),
         // Relative links in a folder's page need the slash. The path is written anew: what was asked may begin with two slashes, which a
         // client would take for a host.
         None => {
             let query = request.query().map_or(String::new(), |query| format!("?{query}"));
             let location = format!("/{}/{query}", page::encoded(path, true));
-            Ok(Response::redirect(Status::MOVED_PERMANENTLY, &location))
+            Ok(Answer::Other(Response::redirect(Status::MOVED_PERMANENTLY, &location)))
         }
     }
 }
 
-fn folder(site: &Site, request: &mut Request<'_>, path: &[u8]) -> Result<Response, Errno> {
+fn folder(site: &Site, request: &mut Request<'_>, path: &[u8]) -> Result<Answer, Errno> {
     for index in &site.indexes {
         let path = join(path, index.as_bytes());
         match find(site, &path) {
-            Ok(Some(resource)) => return Ok(send(request, &resource)),
+            Ok(Some(resource)) => return Ok(Answer::File(send(site, request, &resource))),
             Ok(None) | Err(Errno::NOENT) => {}
             Err(error) => return Err(error),
         }
@@ -88,7 +99,7 @@ fn folder(site: &Site, request: &mut Request<'_>, path: &[u8]) -> Result<Respons
         return Err(Errno::NOENT);
     }
     let listing = raddle::blocking(|| Listing::read(&site.root, path, site.shows_hidden))?;
-    Ok(page::response(request, &listing, path))
+    Ok(Answer::Other(page::response(request, &listing, path)))
 }
 
 /// The file of that path; `None` if it is a folder.
@@ -114,7 +125,7 @@ fn find(site: &Site, path: &[u8]) -> Result<Option<Arc<Resource>>, Errno> {
     }
 }
 
-fn send(request: &mut Request<'_>, resource: &Resource) -> Response {
+fn send(site: &Site, request: &mut Request<'_>, resource: &Resource) -> Response {
     let headers = request.headers();
     let variant = resource.preferred(headers);
     if !headers.has_any(QUESTIONS) {
@@ -128,7 +139,10 @@ fn send(request: &mut Request<'_>, resource: &Resource) -> Response {
     let now = Date::from(SystemTime::now());
     let (status, content) =
         serve(request.method(), headers, &representation, now, boundary, response.headers_mut());
-    let response = response.with_status(status);
+    let mut response = response.with_status(status);
+    if status.is_error() {
+        site.rules.apply_to_failed(status, &resource.path, response.headers_mut());
+    }
     match content {
         Content::Nothing if status.is_error() => says(response),
         Content::Nothing => response,
@@ -176,21 +190,27 @@ fn instead(site: &Site, request: &mut Request<'_>, status: Status) -> Option<Res
     let path = site.fallback.as_ref().filter(|_| status == Status::NOT_FOUND)?;
     prefer_type(request.headers(), &["text/html"])?;
     let page = find(site, path.as_bytes()).ok()??;
-    Some(send(request, &page))
+    Some(send(site, request, &page))
 }
 
 /// A status, with the page that the site has for it.
-pub(super) fn failed(site: &Site, request: &mut Request<'_>, status: Status) -> Response {
+pub(super) fn failed(
+    site: &Site,
+    request: &mut Request<'_>,
+    asked: &str,
+    status: Status,
+) -> Response {
     let response = request.reply(status);
     let path = site.error_pages.iter().find(|(of, _)| *of == status).map(|(_, path)| path);
-    match path.map(|path| find(site, path.as_bytes())) {
+    let response = match path.map(|path| find(site, path.as_bytes())) {
         Some(Ok(Some(page))) => {
             let page = page.plain();
             let response = response.header(Header::ContentType, page.content_type());
             response.with_body(page.body(0..page.length))
         }
         _ => says(response),
-    }
+    };
+    site.dressed(asked, response)
 }
 
 /// With its status as a line of text.

@@ -36,6 +36,8 @@ pub(super) struct Resource {
     copies: Vec<Variant>,
     /// What does not come from the file.
     pub(super) fields: Headers,
+    /// As patterns have it.
+    pub(super) path: Box<[u8]>,
 }
 
 /// A file in one coding.
@@ -89,7 +91,8 @@ impl Resource {
             serve(Method::Get, &none, &representation, now, String::new, &mut ready);
             variant.fields = ready;
         }
-        Ok(Found::File(Arc::new(Resource { plain, copies, fields })))
+        let path = [b"/", path].concat().into();
+        Ok(Found::File(Arc::new(Resource { plain, copies, fields, path })))
     }
 
     /// In the coding that the client likes best. A client that rules out all gets the file as it is: RFC 9110 section 12.5.3 allows that.
