@@ -16,6 +16,7 @@ const CASES: &[Case] = &[
         a_site_has_pages_of_its_own_for_what_is_not_there,
     ),
     ("fields_reach_every_answer", fields_reach_every_answer),
+    ("the_fallback_is_for_people", the_fallback_is_for_people),
     (
         "another_file_of_the_same_date_has_another_tag",
         another_file_of_the_same_date_has_another_tag,
@@ -102,6 +103,28 @@ fn fields_reach_every_answer() {
     let listing = client.get("/list/", &[]);
     assert!(listing.head.contains("Vary: Accept\n"), "{listing:?}");
     assert_eq!(client.get("/sub", &[]).field("location"), Some("/sub/"));
+}
+
+/// Who asks for a script takes anything, and can do nothing with a page.
+fn the_fallback_is_for_people() {
+    let site = Site::of(&[("app.html", b"app")], |files| files.fallback("app.html"));
+    let mut client = site.client();
+    for (path, fields, status) in [
+        ("/any/where", &[][..], 200),
+        ("/any/where", &["Accept: */*"], 200),
+        ("/any.where/", &["Accept: */*"], 404),
+        ("/any.where/x", &["Accept: */*"], 200),
+        ("/app.123.js", &[], 404),
+        ("/app.123.js", &["Accept: */*"], 404),
+        ("/a.png", &["Accept: image/avif,image/*,*/*;q=0.8"], 404),
+        ("/a.png", &["Accept: text/*"], 404),
+        ("/a.png", &["Accept: text/html;q=0, */*"], 404),
+        ("/user/jo.smith", &["Accept: text/html,application/xhtml+xml,*/*;q=0.8"], 200),
+        ("/user/jo.smith", &["Accept: application/xhtml+xml"], 200),
+        ("/any/data", &["Accept: application/json"], 404),
+    ] {
+        assert_eq!(client.get(path, fields).status, status, "{path} {fields:?}");
+    }
 }
 
 /// `mv` keeps the date, and what is deployed has that of its archive.

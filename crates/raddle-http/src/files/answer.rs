@@ -11,7 +11,7 @@ use crate::header::Header;
 use crate::method::Method;
 use crate::request::Request;
 use crate::response::{Body, Response};
-use crate::semantics::{CleanPath, Content, Part, prefer_type, serve};
+use crate::semantics::{CleanPath, Content, Part, names_type, prefer_type, serve};
 use crate::status::Status;
 use rustix::io::Errno;
 use std::hash::{BuildHasher, RandomState};
@@ -20,6 +20,9 @@ use std::time::SystemTime;
 
 /// What there is to do with site.
 const METHODS: &[Method] = &[Method::Get, Method::Head, Method::Options];
+
+/// What a page is sent as, or may be.
+const PAGES: [&str; 2] = ["text/html", "application/xhtml+xml"];
 
 /// Fields that make more of a request than a plain one.
 const QUESTIONS: u64 = Header::Range.bit()
@@ -54,7 +57,7 @@ pub(super) fn answer(site: &Site, request: &mut Request<'_>, path: &str) -> Resp
         Ok(Answer::Other(response)) => site.dressed(path, response),
         Err(error) => {
             let status = status_of(error, clean.as_bytes());
-            let fallback = instead(site, request, status);
+            let fallback = instead(site, request, clean.as_bytes(), status);
             fallback.unwrap_or_else(|| failed(site, request, path, status))
         }
     }
@@ -185,11 +188,21 @@ fn status_of(error: Errno, path: &[u8]) -> Status {
     status
 }
 
-/// The page that is sent where there is none, to those who take pages.
-fn instead(site: &Site, request: &mut Request<'_>, status: Status) -> Option<Response> {
+/// The page that is sent where there is none, to those who take pages. Who takes anything may be a script, a style or a picture that is missing:
+/// for a path with an extension the client has to name a page's type, as browsers do when somebody goes there.
+fn instead(
+    site: &Site,
+    request: &mut Request<'_>,
+    asked: &[u8],
+    status: Status,
+) -> Option<Response> {
     let path = site.fallback.as_ref().filter(|_| status == Status::NOT_FOUND)?;
-    prefer_type(request.headers(), &["text/html"])?;
-    let page = find(site, path.as_bytes()).ok()??;
+    let name = asked.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    let is_meant = match name.contains(&b'.') {
+        true => names_type(request.headers(), &PAGES),
+        false => prefer_type(request.headers(), &PAGES).is_some(),
+    };
+    let page = is_meant.then(|| find(site, path.as_bytes()).ok())???;
     Some(send(site, request, &page))
 }
 

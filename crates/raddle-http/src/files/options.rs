@@ -167,7 +167,8 @@ impl Files {
         self
     }
 
-    /// Which file is sent, with 200, where there is none and the client takes HTML: for pages that find their way by script.
+    /// Which file is sent, with 200, where there is none and the client takes HTML: for pages that find their way by script. Where the last name of
+    /// the path has a dot, `Accept` has to name `text/html` or `application/xhtml+xml`: a script that is missing is missing.
     ///
     /// ```
     /// # use raddle_http::files::Files;
