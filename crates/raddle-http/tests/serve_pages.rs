@@ -17,6 +17,7 @@ const CASES: &[Case] = &[
     ),
     ("fields_reach_every_answer", fields_reach_every_answer),
     ("the_fallback_is_for_people", the_fallback_is_for_people),
+    ("copies_are_not_listed_beside_their_files", copies_are_not_listed_beside_their_files),
     (
         "another_file_of_the_same_date_has_another_tag",
         another_file_of_the_same_date_has_another_tag,
@@ -124,6 +125,32 @@ fn the_fallback_is_for_people() {
         ("/any/data", &["Accept: application/json"], 404),
     ] {
         assert_eq!(client.get(path, fields).status, status, "{path} {fields:?}");
+    }
+}
+
+fn copies_are_not_listed_beside_their_files() {
+    let files: &[(&str, &[u8])] = &[
+        ("a.css", b"a"),
+        ("a.css.br", b"a"),
+        ("a.css.gz", b"a"),
+        ("old.css", b"a"),
+        ("alone.gz", b"a"),
+        ("sub/x", b"a"),
+        ("sub.zst", b"a"),
+    ];
+    for has_copies in [true, false] {
+        let site = Site::of(files, |files| files.listings(true).compressed(has_copies));
+        // From before the last change: nobody gets it for the file.
+        write(&site.root().join("old.css.gz"), b"a", 1000);
+        let page = site.get("/", &[]);
+        for name in ["a.css", "old.css", "old.css.gz", "alone.gz", "sub.zst"] {
+            assert!(page.text().contains(&format!("./{name}\"")), "{name}");
+        }
+        for name in ["a.css.br", "a.css.gz"] {
+            assert_eq!(page.text().contains(&format!("./{name}\"")), !has_copies, "{name}");
+            assert_eq!(site.get(&format!("/{name}"), &[]).status, 200);
+        }
+        assert!(!page.text().contains("class=\"\""), "{}", page.text());
     }
 }
 

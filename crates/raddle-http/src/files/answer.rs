@@ -101,7 +101,7 @@ fn folder(site: &Site, request: &mut Request<'_>, path: &[u8]) -> Result<Answer,
     if !site.has_listings {
         return Err(Errno::NOENT);
     }
-    let listing = raddle::blocking(|| Listing::read(&site.root, path, site.shows_hidden))?;
+    let listing = raddle::blocking(|| Listing::read(site, path))?;
     Ok(Answer::Other(page::response(request, &listing, path)))
 }
 

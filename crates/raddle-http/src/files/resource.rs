@@ -20,7 +20,7 @@ use std::time::SystemTime;
 const HELD_MAX: u64 = 16 << 10;
 
 /// What may stand beside a file, from the smallest to the largest as a rule.
-const CODINGS: [Coding; 3] = [Coding::Zstd, Coding::Brotli, Coding::Gzip];
+pub(super) const CODINGS: [Coding; 3] = [Coding::Zstd, Coding::Brotli, Coding::Gzip];
 
 /// What a path leads to.
 #[derive(Debug)]
