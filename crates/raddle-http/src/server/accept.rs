@@ -217,8 +217,12 @@ impl Acceptor {
                 }
             });
             match served {
-                Ok(Err(error)) if is_timeout(&error) => log::debug!("{stream:?}: too slow"),
-                Ok(Err(error)) => log::debug!("{stream:?}: {error}"),
+                Ok(Err(error)) if is_timeout(&error) => {
+                    log::debug!("{peer}: too slow");
+                    // By a reset: what it has not taken would be the kernel's to keep for minutes.
+                    _ = stream.set_linger(Some(Duration::ZERO));
+                }
+                Ok(Err(error)) => log::debug!("{peer}: {error}"),
                 Ok(Ok(())) | Err(Cancelled) => {}
             }
             drop(stream);
