@@ -356,7 +356,7 @@ fn all_is_counted() {
     finished(&running);
     let counts = metrics.counts();
     assert_eq!(counts.by_class(), [0, 6, 0, 1, 1]);
-    assert_eq!((counts.requests(), counts.connections, counts.bytes), (8, 4, 4 * 5 + 26));
+    assert_eq!((counts.requests(), counts.connections, counts.bytes), (8, 4, 4 * 5 + 26 + 41));
     let troubles: Vec<_> = counts.troubles().filter(|(_, count)| *count > 0).collect();
     assert_eq!(troubles, [("malformed", 1), ("handler_panic", 1), ("broken_off", 1)]);
     assert_eq!((counts.errors(), counts.failures(), counts.latency.count()), (3, 1, 8));

@@ -89,7 +89,12 @@ fn plugins_see_every_stage() {
         "arrived /forbidden",
         "answered 403",
         "served 403 0",
-        "served 400 0",
+        "accepted true",
+        "arrived /panic",
+        "answered 500",
+        "served 500 26",
+        "ended",
+        "served 400 47",
         "ended",
     ];
     assert_eq!(*notes.lock().unwrap(), expected);

@@ -344,8 +344,8 @@ impl<S: Transport + ?Sized> Course<'_, S> {
     /// Answers what is no request.
     fn refuse(&mut self, head: Option<&RequestHead>, fault: Fault) {
         let date = self.date.text(Date::from(SystemTime::now()));
-        self.link.protocol.refuse(fault, date);
-        self.tell(head, fault.status(), Trouble::Fault(fault));
+        let content = self.link.protocol.refuse(fault, date);
+        self.tell(head, fault.status(), content, Trouble::Fault(fault));
     }
 
     /// A last word, of the server's own.
@@ -354,9 +354,9 @@ impl<S: Transport + ?Sized> Course<'_, S> {
         let response = response.header(Header::Connection, "close");
         let date = self.date.text(Date::from(SystemTime::now()));
         // It is short: it waits for nobody.
-        _ = send(&mut self.link, response, date);
+        let (_, content, _) = send(&mut self.link, response, date);
         self.link.protocol.abort();
-        self.tell(head, status, why);
+        self.tell(head, status, content, why);
     }
 
     /// What the request is called: the client's word for it, or the connection's count.
@@ -367,13 +367,13 @@ impl<S: Transport + ?Sized> Course<'_, S> {
         given.unwrap_or_else(|| RequestId::made(self.id, number))
     }
 
-    fn tell(&self, head: Option<&RequestHead>, status: Status, why: Trouble) {
+    fn tell(&self, head: Option<&RequestHead>, status: Status, content: u64, why: Trouble) {
         let served = Served {
             head,
             peer: self.peer,
             id: self.name(head),
             status,
-            content: 0,
+            content,
             is_whole: why != Trouble::BrokenOff,
             trouble: Some(why),
             begun: SystemTime::now(),
