@@ -38,6 +38,8 @@ pub(super) fn answer(site: &Site, request: &mut Request<'_>, path: &str) -> Resp
             let response = request.reply(Status::NO_CONTENT);
             return site.dressed(path, response.header(Header::Allow, Method::list(METHODS)));
         }
+        // RFC 9110 section 9.1: what nobody knows is not implemented, and no matter of this path.
+        Method::Extension(_) => return failed(site, request, path, Status::NOT_IMPLEMENTED),
         _ => {
             let response = failed(site, request, path, Status::METHOD_NOT_ALLOWED);
             return response.header(Header::Allow, Method::list(METHODS));

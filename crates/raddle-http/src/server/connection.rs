@@ -297,7 +297,9 @@ impl<S: Transport + ?Sized> Course<'_, S> {
             Err(wait) => (self.service.put_off(head, wait), false),
         };
         let failure = content.failure();
-        if has_panicked || self.place.is_some_and(Place::is_draining) {
+        // Chunks that nobody has read may turn out to be none, and a client has to hear before that this is the end.
+        let is_open = self.link.protocol.is_in_chunks();
+        if has_panicked || is_open || self.place.is_some_and(Place::is_draining) {
             self.link.protocol.close_after_this();
         }
         // Whatever the handler has made of half a request, that is not its answer.
@@ -311,7 +313,7 @@ impl<S: Transport + ?Sized> Course<'_, S> {
                 return Ok(());
             }
             Some(Failure::Gone) => {
-                self.tell(Some(head), response.status(), Trouble::BrokenOff);
+                self.tell(Some(head), response.status(), 0, Trouble::BrokenOff);
                 return Err(io::ErrorKind::ConnectionAborted.into());
             }
             None => {}
