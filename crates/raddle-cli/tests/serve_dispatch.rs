@@ -5,9 +5,7 @@ mod kit;
 use kit::{Folder, Server, raddle};
 use std::io::{Read, Write};
 use std::net::TcpStream;
-
-/// With each backend of the event queue.
-const BACKENDS: &[&[(&str, &str)]] = &[&[], &[("RADDLE_EVENT", "epoll")]];
+use std::process::Command;
 
 /// A folder with one page.
 fn site(name: &str) -> Folder {
@@ -29,8 +27,13 @@ fn configured(folder: &Folder, text: &str, environment: &[(&str, &str)]) -> Serv
 }
 
 /// Asks; the answer's head, and the connection, which stays.
-fn ask(mut stream: &TcpStream) -> String {
-    stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").expect("it is connected");
+fn ask(stream: &TcpStream) -> String {
+    ask_for(stream, "/")
+}
+
+fn ask_for(mut stream: &TcpStream, path: &str) -> String {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+    stream.write_all(request.as_bytes()).expect("it is connected");
     read_answer(stream)
 }
 
@@ -164,6 +167,29 @@ fn those_who_are_too_many_get_what_is_configured() {
             inside.iter().for_each(|stream| assert!(ask(stream).contains(" 200 OK\r\n")));
             server.stop();
         }
+        assert!(is_closed(&third));
+        drop(third);
+        inside.iter().for_each(|stream| assert!(ask(stream).contains(" 200 OK\r\n")));
+        server.stop();
+    }
+}
+
+/// Nobody has said how many may come, and more are there than descriptors.
+#[test]
+fn clients_that_do_nothing_leave_descriptors_for_files() {
+    let folder = site("starved");
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "ulimit -n 128; exec \"$0\" \"$@\"", kit::RADDLE]);
+    shell.args(["serve", folder.path(), "-l", "127.0.0.1:0", "--cores", "2"]);
+    let server = Server::of(&mut shell);
+    let first = server.connect();
+    assert!(ask(&first).starts_with("HTTP/1.1 200 OK\r\n"));
+    let idle: Vec<TcpStream> = (0..200).map(|_| server.connect()).collect();
+    // Each of these would take one more.
+    for number in 0..40 {
+        folder.file(&format!("{number}.html"), "page");
+        let head = ask_for(&first, &format!("/{number}.html"));
+        assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{number}: {head}");
     }
 }
 

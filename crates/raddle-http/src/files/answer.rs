@@ -114,7 +114,15 @@ fn find(site: &Site, path: &[u8]) -> Result<Option<Arc<Resource>>, Errno> {
         Known::Stale(resource) => Some(resource),
         Known::Nothing => None,
     };
-    let found = Resource::open(&site.root, path, site.has_copies, site.fields(path));
+    let open = || Resource::open(&site.root, path, site.has_copies, site.fields(path));
+    let found = match open() {
+        // What was asked for a moment ago is held open, and gives way.
+        Err(Errno::MFILE | Errno::NFILE) => {
+            site.cache.clear();
+            open()
+        }
+        found => found,
+    };
     match (found, known) {
         (Ok(Found::File(found)), Some(known)) if known.is_same(&found) => Ok(Some(known)),
         (Ok(Found::File(found)), _) => {
