@@ -79,7 +79,9 @@ impl Acceptor {
                     }
                 }
                 Ok(Err(error)) => {
-                    log::warn!("{:?}: {error}; tries again", self.listener);
+                    let at = self.listener.local_addr();
+                    let at = at.map_or("a listener".to_owned(), |at| at.to_string());
+                    log::warn!("{at} accepts nobody: {error}; tries again");
                     if self.entrance.accepting.carry(|| thread::sleep(PAUSE)).is_err() {
                         break;
                     }
