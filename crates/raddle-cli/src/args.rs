@@ -126,7 +126,7 @@ pub(crate) struct ServeOptions {
     pub(crate) admin: Option<Place>,
 
     /// What stands for its folder: the first that is there [default: index.html]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = index)]
     pub(crate) index: Vec<String>,
 
     /// Do not list folders that have no index
@@ -319,6 +319,15 @@ pub(crate) fn address(text: &str) -> Result<String, String> {
     match port.parse::<u16>() {
         Ok(_) => Ok(text.to_owned()),
         Err(_) => Err(format!("{port:?} is no port from 0 to 65535; {form}")),
+    }
+}
+
+/// A file that stands for its folder, and lies in it or below it.
+pub(crate) fn index(name: &str) -> Result<String, String> {
+    let is_name = |part: &str| !matches!(part, "" | "." | "..") && !part.contains('\0');
+    match name.split('/').all(is_name) {
+        true => Ok(name.to_owned()),
+        false => Err(format!("{name:?} is no file in the folder; give a name such as index.html")),
     }
 }
 

@@ -19,6 +19,10 @@ pub(crate) fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, S
         let message = lines.next().unwrap_or("malformed");
         let key = lines.find_map(|line| line.strip_prefix("in `")?.strip_suffix('`'));
         let key = key.map_or(String::new(), |key| format!("{key}: "));
+        // Of this one it tells neither the key nor the table.
+        let twice = error.span().filter(|_| message == "duplicate key");
+        let twice = twice.and_then(|span| text.get(span));
+        let key = twice.map_or(key, |name| format!("{}: ", name.trim()));
         place(path, text, error.span(), &format!("{key}{message}"))
     })
 }

@@ -9,12 +9,9 @@ use std::net::TcpStream;
 /// The example in the repository.
 const SITE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/site");
 
-/// With each backend of the event queue.
-const BACKENDS: &[&[(&str, &str)]] = &[&[], &[("RADDLE_EVENT", "epoll")]];
-
-fn serve(folder: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Server {
+fn serve(folder: &str, arguments: &[&str]) -> Server {
     let mut command = raddle(&["serve", folder, "-l", "127.0.0.1:0"]);
-    Server::of(command.args(arguments).envs(environment.iter().copied()))
+    Server::of(command.args(arguments))
 }
 
 /// Asks on a connection that the server closes; the whole answer.
@@ -51,27 +48,25 @@ fn read_head(stream: &mut TcpStream) -> String {
 
 #[test]
 fn the_example_site_is_served() {
-    for environment in BACKENDS {
-        let server = serve(SITE, &[], environment);
-        let greeting = format!("raddle: listening on {0}: http://{0}/ is {SITE}\n", server.at);
-        assert_eq!(server.greeting, greeting);
-        let index = get(&server, "/", "");
-        assert!(index.starts_with("HTTP/1.1 200 OK\r\n") && index.contains("<h1>The raddle</h1>"));
-        // Whatever the page needs is there.
-        for part in index.split(['"']).filter(|part| part.contains('.') && !part.contains(' ')) {
-            let answer = get(&server, &format!("/{part}"), "");
-            assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{part}: {answer}");
-        }
-        let notes = get(&server, "/notes/", "");
-        assert!(notes.contains("<caption>3 files</caption>"), "{notes}");
-        assert!(get(&server, "/../secret", "").starts_with("HTTP/1.1 400 "));
-        assert_eq!(server.stop(), "");
+    let server = serve(SITE, &[]);
+    let greeting = format!("raddle: listening on {0}: http://{0}/ is {SITE}\n", server.at);
+    assert_eq!(server.greeting, greeting);
+    let index = get(&server, "/", "");
+    assert!(index.starts_with("HTTP/1.1 200 OK\r\n") && index.contains("<h1>The raddle</h1>"));
+    // Whatever the page needs is there.
+    for part in index.split(['"']).filter(|part| part.contains('.') && !part.contains(' ')) {
+        let answer = get(&server, &format!("/{part}"), "");
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{part}: {answer}");
     }
+    let notes = get(&server, "/notes/", "");
+    assert!(notes.contains("<caption>3 files</caption>"), "{notes}");
+    assert!(get(&server, "/../secret", "").starts_with("HTTP/1.1 400 "));
+    assert_eq!(server.stop(), "");
 }
 
 #[test]
 fn options_change_what_is_there() {
-    let server = serve(SITE, &["--no-listings", "--index", "1-winding.txt"], &[]);
+    let server = serve(SITE, &["--no-listings", "--index", "1-winding.txt"]);
     assert!(get(&server, "/", "").starts_with("HTTP/1.1 404 "));
     assert!(get(&server, "/notes/", "").contains("\r\n\r\nWinding the warp\n"));
     server.stop();
@@ -91,7 +86,7 @@ fn each_response_has_a_line_in_the_log() {
             ],
         ),
     ] {
-        let server = serve(SITE, &["--log", form], &[]);
+        let server = serve(SITE, &["--log", form]);
         get(&server, "/", "");
         get(&server, "/none", "User-Agent: a \"browser\"\r\n");
         server.signal(libc::SIGTERM);
@@ -105,29 +100,27 @@ fn each_response_has_a_line_in_the_log() {
 fn what_was_asked_for_is_sent_before_the_end() {
     const BYTES: usize = 64 << 20;
     let folder = folder_with_large_file("served-to-the-end", BYTES);
-    for environment in BACKENDS {
-        let server = serve(folder.path(), &[], environment);
-        let mut idle = server.connect();
-        ask(&mut idle, "/large", "Range: bytes=0-0\r\n");
-        read_head(&mut idle);
-        idle.read_exact(&mut [0]).expect("one byte");
-        let mut busy = server.connect();
-        ask(&mut busy, "/large", "");
-        assert!(read_head(&mut busy).contains("Content-Length: 67108864\r\n"));
-        server.signal(libc::SIGTERM);
-        assert_eq!(idle.read(&mut [0]).expect("it is closed"), 0);
-        let mut content = vec![0; BYTES];
-        busy.read_exact(&mut content).expect("all of it");
-        assert!(content == kit::pattern(BYTES, 1));
-        let (status, out, errors) = server.end();
-        assert!(status.success() && out.is_empty() && errors.is_empty(), "{status} {out} {errors}");
-    }
+    let server = serve(folder.path(), &[]);
+    let mut idle = server.connect();
+    ask(&mut idle, "/large", "Range: bytes=0-0\r\n");
+    read_head(&mut idle);
+    idle.read_exact(&mut [0]).expect("one byte");
+    let mut busy = server.connect();
+    ask(&mut busy, "/large", "");
+    assert!(read_head(&mut busy).contains("Content-Length: 67108864\r\n"));
+    server.signal(libc::SIGTERM);
+    assert_eq!(idle.read(&mut [0]).expect("it is closed"), 0);
+    let mut content = vec![0; BYTES];
+    busy.read_exact(&mut content).expect("all of it");
+    assert!(content == kit::pattern(BYTES, 1));
+    let (status, out, errors) = server.end();
+    assert!(status.success() && out.is_empty() && errors.is_empty(), "{status} {out} {errors}");
 }
 
 #[test]
 fn who_does_not_read_is_cut_off_in_the_end() {
     let folder = folder_with_large_file("served-in-vain", 64 << 20);
-    let server = serve(folder.path(), &["--drain", "0"], &[]);
+    let server = serve(folder.path(), &["--drain", "0"]);
     let mut stuck = server.connect();
     ask(&mut stuck, "/large", "");
     read_head(&mut stuck);
@@ -141,7 +134,7 @@ fn who_does_not_read_is_cut_off_in_the_end() {
 #[test]
 fn a_second_signal_ends_it_at_once() {
     let folder = folder_with_large_file("served-twice", 64 << 20);
-    let mut server = serve(folder.path(), &[], &[]);
+    let mut server = serve(folder.path(), &[]);
     let mut stuck = server.connect();
     ask(&mut stuck, "/large", "");
     read_head(&mut stuck);
@@ -182,6 +175,9 @@ set = { Cache-Control = "immutable" }
 [[redirects]]
 from = "/old/{*rest}"
 to = "/"
+[[redirects]]
+from = "/moved/{*rest}"
+to = "/assets/{*rest}"
 "#,
     );
     let check = kit::output(&["serve", "-c", &path, "--check"]);
@@ -193,6 +189,8 @@ to = "/"
     assert!(get(&server, "/assets/a.css", "").contains("Cache-Control: immutable\r\n"));
     let answer = get(&server, "/old/a/b", "");
     assert!(answer.starts_with("HTTP/1.1 308 ") && answer.contains("Location: /\r\n"), "{answer}");
+    let answer = get(&server, "/moved/%61.css?v=1", "");
+    assert!(answer.contains("Location: /assets/a.css?v=1\r\n"), "{answer}");
     server.stop();
 }
 
@@ -204,6 +202,25 @@ fn a_mistake_is_named_with_file_line_and_key() {
         ("[times]\nhead_s = \"1\"", ":2: times.head_s: invalid type"),
         ("\n\nlisen = \"a:1\"", ":3: unknown field `lisen`, expected one of"),
         ("log = \"xml\"", ":1: log: unknown variant `xml`"),
+        ("log = \"off\"\nlog = \"json\"", ":2: log: duplicate key"),
+        ("[times]\nhead_s = 1\nhead_s = 2", ":3: head_s: duplicate key"),
+        ("cores = 0", ":1: cores: 0 is not from 1 to 1024"),
+        ("cores = 1025", ":1: cores: 1025 is not from 1 to 1024"),
+        ("\nconnections = 0", ":2: connections: 0 is not from 1 to 4294967295"),
+        ("drain_s = -1", ":1: drain_s: -1 is not from 0 to 86400"),
+        ("[times]\nhead_s = 0", ":2: times.head_s: 0 is not from 1 to 86400"),
+        ("[times]\ncontent_s = 0", ":2: times.content_s: 0 is not from 1 to 86400"),
+        ("[limits]\nhead_size = 0", ":2: limits.head_size: 0 is not from 64 to 1048576"),
+        ("[limits]\ntarget_size = 0", ":2: limits.target_size: 0 is not from 16 to 1048576"),
+        ("[limits]\nfields = 200", ":2: limits.fields: 200 is not from 1 to 128"),
+        ("[limits]\nrequests = 0", ":2: limits.requests: 0 is not from 1 to 4294967295"),
+        ("index = []", ":1: index: there is none; give 1 name or more"),
+        ("index = [\n\"a.html\",\n\"../x\"]", ":1: index: \"../x\" is no file in the folder"),
+        ("index = [\"\"]", ":1: index: \"\" is no file in the folder"),
+        (
+            "[[hosts]]\nnames = [\"a\"]\nfolder = \"site\"\nindex = [\"/x\"]",
+            ":4: hosts.index: \"/x\" is no file in the folder",
+        ),
         ("[error_pages]\n200 = \"a\"", ":2: error_pages"),
         ("folder = ", ":1: "),
         ("\nfolder = \"none\"", ":2: folder: "),
@@ -213,6 +230,10 @@ fn a_mistake_is_named_with_file_line_and_key() {
             ":3: redirects.from: old: a pattern begins with a slash",
         ),
         ("folder = \"site\"\n[[redirects]]\nfrom = \"/old\"\nto = \"/a b\"", ":4: redirects.to: "),
+        (
+            "folder = \"site\"\n[[redirects]]\nfrom = \"/old/{*rest}\"\nto = \"/new/{*rst}\"",
+            ":4: redirects.to: {rst} is no name that `from` has",
+        ),
         (
             "folder = \"site\"\n[[redirects]]\nfrom = \"/old\"\nto = \"/\"\nstatus = 200",
             ":5: redirects",
@@ -251,4 +272,9 @@ fn what_is_printed_as_the_defaults_can_be_read_back() {
     let (path, _folder) = configured("defaults", kit::text(&printed.stdout));
     let check = kit::output(&["serve", "-c", &path, "--check", SITE]);
     assert!(printed.status.success() && check.status.success());
+}
+
+#[test]
+fn all_of_this_with_io_uring_forbidden() {
+    kit::again_with_io_uring_forbidden();
 }

@@ -5,9 +5,7 @@ mod kit;
 use kit::{Folder, Server, raddle};
 use std::io::{Read, Write};
 use std::net::TcpStream;
-
-/// With each backend of the event queue.
-const BACKENDS: &[&[(&str, &str)]] = &[&[], &[("RADDLE_EVENT", "epoll")]];
+use std::process::Command;
 
 /// A folder with one page.
 fn site(name: &str) -> Folder {
@@ -16,21 +14,25 @@ fn site(name: &str) -> Folder {
     folder
 }
 
-fn serve(folder: &Folder, arguments: &[&str], environment: &[(&str, &str)]) -> Server {
+fn serve(folder: &Folder, arguments: &[&str]) -> Server {
     let mut command = raddle(&["serve", folder.path(), "-l", "127.0.0.1:0", "--cores", "2"]);
-    Server::of(command.args(arguments).envs(environment.iter().copied()))
+    Server::of(command.args(arguments))
 }
 
 /// A server with such a configuration, beside its folder.
-fn configured(folder: &Folder, text: &str, environment: &[(&str, &str)]) -> Server {
+fn configured(folder: &Folder, text: &str) -> Server {
     let path = folder.file("raddle.toml", format!("folder = \".\"\n{text}"));
-    let mut command = raddle(&["serve", "-c", &path, "-l", "127.0.0.1:0", "--cores", "2"]);
-    Server::of(command.envs(environment.iter().copied()))
+    Server::of(&mut raddle(&["serve", "-c", &path, "-l", "127.0.0.1:0", "--cores", "2"]))
 }
 
 /// Asks; the answer's head, and the connection, which stays.
-fn ask(mut stream: &TcpStream) -> String {
-    stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").expect("it is connected");
+fn ask(stream: &TcpStream) -> String {
+    ask_for(stream, "/")
+}
+
+fn ask_for(mut stream: &TcpStream, path: &str) -> String {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+    stream.write_all(request.as_bytes()).expect("it is connected");
     read_answer(stream)
 }
 
@@ -63,28 +65,26 @@ fn listeners(server: &Server) -> usize {
 #[test]
 fn each_way_has_its_listeners_and_serves_to_the_end() {
     let folder = site("dispatched");
-    for environment in BACKENDS {
-        for (way, sockets) in [("reuseport", 2), ("fair", 1), ("balanced", 2)] {
-            let server = serve(&folder, &["--dispatch", way], environment);
-            assert_eq!(listeners(&server), sockets, "{way}");
-            let streams: Vec<TcpStream> = (0..16).map(|_| server.connect()).collect();
-            for stream in &streams {
-                assert!(ask(stream).starts_with("HTTP/1.1 200 OK\r\n"));
-            }
-            // Who has asked when it is told to end is answered.
-            let late: Vec<TcpStream> = (0..16).map(|_| server.connect()).collect();
-            for mut stream in &late {
-                stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").expect("connected");
-            }
-            late.iter().for_each(kit::until_arrived);
-            server.signal(libc::SIGTERM);
-            for stream in &late {
-                assert!(read_answer(stream).starts_with("HTTP/1.1 200 OK\r\n"), "{way}");
-            }
-            assert!(streams.iter().all(is_closed));
-            let (status, _, errors) = server.end();
-            assert!(status.success() && errors.is_empty(), "{status} {errors}");
+    for (way, sockets) in [("reuseport", 2), ("fair", 1), ("balanced", 2)] {
+        let server = serve(&folder, &["--dispatch", way]);
+        assert_eq!(listeners(&server), sockets, "{way}");
+        let streams: Vec<TcpStream> = (0..16).map(|_| server.connect()).collect();
+        for stream in &streams {
+            assert!(ask(stream).starts_with("HTTP/1.1 200 OK\r\n"));
         }
+        // Who has asked when it is told to end is answered.
+        let late: Vec<TcpStream> = (0..16).map(|_| server.connect()).collect();
+        for mut stream in &late {
+            stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").expect("connected");
+        }
+        late.iter().for_each(kit::until_arrived);
+        server.signal(libc::SIGTERM);
+        for stream in &late {
+            assert!(read_answer(stream).starts_with("HTTP/1.1 200 OK\r\n"), "{way}");
+        }
+        assert!(streams.iter().all(is_closed));
+        let (status, _, errors) = server.end();
+        assert!(status.success() && errors.is_empty(), "{status} {errors}");
     }
 }
 
@@ -95,7 +95,7 @@ fn a_flood_keeps_nobody_from_ending() {
     for way in ["reuseport", "fair", "balanced"] {
         for over_capacity in ["drop", "resist", "busy"] {
             let text = format!("dispatch = \"{way}\"\nover_capacity = \"{over_capacity}\"\n");
-            let server = configured(&folder, &text, &[]);
+            let server = configured(&folder, &text);
             let flood = kit::Flood::begin(&server);
             // It would warn of those whom it has taken and not served when its time to finish is over.
             server.stop();
@@ -107,7 +107,7 @@ fn a_flood_keeps_nobody_from_ending() {
 #[test]
 fn a_port_that_is_taken_is_named_with_its_holder() {
     let folder = site("taken");
-    let server = serve(&folder, &[], &[]);
+    let server = serve(&folder, &[]);
     let at = server.at.to_string();
     for arguments in [&["--dispatch", "fair"][..], &["--dispatch", "reuseport"]] {
         let mut command = raddle(&["serve", folder.path(), "-l", &at]);
@@ -119,7 +119,7 @@ fn a_port_that_is_taken_is_named_with_its_holder() {
     // Nobody was disturbed by that.
     assert!(ask(&server.connect()).starts_with("HTTP/1.1 200 OK\r\n"));
     server.stop();
-    let alone = serve(&folder, &["--dispatch", "fair"], &[]);
+    let alone = serve(&folder, &["--dispatch", "fair"]);
     let at = alone.at.to_string();
     let line =
         kit::failure(&mut raddle(&["serve", folder.path(), "-l", &at, "--allow-shared-sockets"]));
@@ -130,7 +130,7 @@ fn a_port_that_is_taken_is_named_with_its_holder() {
 #[test]
 fn those_who_allow_it_share_a_port() {
     let folder = site("shared");
-    let first = serve(&folder, &["--allow-shared-sockets"], &[]);
+    let first = serve(&folder, &["--allow-shared-sockets"]);
     let at = first.at.to_string();
     let mut command = raddle(&["serve", folder.path(), "-l", &at, "--allow-shared-sockets"]);
     let second = Server::of(&mut command);
@@ -147,52 +147,69 @@ fn those_who_allow_it_share_a_port() {
 #[test]
 fn those_who_are_too_many_get_what_is_configured() {
     let folder = site("crowded");
-    for environment in BACKENDS {
-        for (over_capacity, told) in [("drop", false), ("busy", true)] {
-            let text = format!("connections = 2\nover_capacity = \"{over_capacity}\"\n");
-            let server = configured(&folder, &text, environment);
-            let inside = [server.connect(), server.connect()];
-            inside.iter().for_each(|stream| assert!(ask(stream).contains(" 200 OK\r\n")));
-            let third = server.connect();
-            if told {
-                let head = read_answer(&third);
-                assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
-                assert!(head.contains("Retry-After: 1\r\n"), "{head}");
-            }
-            assert!(is_closed(&third));
-            drop(third);
-            inside.iter().for_each(|stream| assert!(ask(stream).contains(" 200 OK\r\n")));
-            server.stop();
+    for (over_capacity, told) in [("drop", false), ("busy", true)] {
+        let text = format!("connections = 2\nover_capacity = \"{over_capacity}\"\n");
+        let server = configured(&folder, &text);
+        let inside = [server.connect(), server.connect()];
+        inside.iter().for_each(|stream| assert!(ask(stream).contains(" 200 OK\r\n")));
+        let third = server.connect();
+        if told {
+            let head = read_answer(&third);
+            assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
+            assert!(head.contains("Retry-After: 1\r\n"), "{head}");
         }
+        assert!(is_closed(&third));
+        drop(third);
+        inside.iter().for_each(|stream| assert!(ask(stream).contains(" 200 OK\r\n")));
+        server.stop();
     }
+}
+
+/// Nobody has said how many may come, and more are there than descriptors.
+#[test]
+fn clients_that_do_nothing_leave_descriptors_for_files() {
+    let folder = site("starved");
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "ulimit -n 128; exec \"$0\" \"$@\"", kit::RADDLE]);
+    shell.args(["serve", folder.path(), "-l", "127.0.0.1:0", "--cores", "2"]);
+    let server = Server::of(&mut shell);
+    let first = server.connect();
+    assert!(ask(&first).starts_with("HTTP/1.1 200 OK\r\n"));
+    let idle: Vec<TcpStream> = (0..200).map(|_| server.connect()).collect();
+    // Each of these would take one more.
+    for number in 0..40 {
+        folder.file(&format!("{number}.html"), "page");
+        let head = ask_for(&first, &format!("/{number}.html"));
+        assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{number}: {head}");
+    }
+    drop(idle);
+    server.stop();
 }
 
 #[test]
 fn a_client_has_what_is_configured() {
     let folder = site("limited");
     let text = "over_capacity = \"busy\"\n[client_limits]\nconnections = 2\nrequests_per_s = 1\nburst = 3\n";
-    for environment in BACKENDS {
-        let server = configured(&folder, text, environment);
-        let inside = [server.connect(), server.connect()];
-        // One comes in each second: with more requests than a test has seconds some are refused.
-        let heads: Vec<String> = (0..100).map(|turn| ask(&inside[turn % 2])).collect();
-        assert!(heads[..3].iter().all(|head| head.starts_with("HTTP/1.1 200 OK\r\n")));
-        let refused = heads.iter().find(|head| head.starts_with("HTTP/1.1 429 "));
-        assert!(refused.expect("they were too many").contains("Retry-After: 1\r\n"));
-        let third = server.connect();
-        let head = read_answer(&third);
-        assert!(head.starts_with("HTTP/1.1 429 ") && head.contains("Connection: close\r\n"));
-        assert!(is_closed(&third));
-        drop(third);
-        server.stop();
-    }
+    let server = configured(&folder, text);
+    let inside = [server.connect(), server.connect()];
+    // One comes in each second: with more requests than a test has seconds some are refused.
+    let heads: Vec<String> = (0..100).map(|turn| ask(&inside[turn % 2])).collect();
+    assert!(heads[..3].iter().all(|head| head.starts_with("HTTP/1.1 200 OK\r\n")));
+    let refused = heads.iter().find(|head| head.starts_with("HTTP/1.1 429 "));
+    assert!(refused.expect("they were too many").contains("Retry-After: 1\r\n"));
+    let third = server.connect();
+    let head = read_answer(&third);
+    assert!(head.starts_with("HTTP/1.1 429 ") && head.contains("Connection: close\r\n"));
+    assert!(is_closed(&third));
+    drop(third);
+    server.stop();
 }
 
 #[test]
 fn who_is_exempt_has_no_limits() {
     let folder = site("exempt");
     let text = "over_capacity = \"busy\"\n[client_limits]\nconnections = 1\nrequests_per_s = 1\nexempt = [\"127.0.0.0/8\"]\n";
-    let server = configured(&folder, text, &[]);
+    let server = configured(&folder, text);
     let inside: Vec<TcpStream> = (0..10).map(|_| server.connect()).collect();
     for turn in 0..100 {
         let head = ask(&inside[turn % 10]);
@@ -232,4 +249,9 @@ fn mistakes_are_named() {
         let line = kit::failure(&mut raddle(&["serve", folder.path(), "-c", &path, "--check"]));
         assert!(line.starts_with(&format!("raddle: error: {path}{expected}")), "{text}: {line}");
     }
+}
+
+#[test]
+fn all_of_this_with_io_uring_forbidden() {
+    kit::again_with_io_uring_forbidden();
 }

@@ -34,6 +34,7 @@ fn main() {
         for_root("a_link_in_a_logs_place_gains_nothing", a_link_in_a_logs_place_gains_nothing),
         trial("nobody_else_becomes_another", nobody_else_becomes_another),
         trial("mistakes_about_accounts_are_named", mistakes_about_accounts_are_named),
+        trial("all_of_this_with_io_uring_forbidden", kit::again_with_io_uring_forbidden),
     ];
     // One makes a program: a child that is made meanwhile would have it open for writing, and keep it from being run.
     let arguments = Arguments { test_threads: Some(1), ..Arguments::from_args() };
@@ -102,37 +103,28 @@ fn states(server: &Server) -> Vec<String> {
 fn all_kernel_threads_become_the_user() {
     let text = "folder = \"site\"\nlisten = \"127.0.0.1:0\"\nuser = \"nobody\"\n";
     let place = Place::new("becoming", text);
-    for backend in ["", "epoll"] {
-        let mut command = raddle(&["serve", "-c", &place.config()]);
-        if !backend.is_empty() {
-            command.env("RADDLE_EVENT", backend);
-        }
-        let mut server = Server::of(&mut command);
-        assert!(get(&server, "/").ends_with("\r\n\r\nsite"));
-        let secret = get(&server, "/secret.html");
-        assert!(!secret.starts_with("HTTP/1.1 200 ") && !secret.contains("secret"), "{secret}");
-        let states = states(&server);
-        // The main thread, a worker and the monitor at least.
-        assert!(states.len() >= 3, "{}", states.len());
-        for state in &states {
-            let value = |key: &str| {
-                let line = state.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
-                line.map(str::trim).unwrap_or_else(|| panic!("{key}: {state}"))
-            };
-            let ids = [NOBODY; 4].map(|id| id.to_string()).join("\t");
-            assert_eq!(value("Uid"), ids, "{state}");
-            assert!(value("Gid").split('\t').all(|id| id != "0"), "{state}");
-            assert!(value("Groups").split(' ').all(|id| id != "0"), "{state}");
-            assert_eq!(
-                (value("CapEff"), value("CapPrm")),
-                ("0000000000000000", "0000000000000000")
-            );
-            assert_eq!(value("NoNewPrivs"), "1");
-        }
-        server.signal(libc::SIGHUP);
-        assert!(server.line().contains("read again"));
-        assert_eq!(server.stop(), "");
+    let mut server = Server::of(&mut raddle(&["serve", "-c", &place.config()]));
+    assert!(get(&server, "/").ends_with("\r\n\r\nsite"));
+    let secret = get(&server, "/secret.html");
+    assert!(!secret.starts_with("HTTP/1.1 200 ") && !secret.contains("secret"), "{secret}");
+    let states = states(&server);
+    // The main thread, a worker and the monitor at least.
+    assert!(states.len() >= 3, "{}", states.len());
+    for state in &states {
+        let value = |key: &str| {
+            let line = state.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
+            line.map(str::trim).unwrap_or_else(|| panic!("{key}: {state}"))
+        };
+        let ids = [NOBODY; 4].map(|id| id.to_string()).join("\t");
+        assert_eq!(value("Uid"), ids, "{state}");
+        assert!(value("Gid").split('\t').all(|id| id != "0"), "{state}");
+        assert!(value("Groups").split(' ').all(|id| id != "0"), "{state}");
+        assert_eq!((value("CapEff"), value("CapPrm")), ("0000000000000000", "0000000000000000"));
+        assert_eq!(value("NoNewPrivs"), "1");
     }
+    server.signal(libc::SIGHUP);
+    assert!(server.line().contains("read again"));
+    assert_eq!(server.stop(), "");
 }
 
 fn what_only_root_may_read_stays_in_use() {

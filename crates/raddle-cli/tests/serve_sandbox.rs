@@ -38,6 +38,7 @@ fn main() {
         with("the_site_is_served_from_within", the_site_is_served_from_within),
         with("certificates_from_outside_are_not_read", certificates_from_outside_are_not_read),
         trial("without_landlock_that_is_said", without_landlock_that_is_said),
+        trial("all_of_this_with_io_uring_forbidden", kit::again_with_io_uring_forbidden),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }
@@ -69,61 +70,53 @@ fn reload(server: &mut Server) {
 }
 
 fn the_site_is_served_from_within() {
-    for backend in ["", "epoll"] {
-        let folder = Folder::new(&format!("within{backend}"));
-        folder.file("site/index.html", "site");
-        folder.file("site/sub/page.html", "page");
-        folder.file("other/index.html", "other");
-        folder.file("etc/passwords", format!("ann:{}\n", hash_password("old", 4).expect("short")));
-        symlink("sub/page.html", format!("{}/site/alias.html", folder.path())).expect("ours");
-        let config = |site: &str| {
-            format!(
-                "folder = \"../{site}\"\nlisten = \"127.0.0.1:0\"\nsandbox = \"{}\"\n[[auth]]\npath = \"/private/\"\nfile = \"passwords\"\n",
-                wanted()
-            )
-        };
-        let path = folder.file("etc/raddle.toml", config("site"));
-        let mut command = raddle(&["serve", "-c", &path]);
-        if !backend.is_empty() {
-            command.env("RADDLE_EVENT", backend);
-        }
-        let mut server = Server::of(&mut command);
-        let line = server.line();
-        let real = fs::canonicalize(folder.path()).expect("a folder of ours");
-        let real = real.display();
-        let expected = format!(
-            "raddle: sandbox: files in {real}/etc, {real}/site are read, no others opened; "
-        );
-        assert!(line.starts_with(&expected), "{line}");
-        assert!(get(&server, "/", "").ends_with("\r\n\r\nsite"));
-        assert!(get(&server, "/alias.html", "").ends_with("\r\n\r\npage"));
-        assert!(get(&server, "/sub/", "").contains("page.html"), "a list is read");
-        assert!(get(&server, "/private/", ANN).starts_with("HTTP/1.1 401 "));
-        // Exchanged as editors do it.
-        let new = format!("ann:{}\n", hash_password("secret", 4).expect("short"));
-        let written = folder.file("etc/new", new);
-        fs::rename(written, format!("{}/etc/passwords", folder.path())).expect("ours");
-        reload(&mut server);
-        assert!(get(&server, "/private/", ANN).starts_with("HTTP/1.1 404 "), "ann is let in");
-        folder.file("etc/raddle.toml", config("other"));
-        server.signal(libc::SIGHUP);
-        let line = server.error(1);
-        let expected =
-            format!("{real}/other: the sandbox was made without it; a restart is needed");
-        assert!(line.contains(&expected), "{line}");
-        assert!(get(&server, "/", "").ends_with("\r\n\r\nsite"));
-        // The list of its threads reads symbols, and what the kernel says.
-        server.signal(libc::SIGQUIT);
-        let begun = Instant::now();
-        while !server.errors().contains("raddle: end of the list") {
-            assert!(begun.elapsed() < PATIENCE, "{}", server.errors());
-            thread::sleep(Duration::from_millis(5));
-        }
-        let listed = server.errors();
-        assert!(listed.contains("raddle_http::server::"), "{listed}");
-        server.signal(libc::SIGTERM);
-        assert!(server.end().0.success());
+    let folder = Folder::new("within");
+    folder.file("site/index.html", "site");
+    folder.file("site/sub/page.html", "page");
+    folder.file("other/index.html", "other");
+    folder.file("etc/passwords", format!("ann:{}\n", hash_password("old", 4).expect("short")));
+    symlink("sub/page.html", format!("{}/site/alias.html", folder.path())).expect("ours");
+    let config = |site: &str| {
+        format!(
+            "folder = \"../{site}\"\nlisten = \"127.0.0.1:0\"\nsandbox = \"{}\"\n[[auth]]\npath = \"/private/\"\nfile = \"passwords\"\n",
+            wanted()
+        )
+    };
+    let path = folder.file("etc/raddle.toml", config("site"));
+    let mut server = Server::of(&mut raddle(&["serve", "-c", &path]));
+    let line = server.line();
+    let real = fs::canonicalize(folder.path()).expect("a folder of ours");
+    let real = real.display();
+    let expected =
+        format!("raddle: sandbox: files in {real}/etc, {real}/site are read, no others opened; ");
+    assert!(line.starts_with(&expected), "{line}");
+    assert!(get(&server, "/", "").ends_with("\r\n\r\nsite"));
+    assert!(get(&server, "/alias.html", "").ends_with("\r\n\r\npage"));
+    assert!(get(&server, "/sub/", "").contains("page.html"), "a list is read");
+    assert!(get(&server, "/private/", ANN).starts_with("HTTP/1.1 401 "));
+    // Exchanged as editors do it.
+    let new = format!("ann:{}\n", hash_password("secret", 4).expect("short"));
+    let written = folder.file("etc/new", new);
+    fs::rename(written, format!("{}/etc/passwords", folder.path())).expect("ours");
+    reload(&mut server);
+    assert!(get(&server, "/private/", ANN).starts_with("HTTP/1.1 404 "), "ann is let in");
+    folder.file("etc/raddle.toml", config("other"));
+    server.signal(libc::SIGHUP);
+    let line = server.error(1);
+    let expected = format!("{real}/other: the sandbox was made without it; a restart is needed");
+    assert!(line.contains(&expected), "{line}");
+    assert!(get(&server, "/", "").ends_with("\r\n\r\nsite"));
+    // The list of its threads reads symbols, and what the kernel says.
+    server.signal(libc::SIGQUIT);
+    let begun = Instant::now();
+    while !server.errors().contains("raddle: end of the list") {
+        assert!(begun.elapsed() < PATIENCE, "{}", server.errors());
+        thread::sleep(Duration::from_millis(5));
     }
+    let listed = server.errors();
+    assert!(listed.contains("raddle_http::server::"), "{listed}");
+    server.signal(libc::SIGTERM);
+    assert!(server.end().0.success());
 }
 
 /// Root may read all: it is the kernel's Landlock that refuses, and a worker's that reads.

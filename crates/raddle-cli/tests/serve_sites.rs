@@ -349,7 +349,7 @@ fn hosts_have_sites_of_their_own() {
              error_pages = {{ 404 = \"404.html\" }}\n\
              [[hosts.headers]]\npath = \"**\"\nset = {{ X-Site = \"other\" }}\n\
              [[hosts.redirects]]\nfrom = \"/old\"\nto = \"/second\"\n\
-             [[hosts]]\nnames = [\"c.example\"]\nfolder = \"other\"\nlistings = true\nindex = []\n\
+             [[hosts]]\nnames = [\"c.example\"]\nfolder = \"other\"\nlistings = true\nindex = [\"none.html\"]\n\
              [[auth]]\npath = \"/private/\"\nusers = [\"ann:{hash}\"]\n"
         ),
     );
@@ -384,6 +384,48 @@ fn hosts_have_sites_of_their_own() {
     let answer = get(&server, "/", "Host: c.example\r\n");
     assert!(answer.starts_with("HTTP/1.1 404 "), "an option goes before each site: {answer}");
     server.stop();
+}
+
+/// A site's policy stands in what is no file, too.
+#[test]
+fn fields_reach_every_answer_of_a_site() {
+    let hash = hash_password("secret", 4).expect("a short password");
+    let (path, _folder) = configured(
+        "dressed",
+        &format!(
+            "[[headers]]\npath = \"/**\"\nset = {{ X-Site = \"first\", Cache-Control = \"max-age=9\" }}\n\
+             [[redirects]]\nfrom = \"/old\"\nto = \"/\"\n\
+             [[auth]]\npath = \"/private/\"\nusers = [\"ann:{hash}\"]\n\
+             [[cors]]\npath = \"/api/\"\norigins = [\"*\"]\n\
+             [[hosts]]\nnames = [\"b.example\"]\nfolder = \"other\"\n\
+             [[hosts.headers]]\npath = \"/**\"\nset = {{ X-Site = \"other\", Cache-Control = \"no-store\" }}\nalways = true\n"
+        ),
+    );
+    let server = served(&path);
+    for (method, path, fields, status) in [
+        ("GET", "/", "", 200),
+        ("GET", "/api/", "", 200),
+        ("GET", "/api", "", 301),
+        ("GET", "/old", "", 308),
+        ("GET", "/none", "", 404),
+        ("GET", "/%zz", "", 400),
+        ("GET", "/private/", "", 401),
+        ("POST", "/", "", 405),
+        ("OPTIONS", "*", "", 204),
+        ("OPTIONS", "/api/", PREFLIGHT, 204),
+    ] {
+        for (host, site, of_errors) in [("a", "first", false), ("b.example", "other", true)] {
+            let answer = ask(&server, method, path, &format!("{fields}Host: {host}\r\n"));
+            if site == "other" && answer.starts_with("HTTP/1.1 404 ") {
+                continue;
+            }
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{path}: {answer}");
+            assert!(answer.contains(&format!("\r\nX-Site: {site}\r\n")), "{path}: {answer}");
+            let is_kept = answer.contains("\r\nCache-Control: ");
+            assert_eq!(is_kept, of_errors || status < 400, "{path}: {answer}");
+        }
+    }
+    assert_eq!(server.stop(), "");
 }
 
 #[test]

@@ -192,3 +192,8 @@ fn without_a_supervisor_nobody_is_told() {
     assert!(get(&mut server.connect()).ends_with("site"));
     assert_eq!(server.stop(), "");
 }
+
+#[test]
+fn all_of_this_with_io_uring_forbidden() {
+    kit::again_with_io_uring_forbidden();
+}

@@ -9,7 +9,8 @@ pub(crate) fn quoted(text: &str) -> String {
     for one in text.chars() {
         match one {
             '"' | '\\' => quoted.extend(['\\', one]),
-            '\0'..='\x1f' => _ = write!(quoted, "\\u{:04x}", one as u32),
+            // Those above are no matter of JSON's, but of terminals.
+            '\0'..='\x1f' | '\x7f'..='\u{9f}' => _ = write!(quoted, "\\u{:04x}", one as u32),
             _ => quoted.push(one),
         }
     }
@@ -23,6 +24,6 @@ mod tests {
 
     #[test]
     fn nothing_ends_a_string_but_its_end() {
-        assert_eq!(quoted("a\"\\\n\u{e9}"), "\"a\\\"\\\\\\u000a\u{e9}\"");
+        assert_eq!(quoted("a\"\\\n\u{9b}\u{e9}"), "\"a\\\"\\\\\\u000a\\u009b\u{e9}\"");
     }
 }

@@ -43,7 +43,7 @@
 //!                 count => connection.filled(count),
 //!             },
 //!             Ok(HeadStep::Closed) => return Ok(()),
-//!             Err(fault) => connection.refuse(fault, date.text(now())),
+//!             Err(fault) => _ = connection.refuse(fault, date.text(now())),
 //!         }
 //!         // Pipelined requests are answered by one system call.
 //!         if !connection.is_next_buffered() {

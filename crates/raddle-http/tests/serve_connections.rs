@@ -27,6 +27,7 @@ const CASES: &[Case] = &[
     ("slow_heads_are_cut_off", slow_heads_are_cut_off),
     ("slow_content_is_cut_off", slow_content_is_cut_off),
     ("slow_readers_are_cut_off", slow_readers_are_cut_off),
+    ("who_stops_reading_is_reset_in_time", who_stops_reading_is_reset_in_time),
     ("idle_connections_are_closed", idle_connections_are_closed),
     ("connections_have_so_many_requests", connections_have_so_many_requests),
     ("more_connections_wait", more_connections_wait),
@@ -375,6 +376,34 @@ fn slow_readers_are_cut_off() {
         std::thread::sleep(Duration::from_millis(1));
     }
     assert!(count < 32 << 20, "all came");
+    finished(&running);
+}
+
+/// Within the time for one part, and by a reset, or else the kernel would keep what was not taken.
+fn who_stops_reading_is_reset_in_time() {
+    const LIMIT: Duration = Duration::from_secs(4);
+    let path = std::env::temp_dir().join(format!("raddle-http-slow-{}", std::process::id()));
+    std::fs::write(&path, vec![b'x'; 50 << 20]).expect("a file of ours");
+    let file = Arc::new(raddle::fs::File::open(&path).expect("it is there"));
+    std::fs::remove_file(&path).expect("a file of ours");
+    // A part is a mebibyte at most.
+    let times = Times { content: LIMIT, rate_min: 1 << 30, ..Times::default() };
+    let server = Server::new()
+        .times(times)
+        .otherwise(move |_| Response::text(Body::File { file: file.clone(), range: 0..50 << 20 }));
+    let running = started(server);
+    let mut client = Client::connect(running.local_addr());
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.stream.read_exact(&mut vec![0; 8 << 20]).expect("it comes");
+    let stopped = Instant::now();
+    while running.connections() > 0 {
+        assert!(stopped.elapsed() < PATIENCE, "it is held");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let held = stopped.elapsed();
+    assert!(held < LIMIT + LIMIT * 3 / 4, "{held:?}");
+    let rest = client.stream.read_to_end(&mut Vec::new());
+    assert_eq!(rest.expect_err("it is no end").kind(), std::io::ErrorKind::ConnectionReset);
     finished(&running);
 }
 

@@ -31,6 +31,7 @@ const CASES: &[Case] = &[
     ("all_is_counted", all_is_counted),
     ("events_come_one_by_one", events_come_one_by_one),
     ("an_end_in_order_ends_events", an_end_in_order_ends_events),
+    ("an_end_in_order_ends_those_who_only_send", an_end_in_order_ends_those_who_only_send),
     ("content_is_read_as_it_comes", content_is_read_as_it_comes),
 ];
 
@@ -356,7 +357,7 @@ fn all_is_counted() {
     finished(&running);
     let counts = metrics.counts();
     assert_eq!(counts.by_class(), [0, 6, 0, 1, 1]);
-    assert_eq!((counts.requests(), counts.connections, counts.bytes), (8, 4, 4 * 5 + 26));
+    assert_eq!((counts.requests(), counts.connections, counts.bytes), (8, 4, 4 * 5 + 26 + 41));
     let troubles: Vec<_> = counts.troubles().filter(|(_, count)| *count > 0).collect();
     assert_eq!(troubles, [("malformed", 1), ("handler_panic", 1), ("broken_off", 1)]);
     assert_eq!((counts.errors(), counts.failures(), counts.latency.count()), (3, 1, 8));
@@ -439,6 +440,27 @@ fn an_end_in_order_ends_events() {
     client.expect_end();
     assert!(running.wait_timeout(PATIENCE));
     drop(send);
+}
+
+/// Also of whoever only sends, and never looks whether that is to go on.
+fn an_end_in_order_ends_those_who_only_send() {
+    let server = Server::new().otherwise(|request| {
+        Events::response(request, |events| {
+            loop {
+                events.send(&Event::new("still here"))?;
+                raddle::thread::sleep(Duration::from_millis(10));
+            }
+        })
+    });
+    let running = server.bind("127.0.0.1:0").expect("some port is free");
+    let mut client = Client::connect(running.local_addr());
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    let mut seen = Vec::new();
+    read_until(&mut client, &mut seen, "data: still here\n\n");
+    running.drain();
+    read_until(&mut client, &mut seen, "\r\n0\r\n\r\n");
+    client.expect_end();
+    assert!(running.wait_timeout(PATIENCE));
 }
 
 fn content_is_read_as_it_comes() {

@@ -27,6 +27,7 @@ fn server() -> Server {
         .route("/hello/{name}", |request| {
             Response::text(format!("hello, {}", request.param("name").expect("it is named")))
         })
+        .and_then(|server| server.route("/panic", |_| panic!("on purpose")))
         .and_then(|server| {
             server.route("/echo", |request| match request.read_all(1 << 20) {
                 Ok(content) => Response::text(content),
@@ -76,6 +77,8 @@ fn plugins_see_every_stage() {
     let answer = client.get("/hello/a", &[]);
     assert_eq!((answer.status, answer.field("server")), (200, Some("raddle")));
     assert_eq!(client.get("/forbidden", &[]).status, 403);
+    let answer = Client::connect(running.local_addr()).get("/panic", &[]);
+    assert_eq!((answer.status, answer.field("server")), (500, Some("raddle")));
     client.send("nonsense\r\n\r\n");
     assert_eq!(client.answer(false).status, 400);
     client.expect_end();
@@ -89,7 +92,12 @@ fn plugins_see_every_stage() {
         "arrived /forbidden",
         "answered 403",
         "served 403 0",
-        "served 400 0",
+        "accepted true",
+        "arrived /panic",
+        "answered 500",
+        "served 500 26",
+        "ended",
+        "served 400 47",
         "ended",
     ];
     assert_eq!(*notes.lock().unwrap(), expected);

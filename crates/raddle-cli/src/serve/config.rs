@@ -3,6 +3,7 @@
 use super::capacity::{Clients, Excess};
 use super::operating::{Admin, At, ErrorLog};
 use super::sandbox::{Needs, Sandbox};
+use super::values::{Indexes, Within};
 use crate::args::{DispatchMode, LogForm, ServeOptions, address};
 use crate::toml_file;
 use raddle_http::Status;
@@ -20,6 +21,12 @@ use toml::Spanned;
 /// All defaults, with their meaning: what `--print-config` prints. A test holds it to [`Config::default`].
 pub(super) const DEFAULTS: &str = include_str!("defaults.toml");
 
+/// A day: no wait for a client is longer.
+const DAY: u32 = 86_400;
+
+/// A server with more of them has other troubles.
+const CORES_MAX: u32 = 1024;
+
 /// What a server is told. Each field is described in `defaults.toml`.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
@@ -27,7 +34,7 @@ pub(super) struct Config {
     pub(super) folder: Option<Spanned<PathBuf>>,
     /// What the server says if it is not said depends on whether it has TLS.
     pub(super) listen: Option<Address>,
-    pub(super) index: Vec<String>,
+    pub(super) index: Indexes,
     pub(super) listings: bool,
     pub(super) hidden: bool,
     pub(super) compressed: bool,
@@ -38,12 +45,12 @@ pub(super) struct Config {
     pub(super) log_file: Option<Spanned<PathBuf>>,
     pub(super) log_request_ids: bool,
     pub(super) tell_request_ids: bool,
-    pub(super) connections: Option<u32>,
+    pub(super) connections: Option<Within<1, { u32::MAX }>>,
     pub(super) over_capacity: Excess,
     pub(super) dispatch: DispatchMode,
     pub(super) allow_shared_sockets: bool,
-    pub(super) cores: Option<u16>,
-    pub(super) drain_s: u32,
+    pub(super) cores: Option<Within<1, CORES_MAX>>,
+    pub(super) drain_s: Within<0, DAY>,
     pub(super) user: Option<Spanned<String>>,
     pub(super) group: Option<Spanned<String>>,
     pub(super) sandbox: Sandbox,
@@ -78,20 +85,23 @@ pub(super) enum Log {
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 pub(super) struct Seconds {
-    head_s: u32,
-    idle_s: u32,
-    content_s: u32,
+    head_s: Within<1, DAY>,
+    idle_s: Within<0, DAY>,
+    content_s: Within<1, DAY>,
     rate_min: u32,
-    linger_s: u32,
+    linger_s: Within<0, DAY>,
 }
+
+/// So much of a head may have to be held for each connection.
+const SIZE_MAX: u32 = 1 << 20;
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 pub(super) struct Sizes {
-    target_size: u32,
-    head_size: u32,
-    fields: u32,
-    requests: u64,
+    target_size: Within<16, SIZE_MAX>,
+    head_size: Within<64, SIZE_MAX>,
+    fields: Within<1, { Limits::FIELDS_MAX as u32 }>,
+    requests: Within<1, { u32::MAX }>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
@@ -135,6 +145,9 @@ pub(super) struct Code(pub(super) Status);
 pub(super) struct Fields {
     pub(super) path: String,
     pub(super) set: BTreeMap<String, Spanned<String>>,
+    /// Whether what is said of caches is for errors, too.
+    #[serde(default)]
+    pub(super) always: bool,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -177,7 +190,7 @@ pub(super) struct Cors {
 pub(super) struct Host {
     pub(super) names: Spanned<Vec<Spanned<String>>>,
     pub(super) folder: Spanned<PathBuf>,
-    pub(super) index: Option<Vec<String>>,
+    pub(super) index: Option<Indexes>,
     pub(super) listings: Option<bool>,
     pub(super) hidden: Option<bool>,
     pub(super) compressed: Option<bool>,
@@ -236,7 +249,7 @@ impl Default for Config {
         Config {
             folder: None,
             listen: None,
-            index: vec!["index.html".to_owned()],
+            index: Indexes(vec!["index.html".to_owned()]),
             listings: true,
             hidden: false,
             compressed: true,
@@ -252,7 +265,7 @@ impl Default for Config {
             dispatch: DispatchMode::default(),
             allow_shared_sockets: false,
             cores: None,
-            drain_s: 30,
+            drain_s: Within::near(30),
             user: None,
             group: None,
             sandbox: Sandbox::default(),
@@ -275,13 +288,12 @@ impl Default for Config {
 impl Default for Seconds {
     fn default() -> Seconds {
         let times = Times::default();
-        let seconds = |time: Duration| time.as_secs() as u32;
         Seconds {
-            head_s: seconds(times.head),
-            idle_s: seconds(times.idle),
-            content_s: seconds(times.content),
+            head_s: Within::near(times.head.as_secs()),
+            idle_s: Within::near(times.idle.as_secs()),
+            content_s: Within::near(times.content.as_secs()),
             rate_min: times.rate_min as u32,
-            linger_s: seconds(times.linger),
+            linger_s: Within::near(times.linger.as_secs()),
         }
     }
 }
@@ -290,10 +302,10 @@ impl Default for Sizes {
     fn default() -> Sizes {
         let limits = Limits::default();
         Sizes {
-            target_size: limits.target_size as u32,
-            head_size: limits.head_size as u32,
-            fields: limits.fields as u32,
-            requests: limits.requests,
+            target_size: Within::near(limits.target_size as u64),
+            head_size: Within::near(limits.head_size as u64),
+            fields: Within::near(limits.fields as u64),
+            requests: Within::near(limits.requests),
         }
     }
 }
@@ -357,20 +369,20 @@ impl Config {
     pub(super) fn times(&self) -> Times {
         let seconds = |count: u32| Duration::from_secs(count.into());
         Times {
-            head: seconds(self.times.head_s),
-            idle: seconds(self.times.idle_s),
-            content: seconds(self.times.content_s),
+            head: seconds(self.times.head_s.get()),
+            idle: seconds(self.times.idle_s.get()),
+            content: seconds(self.times.content_s.get()),
             rate_min: self.times.rate_min.into(),
-            linger: seconds(self.times.linger_s),
+            linger: seconds(self.times.linger_s.get()),
         }
     }
 
     pub(super) fn limits(&self) -> Limits {
         Limits {
-            target_size: self.limits.target_size as usize,
-            head_size: self.limits.head_size as usize,
-            fields: (self.limits.fields as usize).min(Limits::FIELDS_MAX),
-            requests: self.limits.requests,
+            target_size: self.limits.target_size.get() as usize,
+            head_size: self.limits.head_size.get() as usize,
+            fields: self.limits.fields.get() as usize,
+            requests: self.limits.requests.get().into(),
             ..Limits::default()
         }
     }
@@ -383,7 +395,7 @@ impl Config {
             self.listen = Some(Address(listen.clone()));
         }
         if !options.index.is_empty() {
-            self.index.clone_from(&options.index);
+            self.index = Indexes(options.index.clone());
         }
         if let Some(form) = options.log {
             self.log = match form {
@@ -419,11 +431,12 @@ impl Config {
         }
         self.listings &= !options.no_listings;
         self.hidden |= options.hidden;
-        self.connections = options.connections.or(self.connections);
+        let connections = options.connections.map(|most| Within::near(most.into()));
+        self.connections = connections.or(self.connections);
         self.dispatch = options.dispatch.unwrap_or(self.dispatch);
         self.allow_shared_sockets |= options.allow_shared_sockets;
-        self.cores = options.cores.or(self.cores);
-        self.drain_s = options.drain.unwrap_or(self.drain_s);
+        self.cores = options.cores.map(|cores| Within::near(cores.into())).or(self.cores);
+        self.drain_s = options.drain.map_or(self.drain_s, |seconds| Within::near(seconds.into()));
         self
     }
 }

@@ -3,7 +3,7 @@
 use super::capacity::Excess;
 use super::config::{Config, Source};
 use crate::args::DispatchMode;
-use crate::listen;
+use crate::{limits, listen};
 use raddle_http::server::{ClientLimits, Dispatch, OverCapacity, Server};
 use std::net::TcpListener;
 
@@ -41,18 +41,30 @@ pub(super) fn client_limits(source: &Source) -> Result<Option<ClientLimits>, Str
     Ok((connections.is_some() || rate.is_some()).then_some(limits))
 }
 
-/// The server with what the configuration says of connections.
-pub(super) fn equipped(config: &Config, limits: Option<ClientLimits>, server: Server) -> Server {
+/// So many connections each of `servers` may have if nothing is said: as many as there are descriptors, less some for files, logs, and whoever is
+/// refused. Clients that do nothing would take them all, and each file be 503.
+fn connections_max(descriptors: u64, servers: usize) -> usize {
+    let kept = (descriptors / 4).clamp(64, 1024);
+    let each = descriptors.saturating_sub(kept) / servers.max(1) as u64;
+    usize::try_from(each).unwrap_or(usize::MAX).max(1)
+}
+
+/// One of so many servers with what the configuration says of connections.
+pub(super) fn equipped(
+    config: &Config,
+    client_limits: Option<ClientLimits>,
+    server: Server,
+    servers: usize,
+) -> Server {
     let server = server.dispatch(way(config)).over_capacity(match config.over_capacity {
         Excess::Resist => OverCapacity::Resist,
         Excess::Drop => OverCapacity::Drop,
         Excess::Busy => OverCapacity::Busy,
     });
-    let server = match config.connections {
-        Some(most) => server.connections_max(most as usize),
-        None => server,
-    };
-    match limits {
+    let most = config.connections.map(|most| most.get() as usize);
+    let most = most.unwrap_or_else(|| connections_max(limits::descriptors(), servers));
+    let server = server.connections_max(most);
+    match client_limits {
         Some(limits) => server.client_limits(limits),
         None => server,
     }
@@ -85,4 +97,22 @@ pub(super) fn bind(
         listener.set_nonblocking(false).map_err(|error| format!("{address}: {error}"))?;
     }
     Ok(listeners)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::connections_max;
+
+    #[test]
+    fn some_descriptors_are_kept_for_files() {
+        for (descriptors, servers, most) in [
+            (1024, 1, 768),
+            (1024, 2, 384),
+            (128, 1, 64),
+            (1 << 20, 1, (1 << 20) - 1024),
+            (20, 1, 1),
+        ] {
+            assert_eq!(connections_max(descriptors, servers), most, "{descriptors}");
+        }
+    }
 }

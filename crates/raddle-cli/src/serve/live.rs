@@ -57,8 +57,10 @@ impl Live {
         logs::open_error_log(&source)?;
         let logs = Logs::open(&source)?;
         let config = source.config;
+        let count = 1 + usize::from(from.is_some());
         let serve = |server, listeners: Vec<TcpListener>| {
-            let server = equipped(&config, limits.clone(), server, &logs, around.metrics.as_ref());
+            let others = (&logs, around.metrics.as_ref());
+            let server = equipped(&config, limits.clone(), server, others, count);
             server.serve_all(listeners.into_iter().map(Into::into).collect()).map_err(failed)
         };
         let mut servers = vec![serve(speaking(server, secured.as_ref()), listeners)?];
@@ -104,7 +106,7 @@ impl Live {
     /// What is to end, and for how long it may finish what it has begun.
     pub(super) fn begin_end(&mut self) -> (Vec<Running>, Duration) {
         self.is_ending = true;
-        (self.servers.clone(), Duration::from_secs(self.config.drain_s.into()))
+        (self.servers.clone(), Duration::from_secs(self.config.drain_s.get().into()))
     }
 
     /// Waits until all is written of what servers that have ended had to say.
@@ -163,7 +165,8 @@ impl Live {
         for running in &self.servers {
             let server = server.take().unwrap_or_else(|| redirect(&config, port));
             let metrics = self.around.metrics.as_ref();
-            running.replace(equipped(&config, limits.clone(), server, logs, metrics));
+            let count = self.servers.len();
+            running.replace(equipped(&config, limits.clone(), server, (logs, metrics), count));
         }
         *self.now.lock().unwrap_or_else(PoisonError::into_inner) = now(secured.as_ref(), logs);
         (self.config, self.secured) = (config, secured);
@@ -226,15 +229,15 @@ fn redirect(config: &Config, port: u16) -> Server {
     server.otherwise(raddle_http::tls::redirect(to))
 }
 
-/// With what all that listen have in common.
+/// With what all that listen have in common, which are so many.
 fn equipped(
     config: &Config,
     limits: Option<ClientLimits>,
     server: Server,
-    logs: &Logs,
-    metrics: Option<&Metrics>,
+    (logs, metrics): (&Logs, Option<&Metrics>),
+    count: usize,
 ) -> Server {
-    let mut server = dispatch::equipped(config, limits, server);
+    let mut server = dispatch::equipped(config, limits, server, count);
     if let Some(access) = logs.access() {
         server = server.plugin(access);
     }

@@ -11,10 +11,12 @@ mod live;
 mod logs;
 mod operating;
 mod password;
+mod redirects;
 mod sandbox;
 mod site;
 mod systemd;
 mod tls;
+mod values;
 mod wanted;
 
 use self::admin::Admin;
@@ -70,7 +72,7 @@ fn serve(options: &ServeOptions, wanted: Wanted, handed: Handed) -> Result<ExitC
     }
     let mut builder = raddle::runtime::Builder::new();
     if let Some(cores) = wanted.source.config.cores {
-        builder = builder.cores(usize::from(cores));
+        builder = builder.cores(cores.get() as usize);
     }
     builder.start().map_err(failed)?;
     let metrics = admin.as_ref().map(Admin::metrics);
@@ -137,7 +139,7 @@ fn listeners(
     }
     let config = &wanted.source.config;
     let cores = raddle::thread::available_parallelism().map_err(failed)?.get();
-    let cores = config.cores.map_or(cores, usize::from);
+    let cores = config.cores.map_or(cores, |cores| cores.get() as usize);
     let one = |listener| Ok(vec![listener]);
     let main = handed.main.map_or_else(|| bind(config, config.listen(), cores), one)?;
     let from = config.tls.redirect_from.as_ref();

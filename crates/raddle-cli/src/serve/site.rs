@@ -1,14 +1,18 @@
 //! Folders as `raddle serve` serves them: which site a host has, its files, and addresses that lead elsewhere.
 
 use super::config::{Code, Fields, Host, Redirect, Source};
+use super::redirects::Redirects;
 use crate::say;
 use raddle_http::files::Files;
-use raddle_http::semantics::{Hosts, canonical};
-use raddle_http::{Header, Request, Response, Router, Status};
+use raddle_http::protocol::RequestHead;
+use raddle_http::semantics::Hosts;
+use raddle_http::server::Plugin;
+use raddle_http::{Header, Request, Response, Status};
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// All that are served: by the host that is asked for, or else the first.
@@ -39,9 +43,13 @@ impl Sites {
         Ok(Sites { sites, by_host })
     }
 
-    pub(super) fn find(&self, request: &Request<'_>) -> &Site {
-        let found = request.head().host().and_then(|host| self.by_host.find(host));
+    pub(super) fn find(&self, head: &RequestHead) -> &Site {
+        let found = head.host().and_then(|host| self.by_host.find(host));
         &self.sites[found.copied().unwrap_or(0)]
+    }
+
+    fn have_headers(&self) -> bool {
+        self.sites.iter().any(|site| site.files.has_headers())
     }
 }
 
@@ -73,7 +81,7 @@ impl Wanted<'_> {
             folder: folder.get_ref(),
             // That of an option stands nowhere.
             at: Some(folder.span()).filter(|span| *span != (0..0)),
-            index: &config.index,
+            index: &config.index.0,
             listings: config.listings,
             hidden: config.hidden,
             compressed: config.compressed,
@@ -91,7 +99,7 @@ impl Wanted<'_> {
             key: "hosts.",
             folder: host.folder.get_ref(),
             at: Some(host.folder.span()),
-            index: host.index.as_deref().unwrap_or(&config.index),
+            index: &host.index.as_ref().unwrap_or(&config.index).0,
             listings: host.listings.unwrap_or(config.listings),
             hidden: host.hidden.unwrap_or(config.hidden),
             compressed: host.compressed.unwrap_or(config.compressed),
@@ -106,21 +114,19 @@ impl Wanted<'_> {
 
 /// A folder, and addresses that lead elsewhere.
 pub(super) struct Site {
-    redirects: Router<(Status, String)>,
+    redirects: Redirects,
     files: Files,
 }
 
 impl Site {
     fn of(source: &Source, wanted: &Wanted<'_>) -> Result<Site, String> {
-        Ok(Site { redirects: redirects(source, wanted)?, files: files(source, wanted)? })
+        let redirects = Redirects::of(source, wanted.key, wanted.redirects)?;
+        Ok(Site { redirects, files: files(source, wanted)? })
     }
 
     pub(super) fn answer(&self, request: &mut Request<'_>) -> Response {
-        let path = canonical(request.path()).ok();
-        match path.as_deref().and_then(|path| self.redirects.find(path)) {
-            Some(found) => Response::redirect(found.value.0, &found.value.1),
-            None => self.files.serve(request),
-        }
+        // A redirect gets its fields with what else is no file's: see `Dress`.
+        self.redirects.find(request).unwrap_or_else(|| self.files.serve(request))
     }
 
     /// 401, with the site's page for it.
@@ -136,22 +142,17 @@ impl Site {
     }
 }
 
-fn redirects(source: &Source, wanted: &Wanted<'_>) -> Result<Router<(Status, String)>, String> {
-    let mut redirects = Router::new();
-    for redirect in wanted.redirects {
-        let key = wanted.key;
-        let (status, to) = (redirect.status.0, redirect.to.get_ref().clone());
-        if !to.bytes().all(|byte| byte.is_ascii_graphic()) {
-            let what = format!(
-                "{key}redirects.to: an address has letters, digits and signs of ASCII only; encode others with %"
-            );
-            return Err(source.mistake(redirect.to.span(), &what));
+/// Fields by path for what is not the files' to answer: redirects, whoever asks too much, preflight requests, a handler's panic. What they have
+/// answered has its fields.
+pub(super) struct Dress(pub(super) Arc<Sites>);
+
+impl Plugin for Dress {
+    fn answered(&self, head: &RequestHead, response: &mut Response) {
+        let is_files = matches!(response.status().code(), 200 | 206 | 304);
+        if !is_files && self.0.have_headers() {
+            self.0.find(head).files.dress(head.path(), response);
         }
-        redirects.insert(redirect.from.get_ref(), (status, to)).map_err(|error| {
-            source.mistake(redirect.from.span(), &format!("{key}redirects.from: {error}"))
-        })?;
     }
-    Ok(redirects)
 }
 
 fn files(source: &Source, wanted: &Wanted<'_>) -> Result<Files, String> {
@@ -193,7 +194,12 @@ fn files(source: &Source, wanted: &Wanted<'_>) -> Result<Files, String> {
     }
     for fields in wanted.headers {
         for (name, value) in &fields.set {
-            files = files.header(&fields.path, name, value.get_ref()).map_err(|_| {
+            let (path, text) = (&fields.path, value.get_ref());
+            let set = match fields.always {
+                true => files.header_always(path, name, text),
+                false => files.header(path, name, text),
+            };
+            files = set.map_err(|_| {
                 let what = format!(
                     "{}headers.set.{name}: it can't be set: a name is a token, a value has no control characters, and what \
                      describes the content comes from the file",

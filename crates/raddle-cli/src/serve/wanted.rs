@@ -7,10 +7,11 @@ use super::cors;
 use super::dispatch::client_limits;
 use super::logs;
 use super::sandbox::Allowed;
-use super::site::Sites;
+use super::site::{Dress, Sites};
 use super::tls::{Secured, secured};
 use crate::args::ServeOptions;
 use raddle_http::server::{Admission, ClientLimits, Server};
+use std::sync::Arc;
 
 /// A configuration, and what it makes: nothing of it serves yet.
 pub(super) struct Wanted {
@@ -55,13 +56,16 @@ impl Wanted {
 /// The server that a configuration describes, before it listens.
 fn server(source: &Source) -> Result<Server, String> {
     let config = &source.config;
-    let (guard, sites) = (guard(source)?, Sites::of(source)?);
+    let (guard, sites) = (guard(source)?, Arc::new(Sites::of(source)?));
     let server = Server::new().times(config.times()).limits(config.limits());
     // Preflight requests have no passwords.
-    let server = server.plugin(cors::rules(source)?);
-    Ok(server.otherwise(move |request| match guard.check(request) {
-        Admission::Granted => sites.find(request).answer(request),
-        Admission::Refused(challenge) => sites.find(request).refuse(request, challenge),
-        Admission::Crowded => sites.find(request).put_off(request),
+    let server = server.plugin(cors::rules(source)?).plugin(Dress(sites.clone()));
+    Ok(server.otherwise(move |request| {
+        let site = sites.find(request.head());
+        match guard.check(request) {
+            Admission::Granted => site.answer(request),
+            Admission::Refused(challenge) => site.refuse(request, challenge),
+            Admission::Crowded => site.put_off(request),
+        }
     }))
 }

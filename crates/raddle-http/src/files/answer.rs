@@ -11,7 +11,7 @@ use crate::header::Header;
 use crate::method::Method;
 use crate::request::Request;
 use crate::response::{Body, Response};
-use crate::semantics::{CleanPath, Content, Part, prefer_type, serve};
+use crate::semantics::{CleanPath, Content, Part, names_type, prefer_type, serve};
 use crate::status::Status;
 use rustix::io::Errno;
 use std::hash::{BuildHasher, RandomState};
@@ -20,6 +20,9 @@ use std::time::SystemTime;
 
 /// What there is to do with site.
 const METHODS: &[Method] = &[Method::Get, Method::Head, Method::Options];
+
+/// What a page is sent as, or may be.
+const PAGES: [&str; 2] = ["text/html", "application/xhtml+xml"];
 
 /// Fields that make more of a request than a plain one.
 const QUESTIONS: u64 = Header::Range.bit()
@@ -32,31 +35,44 @@ pub(super) fn answer(site: &Site, request: &mut Request<'_>, path: &str) -> Resp
     match request.method() {
         Method::Get | Method::Head => {}
         Method::Options => {
-            return request.reply(Status::NO_CONTENT).header(Header::Allow, Method::list(METHODS));
+            let response = request.reply(Status::NO_CONTENT);
+            return site.dressed(path, response.header(Header::Allow, Method::list(METHODS)));
         }
+        // RFC 9110 section 9.1: what nobody knows is not implemented, and no matter of this path.
+        Method::Extension(_) => return failed(site, request, path, Status::NOT_IMPLEMENTED),
         _ => {
-            let response = failed(site, request, Status::METHOD_NOT_ALLOWED);
+            let response = failed(site, request, path, Status::METHOD_NOT_ALLOWED);
             return response.header(Header::Allow, Method::list(METHODS));
         }
     }
-    let path = match CleanPath::of(path, site.shows_hidden) {
-        Ok(path) => path,
-        Err(fault) => return failed(site, request, fault.status()),
+    let clean = match CleanPath::of(path, site.shows_hidden) {
+        Ok(clean) => clean,
+        Err(fault) => return failed(site, request, path, fault.status()),
     };
-    let result = match path.is_folder() {
-        true => folder(site, request, path.as_bytes()),
-        false => file(site, request, path.as_bytes()),
+    let result = match clean.is_folder() {
+        true => folder(site, request, clean.as_bytes()),
+        false => file(site, request, clean.as_bytes()),
     };
     match result {
-        Ok(response) => response,
+        // Which fields a file's path has is known since it was opened.
+        Ok(Answer::File(response)) => response,
+        Ok(Answer::Other(response)) => site.dressed(path, response),
         Err(error) => {
-            let status = status_of(error, path.as_bytes());
-            instead(site, request, status).unwrap_or_else(|| failed(site, request, status))
+            let status = status_of(error, clean.as_bytes());
+            let fallback = instead(site, request, clean.as_bytes(), status);
+            fallback.unwrap_or_else(|| failed(site, request, path, status))
         }
     }
 }
 
-fn file(site: &Site, request: &mut Request<'_>, path: &[u8]) -> Result<Response, Errno> {
+/// What is there.
+enum Answer {
+    File(Response),
+    /// A listing, or a redirect.
+    Other(Response),
+}
+
+fn file(site: &Site, request: &mut Request<'_>, path: &[u8]) -> Result<Answer, Errno> {
     let found = match find(site, path) {
         Err(Errno::NOENT) if site.has_clean_urls => {
             find(site, &[path, b".html"].concat())?.map_or(Err(Errno::NOENT), |page| Ok(Some(page)))
@@ -64,22 +80,22 @@ fn file(site: &Site, request: &mut Request<'_>, path: &[u8]) -> Result<Response,
         found => found,
     };
     match found? {
-        Some(resource) => Ok(send(request, &resource)),
+        Some(resource) => Ok(Answer::File(send(site, request, &resource))),
         // Relative links in a folder's page need the slash. The path is written anew: what was asked may begin with two slashes, which a
         // client would take for a host.
         None => {
             let query = request.query().map_or(String::new(), |query| format!("?{query}"));
             let location = format!("/{}/{query}", page::encoded(path, true));
-            Ok(Response::redirect(Status::MOVED_PERMANENTLY, &location))
+            Ok(Answer::Other(Response::redirect(Status::MOVED_PERMANENTLY, &location)))
         }
     }
 }
 
-fn folder(site: &Site, request: &mut Request<'_>, path: &[u8]) -> Result<Response, Errno> {
+fn folder(site: &Site, request: &mut Request<'_>, path: &[u8]) -> Result<Answer, Errno> {
     for index in &site.indexes {
         let path = join(path, index.as_bytes());
         match find(site, &path) {
-            Ok(Some(resource)) => return Ok(send(request, &resource)),
+            Ok(Some(resource)) => return Ok(Answer::File(send(site, request, &resource))),
             Ok(None) | Err(Errno::NOENT) => {}
             Err(error) => return Err(error),
         }
@@ -87,8 +103,8 @@ fn folder(site: &Site, request: &mut Request<'_>, path: &[u8]) -> Result<Respons
     if !site.has_listings {
         return Err(Errno::NOENT);
     }
-    let listing = raddle::blocking(|| Listing::read(&site.root, path, site.shows_hidden))?;
-    Ok(page::response(request, &listing, path))
+    let listing = raddle::blocking(|| Listing::read(site, path))?;
+    Ok(Answer::Other(page::response(request, &listing, path)))
 }
 
 /// The file of that path; `None` if it is a folder.
@@ -98,7 +114,15 @@ fn find(site: &Site, path: &[u8]) -> Result<Option<Arc<Resource>>, Errno> {
         Known::Stale(resource) => Some(resource),
         Known::Nothing => None,
     };
-    let found = Resource::open(&site.root, path, site.has_copies, site.fields(path));
+    let open = || Resource::open(&site.root, path, site.has_copies, site.fields(path));
+    let found = match open() {
+        // What was asked for a moment ago is held open, and gives way.
+        Err(Errno::MFILE | Errno::NFILE) => {
+            site.cache.clear();
+            open()
+        }
+        found => found,
+    };
     match (found, known) {
         (Ok(Found::File(found)), Some(known)) if known.is_same(&found) => Ok(Some(known)),
         (Ok(Found::File(found)), _) => {
@@ -114,7 +138,7 @@ fn find(site: &Site, path: &[u8]) -> Result<Option<Arc<Resource>>, Errno> {
     }
 }
 
-fn send(request: &mut Request<'_>, resource: &Resource) -> Response {
+fn send(site: &Site, request: &mut Request<'_>, resource: &Resource) -> Response {
     let headers = request.headers();
     let variant = resource.preferred(headers);
     if !headers.has_any(QUESTIONS) {
@@ -128,7 +152,10 @@ fn send(request: &mut Request<'_>, resource: &Resource) -> Response {
     let now = Date::from(SystemTime::now());
     let (status, content) =
         serve(request.method(), headers, &representation, now, boundary, response.headers_mut());
-    let response = response.with_status(status);
+    let mut response = response.with_status(status);
+    if status.is_error() {
+        site.rules.apply_to_failed(status, &resource.path, response.headers_mut());
+    }
     match content {
         Content::Nothing if status.is_error() => says(response),
         Content::Nothing => response,
@@ -171,26 +198,42 @@ fn status_of(error: Errno, path: &[u8]) -> Status {
     status
 }
 
-/// The page that is sent where there is none, to those who take pages.
-fn instead(site: &Site, request: &mut Request<'_>, status: Status) -> Option<Response> {
+/// The page that is sent where there is none, to those who take pages. Who takes anything may be a script, a style or a picture that is missing:
+/// for a path with an extension the client has to name a page's type, as browsers do when somebody goes there.
+fn instead(
+    site: &Site,
+    request: &mut Request<'_>,
+    asked: &[u8],
+    status: Status,
+) -> Option<Response> {
     let path = site.fallback.as_ref().filter(|_| status == Status::NOT_FOUND)?;
-    prefer_type(request.headers(), &["text/html"])?;
-    let page = find(site, path.as_bytes()).ok()??;
-    Some(send(request, &page))
+    let name = asked.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    let is_meant = match name.contains(&b'.') {
+        true => names_type(request.headers(), &PAGES),
+        false => prefer_type(request.headers(), &PAGES).is_some(),
+    };
+    let page = is_meant.then(|| find(site, path.as_bytes()).ok())???;
+    Some(send(site, request, &page))
 }
 
 /// A status, with the page that the site has for it.
-pub(super) fn failed(site: &Site, request: &mut Request<'_>, status: Status) -> Response {
+pub(super) fn failed(
+    site: &Site,
+    request: &mut Request<'_>,
+    asked: &str,
+    status: Status,
+) -> Response {
     let response = request.reply(status);
     let path = site.error_pages.iter().find(|(of, _)| *of == status).map(|(_, path)| path);
-    match path.map(|path| find(site, path.as_bytes())) {
+    let response = match path.map(|path| find(site, path.as_bytes())) {
         Some(Ok(Some(page))) => {
             let page = page.plain();
             let response = response.header(Header::ContentType, page.content_type());
             response.with_body(page.body(0..page.length))
         }
         _ => says(response),
-    }
+    };
+    site.dressed(asked, response)
 }
 
 /// With its status as a line of text.

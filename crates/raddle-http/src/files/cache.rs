@@ -102,6 +102,13 @@ impl Cache {
         self.shard(path).write().unwrap_or_else(PoisonError::into_inner).remove(path);
     }
 
+    /// Closes all that nobody sends just now.
+    pub(super) fn clear(&self) {
+        for shard in &self.shards {
+            *shard.write().unwrap_or_else(PoisonError::into_inner) = Shard::default();
+        }
+    }
+
     fn shard(&self, path: &[u8]) -> &RwLock<Shard> {
         &self.shards[self.hasher.hash_one(path) as usize % SHARDS]
     }

@@ -1,10 +1,14 @@
 //! What a folder holds, in an order that people expect.
 
 use super::meta::Meta;
-use super::root::{Root, join};
+use super::resource::CODINGS;
+use super::root::join;
+use super::site::Site;
+use crate::semantics::Coding;
 use rustix::fs::Dir;
 use rustix::io::Errno;
 use std::cmp::Ordering;
+use std::collections::HashMap;
 use std::time::SystemTime;
 
 /// A folder's entries.
@@ -30,15 +34,17 @@ pub(super) enum Key {
 }
 
 impl Listing {
-    /// Reads a folder. What can't be served is left out: devices, broken links, links that lead out.
-    pub(super) fn read(root: &Root, path: &[u8], shows_hidden: bool) -> Result<Listing, Errno> {
+    /// Reads a folder. What can't be served is left out: devices, broken links, links that lead out; so are compressed copies, which are
+    /// sent in place of the file beside them.
+    pub(super) fn read(site: &Site, path: &[u8]) -> Result<Listing, Errno> {
+        let root = &site.root;
         let folder = root.open_beneath(path)?;
         let mut entries = Vec::new();
         for entry in Dir::read_from(&folder)? {
             let entry = entry?;
             let name = entry.file_name();
             let bytes = name.to_bytes();
-            let is_hidden = bytes.starts_with(b".") && !shows_hidden;
+            let is_hidden = bytes.starts_with(b".") && !site.shows_hidden;
             if matches!(bytes, b"." | b"..") || is_hidden {
                 continue;
             }
@@ -58,6 +64,9 @@ impl Listing {
                 });
             }
         }
+        if site.has_copies {
+            hide_copies(&mut entries);
+        }
         Ok(Listing { entries })
     }
 
@@ -76,6 +85,19 @@ impl Listing {
         });
         all
     }
+}
+
+/// Takes out what stands for a file in another coding. One that is older than its file is sent to nobody in its place.
+fn hide_copies(entries: &mut Vec<Entry>) {
+    let files = entries.iter().filter(|entry| !entry.is_folder);
+    let dates: HashMap<_, _> = files.map(|entry| (entry.name.clone(), entry.modified)).collect();
+    entries.retain(|entry| {
+        let stands_for = |coding: Coding| {
+            let of = entry.name.strip_suffix(coding.suffix().as_bytes());
+            of.and_then(|of| dates.get(of)).is_some_and(|date| *date <= entry.modified)
+        };
+        entry.is_folder || !CODINGS.into_iter().any(stands_for)
+    });
 }
 
 /// Compares as people do: without regard to case, and 2 comes before 10. What is equal then goes by its bytes.

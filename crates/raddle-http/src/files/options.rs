@@ -104,8 +104,11 @@ impl Files {
         self
     }
 
-    /// Has this field stand in the responses with files whose paths match a [pattern](crate::semantics::PathPattern), and in those about
-    /// them, such as 304. Where several patterns match, the last one that names a field decides.
+    /// Has this field stand in all responses for paths that match a [pattern](crate::semantics::PathPattern): with files, and about
+    /// them, such as 304; in listings, redirects and errors. A file's path is its own, also where it stands for its folder. Where several patterns
+    /// match, the last one that names a field decides.
+    ///
+    /// `Cache-Control` and `Expires` do not stand in errors, unless it is said by [`header_always`](Files::header_always).
     ///
     /// # Errors
     ///
@@ -121,23 +124,31 @@ impl Files {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn header(mut self, pattern: &str, name: &str, value: &str) -> Result<Files, InvalidField> {
-        use Header::*;
-        let is_made = Header::of(name.as_bytes()).is_some_and(|header| {
-            matches!(
-                header,
-                AcceptRanges
-                    | ContentEncoding
-                    | ContentLength
-                    | ContentRange
-                    | ContentType
-                    | Etag
-                    | LastModified
-            )
-        });
-        if is_made {
-            return Err(InvalidField);
-        }
+        may_be_set(name)?;
         self.0.rules.add(pattern, name, value)?;
+        self.0.cache = self.0.cache.emptied();
+        Ok(self)
+    }
+
+    /// As [`header`](Files::header), and `Cache-Control` and `Expires` hold for errors, too.
+    ///
+    /// # Errors
+    ///
+    /// As [`header`](Files::header).
+    ///
+    /// ```
+    /// # use raddle_http::files::Files;
+    /// let files = Files::new(std::env::temp_dir())?.header_always("/api/**", "Cache-Control", "no-store")?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn header_always(
+        mut self,
+        pattern: &str,
+        name: &str,
+        value: &str,
+    ) -> Result<Files, InvalidField> {
+        may_be_set(name)?;
+        self.0.rules.add_always(pattern, name, value)?;
         self.0.cache = self.0.cache.emptied();
         Ok(self)
     }
@@ -156,7 +167,8 @@ impl Files {
         self
     }
 
-    /// Which file is sent, with 200, where there is none and the client takes HTML: for pages that find their way by script.
+    /// Which file is sent, with 200, where there is none and the client takes HTML: for pages that find their way by script. Where the last name of
+    /// the path has a dot, `Accept` has to name `text/html` or `application/xhtml+xml`: a script that is missing is missing.
     ///
     /// ```
     /// # use raddle_http::files::Files;
@@ -210,7 +222,33 @@ impl Files {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn failed(&self, request: &mut Request<'_>, status: Status) -> Response {
-        answer::failed(&self.0, request, status)
+        let path = request.path();
+        answer::failed(&self.0, request, path, status)
+    }
+
+    /// Adds to a response that was made by somebody else, for this path, what [`header`](Files::header) demands and it has not.
+    ///
+    /// ```
+    /// use raddle_http::{Response, Status, files::Files};
+    /// let files = Files::new(std::env::temp_dir())?.header("**", "X-Frame-Options", "DENY")?;
+    /// let mut response = Response::redirect(Status::FOUND, "/new");
+    /// files.dress("/old", &mut response);
+    /// assert_eq!(response.headers().get("X-Frame-Options"), Some(&b"DENY"[..]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn dress(&self, path: &str, response: &mut Response) {
+        self.0.dress(path, response, true);
+    }
+
+    /// Whether any field was set by path.
+    ///
+    /// ```
+    /// # use raddle_http::files::Files;
+    /// assert!(!Files::new(std::env::temp_dir())?.has_headers());
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn has_headers(&self) -> bool {
+        !self.0.rules.is_empty()
     }
 
     /// Answers a request by another path than its own, encoded as there: for a folder that is served below a prefix.
@@ -227,6 +265,24 @@ impl Files {
     pub fn serve_path(&self, request: &mut Request<'_>, path: &str) -> Response {
         answer::answer(&self.0, request, path)
     }
+}
+
+/// What says what the content is, or which version, comes from the file.
+fn may_be_set(name: &str) -> Result<(), InvalidField> {
+    use Header::*;
+    let is_made = Header::of(name.as_bytes()).is_some_and(|header| {
+        matches!(
+            header,
+            AcceptRanges
+                | ContentEncoding
+                | ContentLength
+                | ContentRange
+                | ContentType
+                | Etag
+                | LastModified
+        )
+    });
+    if is_made { Err(InvalidField) } else { Ok(()) }
 }
 
 impl fmt::Debug for Files {

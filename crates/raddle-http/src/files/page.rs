@@ -76,8 +76,8 @@ fn html(path: &[u8], entries: &[&Entry], key: Key, is_descending: bool) -> Strin
     );
     for (column, word, name, class) in [
         (Key::Name, "name", "Name", ""),
-        (Key::Size, "size", "Size", "n"),
-        (Key::Modified, "modified", "Modified (UTC)", "n m"),
+        (Key::Size, "size", "Size", " class=\"n\""),
+        (Key::Modified, "modified", "Modified (UTC)", " class=\"n m\""),
     ] {
         // A second click turns the order round.
         let next = if column == key && !is_descending { "desc" } else { "asc" };
@@ -92,7 +92,7 @@ fn html(path: &[u8], entries: &[&Entry], key: Key, is_descending: bool) -> Strin
         };
         _ = write!(
             page,
-            "<th scope=\"col\" class=\"{class}\"{state}><a href=\"?sort={word}&amp;order={next}\">{name}</a>{arrow}</th>"
+            "<th scope=\"col\"{class}{state}><a href=\"?sort={word}&amp;order={next}\">{name}</a>{arrow}</th>"
         );
     }
     page.push_str("</tr>\n</thead>\n<tbody>\n");

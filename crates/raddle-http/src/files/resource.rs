@@ -20,7 +20,7 @@ use std::time::SystemTime;
 const HELD_MAX: u64 = 16 << 10;
 
 /// What may stand beside a file, from the smallest to the largest as a rule.
-const CODINGS: [Coding; 3] = [Coding::Zstd, Coding::Brotli, Coding::Gzip];
+pub(super) const CODINGS: [Coding; 3] = [Coding::Zstd, Coding::Brotli, Coding::Gzip];
 
 /// What a path leads to.
 #[derive(Debug)]
@@ -36,6 +36,8 @@ pub(super) struct Resource {
     copies: Vec<Variant>,
     /// What does not come from the file.
     pub(super) fields: Headers,
+    /// As patterns have it.
+    pub(super) path: Box<[u8]>,
 }
 
 /// A file in one coding.
@@ -89,7 +91,8 @@ impl Resource {
             serve(Method::Get, &none, &representation, now, String::new, &mut ready);
             variant.fields = ready;
         }
-        Ok(Found::File(Arc::new(Resource { plain, copies, fields })))
+        let path = [b"/", path].concat().into();
+        Ok(Found::File(Arc::new(Resource { plain, copies, fields, path })))
     }
 
     /// In the coding that the client likes best. A client that rules out all gets the file as it is: RFC 9110 section 12.5.3 allows that.
@@ -139,7 +142,8 @@ impl Variant {
     fn of(file: File, meta: Meta, coding: Coding) -> Result<Variant, Errno> {
         let suffix = coding.suffix().trim_start_matches('.');
         let now = SystemTime::now();
-        let validators = Validators::of_file(meta.length, meta.modified, suffix, now);
+        let validators =
+            Validators::of_file(meta.length, meta.modified, meta.version(), suffix, now);
         let held = if meta.length <= HELD_MAX { hold(&file, &meta)? } else { None };
         Ok(Variant {
             coding,

@@ -38,6 +38,26 @@ pub fn prefer_type(headers: &Headers, offered: &[&str]) -> Option<usize> {
     best(offered.iter().map(|offer| weight(offer)))
 }
 
+/// Whether one of these types stands in `Accept` by its name, and is not ruled out: `*/*` names none.
+///
+/// ```
+/// use raddle_http::{Header, Headers, semantics::names_type};
+///
+/// let mut request = Headers::new();
+/// assert!(!names_type(&request, &["text/html"]));
+/// request.add(Header::Accept, "image/png, */*;q=0.5")?;
+/// assert!(!names_type(&request, &["text/html"]));
+/// request.set(Header::Accept, "text/html, */*;q=0.5")?;
+/// assert!(names_type(&request, &["text/html"]));
+/// # Ok::<(), raddle_http::InvalidField>(())
+/// ```
+pub fn names_type(headers: &Headers, types: &[&str]) -> bool {
+    headers.list(Header::Accept).any(|element| {
+        let (range, weight) = lex::weighted(element);
+        weight > 0 && types.iter().any(|one| range.eq_ignore_ascii_case(one.as_bytes()))
+    })
+}
+
 /// How exactly a media range names a type: by name, by its first half, by `*/*`; `None` if it does not.
 fn specificity(range: &[u8], offer: &str) -> Option<u8> {
     if range.eq_ignore_ascii_case(offer.as_bytes()) {

@@ -123,7 +123,8 @@ impl Validators {
         Validators::default()
     }
 
-    /// Of a file, by its size and the time of its last change, to the nanosecond; `coding` tells apart what is
+    /// Of a file, by its size, the time of its last change, to the nanosecond, and `version`, a number for whatever else tells it from the
+    /// file that had its name before: `mv` and `cp -p` bring others of the same size and time. `coding` tells apart what is
     /// derived from it, `""` for the file itself: each content coding has a tag of its own, section 8.8.3.3.
     ///
     /// A file that was changed less than a second ago may change again without showing it. Its tag is weak, and no date is told: so
@@ -135,13 +136,21 @@ impl Validators {
     /// use std::time::{Duration, SystemTime};
     ///
     /// let modified = SystemTime::UNIX_EPOCH + Duration::from_nanos(784111777_000000001);
-    /// let validators = Validators::of_file(1024, modified, "", modified + Duration::from_secs(1));
+    /// let validators = Validators::of_file(1024, modified, 0, "", modified + Duration::from_secs(1));
     /// assert_eq!(validators.tag(), Some("\"ae1b981bc490a01-400\""));
     /// assert_eq!(validators.modified().unwrap().seconds(), 784111777);
-    /// let validators = Validators::of_file(1024, modified, "gz", modified);
+    /// let other = Validators::of_file(1024, modified, 1, "", modified + Duration::from_secs(1));
+    /// assert_ne!(other.tag(), validators.tag());
+    /// let validators = Validators::of_file(1024, modified, 0, "gz", modified);
     /// assert_eq!((validators.tag(), validators.modified()), (Some("W/\"ae1b981bc490a01-400-gz\""), None));
     /// ```
-    pub fn of_file(size: u64, modified: SystemTime, coding: &str, now: SystemTime) -> Validators {
+    pub fn of_file(
+        size: u64,
+        modified: SystemTime,
+        version: u64,
+        coding: &str,
+        now: SystemTime,
+    ) -> Validators {
         let age = now.duration_since(modified).or_else(|ahead| {
             let ahead = ahead.duration();
             // Far ahead is a wrong clock, not a change just now.
@@ -152,7 +161,9 @@ impl Validators {
         let weak = if is_settled { "" } else { "W/" };
         let since = modified.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let separator = if coding.is_empty() { "" } else { "-" };
-        let tag = format!("{weak}\"{:x}-{size:x}{separator}{coding}\"", since.as_nanos());
+        // One number for both: files of one time differ if their versions do. The tag goes with each request.
+        let number = since.as_nanos() as u64 ^ spread(version);
+        let tag = format!("{weak}\"{number:x}-{size:x}{separator}{coding}\"");
         Validators { tag: Some(tag.into()), modified: is_past.then(|| Date::from(modified)) }
     }
 
@@ -208,6 +219,13 @@ impl Validators {
     }
 }
 
+/// Another number for each, with no likeness left to times: SplitMix64's finalizer, which is a bijection, and has 0 where it is.
+fn spread(number: u64) -> u64 {
+    let number = (number ^ number >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let number = (number ^ number >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    number ^ number >> 31
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -246,7 +264,7 @@ mod tests {
         let modified = SystemTime::UNIX_EPOCH + Duration::from_millis(10_500);
         let at = |millis| {
             let now = SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
-            let validators = Validators::of_file(1, modified, "", now);
+            let validators = Validators::of_file(1, modified, 0, "", now);
             let is_weak = validators.tag().unwrap().starts_with("W/");
             (is_weak, validators.modified().map(Date::seconds))
         };
@@ -255,7 +273,7 @@ mod tests {
         assert_eq!(at(10_000), (true, None));
         assert_eq!(at(1_000), (false, None), "a file from far ahead has no date that may be told");
         let before = SystemTime::UNIX_EPOCH - Duration::from_secs(5);
-        let old = Validators::of_file(1, before, "", SystemTime::UNIX_EPOCH);
+        let old = Validators::of_file(1, before, 0, "", SystemTime::UNIX_EPOCH);
         assert_eq!(old.tag(), Some("\"0-1\""));
     }
 }

@@ -25,7 +25,7 @@ mod range;
 mod rules;
 mod serve;
 
-pub use accept::{Coding, prefer_coding, prefer_type};
+pub use accept::{Coding, names_type, prefer_coding, prefer_type};
 pub use basic::{Credentials, InvalidUsers, Users, challenge, hash_password};
 pub use conditional::{Verdict, preconditions, range_applies, trim_not_modified};
 pub use cors::{Cors, CorsVerdict, InvalidCors};

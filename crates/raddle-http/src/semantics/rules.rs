@@ -1,6 +1,8 @@
-//! Fields by path: `Cache-Control` and others for the files whose paths match a pattern. RFC 9111 section 5.2 for what they say.
+//! Fields by path: `Cache-Control` and others for what is asked for by paths that match a pattern. RFC 9111 section 5.2 for what they say.
 
+use crate::header::Header;
 use crate::headers::{Headers, InvalidField};
+use crate::status::Status;
 
 /// A pattern for paths: `*` is any text without a slash, `**` any text, `?` one character that is no slash.
 ///
@@ -103,8 +105,19 @@ fn glob(pattern: &[u8], text: &[u8]) -> bool {
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct FieldRules {
-    rules: Vec<(PathPattern, Headers)>,
+    rules: Vec<Rule>,
 }
+
+#[derive(Clone, Debug)]
+struct Rule {
+    pattern: PathPattern,
+    /// One.
+    field: Headers,
+    is_for_errors: bool,
+}
+
+/// What says for how long a response may be kept.
+const KEEPING: [Header; 2] = [Header::CacheControl, Header::Expires];
 
 impl FieldRules {
     /// No rules.
@@ -118,7 +131,8 @@ impl FieldRules {
         FieldRules::default()
     }
 
-    /// Adds a rule: paths that match get this field.
+    /// Adds a rule: paths that match get this field. `Cache-Control` and `Expires` are not for errors: who has asked for a file a moment too
+    /// early would go on to find none for as long as they say.
     ///
     /// # Errors
     ///
@@ -129,13 +143,58 @@ impl FieldRules {
     /// assert!(FieldRules::new().add("*", "X-A", "1\n2").is_err());
     /// ```
     pub fn add(&mut self, pattern: &str, name: &str, value: &str) -> Result<(), InvalidField> {
+        let is_keeping =
+            Header::of(name.as_bytes()).is_some_and(|header| KEEPING.contains(&header));
+        self.rule(pattern, (name, value), !is_keeping)
+    }
+
+    /// As [`add`](FieldRules::add), and for errors, too, whatever the field is.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidField`] if it can't be sent.
+    ///
+    /// ```
+    /// use raddle_http::{Headers, Status, semantics::FieldRules};
+    /// let mut rules = FieldRules::new();
+    /// rules.add("**", "Cache-Control", "max-age=60")?;
+    /// rules.add_always("**", "Cache-Control", "no-store")?;
+    /// let mut headers = Headers::new();
+    /// rules.apply_to(Status::NOT_FOUND, "/a", &mut headers);
+    /// assert_eq!(headers.get("Cache-Control"), Some(&b"no-store"[..]));
+    /// # Ok::<(), raddle_http::InvalidField>(())
+    /// ```
+    pub fn add_always(
+        &mut self,
+        pattern: &str,
+        name: &str,
+        value: &str,
+    ) -> Result<(), InvalidField> {
+        self.rule(pattern, (name, value), true)
+    }
+
+    fn rule(
+        &mut self,
+        pattern: &str,
+        (name, value): (&str, &str),
+        is_for_errors: bool,
+    ) -> Result<(), InvalidField> {
         let mut field = Headers::new();
         field.add(name, value)?;
-        self.rules.push((PathPattern::new(pattern), field));
+        self.rules.push(Rule { pattern: PathPattern::new(pattern), field, is_for_errors });
         Ok(())
     }
 
-    /// Sets the fields that a path's rules demand.
+    /// Whether there are none.
+    ///
+    /// ```
+    /// assert!(raddle_http::semantics::FieldRules::new().is_empty());
+    /// ```
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    /// Sets the fields that a path's rules demand of a response that is no error.
     ///
     /// ```
     /// use raddle_http::{Headers, semantics::FieldRules};
@@ -146,12 +205,36 @@ impl FieldRules {
     /// assert!(headers.is_empty());
     /// ```
     pub fn apply(&self, path: impl AsRef<[u8]>, headers: &mut Headers) {
+        self.apply_to(Status::OK, path, headers);
+    }
+
+    /// Sets the fields that a path's rules demand of a response of this status.
+    ///
+    /// ```
+    /// use raddle_http::{Headers, Status, semantics::FieldRules};
+    /// let mut rules = FieldRules::new();
+    /// rules.add("**", "Cache-Control", "max-age=86400").unwrap();
+    /// rules.add("**", "X-Frame-Options", "DENY").unwrap();
+    /// let mut headers = Headers::new();
+    /// rules.apply_to(Status::NOT_FOUND, "/a.html", &mut headers);
+    /// assert_eq!(headers.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["X-Frame-Options"]);
+    /// ```
+    pub fn apply_to(&self, status: Status, path: impl AsRef<[u8]>, headers: &mut Headers) {
         let path = path.as_ref();
-        for (_, fields) in self.rules.iter().filter(|(pattern, _)| pattern.matches(path)) {
-            for (name, value) in fields.iter() {
-                headers.set(name, value).expect("it was valid when the rule was added");
+        for rule in &self.rules {
+            let is_meant = rule.is_for_errors || !status.is_error();
+            if is_meant && rule.pattern.matches(path) {
+                for (name, value) in rule.field.iter() {
+                    headers.set(name, value).expect("it was valid when the rule was added");
+                }
             }
         }
+    }
+
+    /// Of a response that has become an error: takes out what is not for one, and was demanded of `path` before.
+    pub(crate) fn apply_to_failed(&self, status: Status, path: &[u8], headers: &mut Headers) {
+        KEEPING.iter().for_each(|header| _ = headers.remove(*header));
+        self.apply_to(status, path, headers);
     }
 }
 

@@ -79,7 +79,9 @@ impl Acceptor {
                     }
                 }
                 Ok(Err(error)) => {
-                    log::warn!("{:?}: {error}; tries again", self.listener);
+                    let at = self.listener.local_addr();
+                    let at = at.map_or("a listener".to_owned(), |at| at.to_string());
+                    log::warn!("{at} accepts nobody: {error}; tries again");
                     if self.entrance.accepting.carry(|| thread::sleep(PAUSE)).is_err() {
                         break;
                     }
@@ -217,8 +219,12 @@ impl Acceptor {
                 }
             });
             match served {
-                Ok(Err(error)) if is_timeout(&error) => log::debug!("{stream:?}: too slow"),
-                Ok(Err(error)) => log::debug!("{stream:?}: {error}"),
+                Ok(Err(error)) if is_timeout(&error) => {
+                    log::debug!("{peer}: too slow");
+                    // By a reset: what it has not taken would be the kernel's to keep for minutes.
+                    _ = stream.set_linger(Some(Duration::ZERO));
+                }
+                Ok(Err(error)) => log::debug!("{peer}: {error}"),
                 Ok(Ok(())) | Err(Cancelled) => {}
             }
             drop(stream);

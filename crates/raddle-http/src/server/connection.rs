@@ -297,7 +297,9 @@ impl<S: Transport + ?Sized> Course<'_, S> {
             Err(wait) => (self.service.put_off(head, wait), false),
         };
         let failure = content.failure();
-        if has_panicked || self.place.is_some_and(Place::is_draining) {
+        // Chunks that nobody has read may turn out to be none, and a client has to hear before that this is the end.
+        let is_open = self.link.protocol.is_in_chunks();
+        if has_panicked || is_open || self.place.is_some_and(Place::is_draining) {
             self.link.protocol.close_after_this();
         }
         // Whatever the handler has made of half a request, that is not its answer.
@@ -311,7 +313,7 @@ impl<S: Transport + ?Sized> Course<'_, S> {
                 return Ok(());
             }
             Some(Failure::Gone) => {
-                self.tell(Some(head), response.status(), Trouble::BrokenOff);
+                self.tell(Some(head), response.status(), 0, Trouble::BrokenOff);
                 return Err(io::ErrorKind::ConnectionAborted.into());
             }
             None => {}
@@ -344,8 +346,8 @@ impl<S: Transport + ?Sized> Course<'_, S> {
     /// Answers what is no request.
     fn refuse(&mut self, head: Option<&RequestHead>, fault: Fault) {
         let date = self.date.text(Date::from(SystemTime::now()));
-        self.link.protocol.refuse(fault, date);
-        self.tell(head, fault.status(), Trouble::Fault(fault));
+        let content = self.link.protocol.refuse(fault, date);
+        self.tell(head, fault.status(), content, Trouble::Fault(fault));
     }
 
     /// A last word, of the server's own.
@@ -354,9 +356,9 @@ impl<S: Transport + ?Sized> Course<'_, S> {
         let response = response.header(Header::Connection, "close");
         let date = self.date.text(Date::from(SystemTime::now()));
         // It is short: it waits for nobody.
-        _ = send(&mut self.link, response, date);
+        let (_, content, _) = send(&mut self.link, response, date);
         self.link.protocol.abort();
-        self.tell(head, status, why);
+        self.tell(head, status, content, why);
     }
 
     /// What the request is called: the client's word for it, or the connection's count.
@@ -367,13 +369,13 @@ impl<S: Transport + ?Sized> Course<'_, S> {
         given.unwrap_or_else(|| RequestId::made(self.id, number))
     }
 
-    fn tell(&self, head: Option<&RequestHead>, status: Status, why: Trouble) {
+    fn tell(&self, head: Option<&RequestHead>, status: Status, content: u64, why: Trouble) {
         let served = Served {
             head,
             peer: self.peer,
             id: self.name(head),
             status,
-            content: 0,
+            content,
             is_whole: why != Trouble::BrokenOff,
             trouble: Some(why),
             begun: SystemTime::now(),

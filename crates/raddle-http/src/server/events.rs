@@ -94,7 +94,9 @@ impl fmt::Display for Event {
     }
 }
 
-/// A stream of events, as its maker writes it.
+/// A stream of events, as its maker writes it. When the server is to end in good order, the next thing that is sent fails, the response ends, and the
+/// client comes again, to the next server: so whoever sends now and then holds up the end until then at most. Who waits for longer
+/// had better [`relay`](Events::relay).
 ///
 /// ```
 /// use raddle_http::server::{Event, Events, Server};
@@ -116,6 +118,8 @@ impl fmt::Display for Event {
 pub struct Events<'a> {
     to: &'a mut dyn Write,
     ending: Option<Token>,
+    /// Something was to be sent when the server was to end.
+    has_ended: bool,
 }
 
 impl Events<'_> {
@@ -134,7 +138,12 @@ impl Events<'_> {
         write: impl FnOnce(&mut Events<'_>) -> io::Result<()> + Send + 'static,
     ) -> Response {
         let ending = request.ending().cloned();
-        let body = Body::writer(|to| write(&mut Events { to, ending }));
+        let body = Body::writer(|to| {
+            let mut events = Events { to, ending, has_ended: false };
+            let result = write(&mut events);
+            // That end is in order.
+            if events.has_ended { Ok(()) } else { result }
+        });
         // Proxies that gather what they pass on would keep events back: nginx is told by its own field.
         let response = request.reply(Status::OK).header(Header::ContentType, "text/event-stream");
         response
@@ -158,7 +167,8 @@ impl Events<'_> {
     ///
     /// # Errors
     ///
-    /// If the client is gone, or takes too long to read.
+    /// If the client is gone, or takes too long to read; `ConnectionAborted` if the server is to end in good order: then nothing was sent,
+    /// and the response ends in good order, too, once the function that sends returns, whatever that returns.
     ///
     /// ```
     /// # use raddle_http::server::{Event, Events};
@@ -167,8 +177,17 @@ impl Events<'_> {
     /// }
     /// ```
     pub fn send(&mut self, event: &Event) -> io::Result<()> {
+        self.go_on()?;
         write!(self.to, "{event}")?;
         self.to.flush()
+    }
+
+    fn go_on(&mut self) -> io::Result<()> {
+        if self.ending.as_ref().is_some_and(Token::is_cancelled) {
+            self.has_ended = true;
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
+        Ok(())
     }
 
     /// Sends a comment, of which scripts hear nothing: so that proxies do not take the connection for dead, and a client that is gone is found
@@ -185,6 +204,7 @@ impl Events<'_> {
     /// }
     /// ```
     pub fn keep_alive(&mut self) -> io::Result<()> {
+        self.go_on()?;
         self.to.write_all(b":\n\n")?;
         self.to.flush()
     }

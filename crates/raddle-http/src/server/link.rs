@@ -3,6 +3,7 @@
 use super::times::{Times, within};
 use crate::protocol::Connection;
 use crate::transport::Transport;
+use raddle::time::Instant;
 use std::io::{self, IoSlice};
 use std::time::Duration;
 
@@ -16,6 +17,23 @@ pub(super) struct Link<'a, S: ?Sized> {
     pub(super) times: Times,
 }
 
+/// Sends something that may take `limit`; `TimedOut` then.
+///
+/// A wait that is over looks once more whether there is room, and may find some: what goes out then is late even so. Or else the next part would
+/// have a limit of its own, and who has stopped reading twice the time.
+pub(super) fn send_within<T>(
+    limit: Duration,
+    send: impl FnOnce() -> io::Result<T>,
+) -> io::Result<T> {
+    let begun = Instant::now();
+    let sent = within(limit, send)?;
+    // Without any time only what has to wait is late.
+    if !limit.is_zero() && begun.elapsed() >= limit {
+        return Err(io::ErrorKind::TimedOut.into());
+    }
+    Ok(sent)
+}
+
 impl<S: Transport + ?Sized> Link<'_, S> {
     /// Sends the output.
     pub(super) fn flush(&mut self) -> io::Result<()> {
@@ -24,7 +42,7 @@ impl<S: Transport + ?Sized> Link<'_, S> {
             return Ok(());
         }
         let count = output.len();
-        within(self.times.for_bytes(count as u64), || self.stream.write_all(output))?;
+        send_within(self.times.for_bytes(count as u64), || self.stream.write_all(output))?;
         self.protocol.sent(count);
         Ok(())
     }
@@ -34,7 +52,7 @@ impl<S: Transport + ?Sized> Link<'_, S> {
         let output = self.protocol.output();
         let count = output.len();
         let limit = self.times.for_bytes((count + bytes.len()) as u64);
-        within(limit, || {
+        send_within(limit, || {
             let mut slices = &mut [IoSlice::new(output), IoSlice::new(bytes)][..];
             IoSlice::advance_slices(&mut slices, 0);
             while !slices.is_empty() {

@@ -1,7 +1,7 @@
 //! Responses to bytes: what is small is gathered, what is large goes past the buffer, files go from the kernel to the kernel.
 
-use super::link::{Link, OUTPUT_MAX};
-use super::times::{is_timeout, within};
+use super::link::{Link, OUTPUT_MAX, send_within};
+use super::times::is_timeout;
 use crate::headers::Headers;
 use crate::protocol::Unfinished;
 use crate::response::{Body, Response};
@@ -129,7 +129,7 @@ impl<S: Transport + ?Sized> Sender<'_, '_, S> {
             let whole = head.len() as u64 + count;
             let limit = self.link.times.for_bytes(whole);
             let stream = &mut *self.link.stream;
-            let sent = within(limit, || fs::send_file(head, file, part, stream))?;
+            let sent = send_within(limit, || fs::send_file(head, file, part, stream))?;
             self.link.protocol.sent(head.len());
             // The file is shorter than it was.
             if sent != whole {

@@ -58,20 +58,17 @@ impl Service {
         client: Client<'_>,
     ) -> (Response, bool) {
         let answered = catch_unwind(AssertUnwindSafe(|| self.dispatch(head, body, client)));
-        match answered {
-            Ok(mut response) => {
-                for plugin in &*self.plugins {
-                    plugin.answered(head, &mut response);
-                }
-                (response, false)
-            }
+        let (mut response, has_panicked) = match answered {
+            Ok(response) => (response, false),
             // The connection is to end.
             Err(payload) if payload.is::<Cancelled>() => resume_unwind(payload),
             Err(_) => {
                 log::error!("the handler of {} {} has panicked", head.method(), head.path());
                 (plain(Status::INTERNAL_SERVER_ERROR), true)
             }
-        }
+        };
+        self.plugins.iter().for_each(|plugin| plugin.answered(head, &mut response));
+        (response, has_panicked)
     }
 
     /// The answer to a client that asks too much, before anything that costs: also passwords are asked for by those who may ask.

@@ -190,7 +190,9 @@ class Plot {
       grid.append(svg("text", { x: left - 8, y: Number(at) + 3.5, "text-anchor": "end" }, this.options.tick(tick)));
     });
     const seconds = span();
-    const step = seconds <= 60 ? 15 : seconds <= 120 ? 30 : 60;
+    let step = seconds <= 60 ? 15 : seconds <= 120 ? 30 : 60;
+    // The outermost stand beside their lines, so two need more than a word's width between them.
+    while (step < seconds && (width * step) / seconds < 68) step *= 2;
     for (let ago = 0; ago <= seconds; ago += step) {
       const at = left + width * (1 - Math.min(ago / (seconds - 1), 1));
       const anchor = ago === 0 ? "end" : ago >= seconds ? "start" : "middle";

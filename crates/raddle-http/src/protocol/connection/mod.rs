@@ -352,6 +352,21 @@ impl Connection {
         !self.is_input_over && (is_content_left || !self.input.is_empty())
     }
 
+    /// Whether there is content in chunks of which the end has not been read: nobody knows yet whether it is well-formed.
+    ///
+    /// ```
+    /// # use raddle_http::protocol::{Connection, Limits, RequestHead};
+    /// let mut connection = Connection::new(&Limits::default());
+    /// connection.receive(b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
+    /// connection.read_head(&mut RequestHead::new()).unwrap();
+    /// assert!(connection.is_in_chunks());
+    /// connection.read_body(&mut [0]).unwrap();
+    /// assert!(!connection.is_in_chunks());
+    /// ```
+    pub fn is_in_chunks(&self) -> bool {
+        matches!(&self.incoming, Incoming::Chunked(decoder) if !decoder.is_over())
+    }
+
     /// How many requests have come.
     ///
     /// ```

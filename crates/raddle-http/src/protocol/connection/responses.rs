@@ -246,7 +246,7 @@ impl Connection {
     }
 
     /// Answers a fault: its status, and a line of text that names it. Within a response it is too late for that, and the response is broken
-    /// off. The connection is over.
+    /// off. The connection is over. How many bytes of content the answer has.
     ///
     /// ```
     /// use raddle_http::{Date, DateCache};
@@ -256,23 +256,25 @@ impl Connection {
     /// connection.receive(b"GET / HTTP/1.1\r\n\r\n");
     /// let fault = connection.read_head(&mut RequestHead::new()).unwrap_err();
     /// let mut date = DateCache::default();
-    /// connection.refuse(fault, date.text(Date::from_seconds(0)));
+    /// assert_eq!(connection.refuse(fault, date.text(Date::from_seconds(0))), 31);
     /// assert!(connection.output().starts_with(b"HTTP/1.1 400 Bad Request\r\n"));
     /// assert!(connection.output().ends_with(b"400 Bad Request: no Host field\n"));
     /// assert!(connection.is_over());
     /// ```
-    pub fn refuse(&mut self, fault: Fault, date: &[u8; 29]) {
+    pub fn refuse(&mut self, fault: Fault, date: &[u8; 29]) -> u64 {
         if matches!(self.phase, Phase::Response(_) | Phase::Over | Phase::Upgraded) {
-            return self.abort();
+            self.abort();
+            return 0;
         }
         let text = format!("{}: {fault}\n", fault.status());
         let mut headers = Headers::new();
         headers.add(Header::ContentType, "text/plain; charset=utf-8").expect("valid");
         headers.add(Header::Connection, "close").expect("valid");
         self.respond(fault.status(), &headers, Length::Known(text.len() as u64), date);
-        self.write(text.as_bytes());
+        let written = if self.wants_content() { self.write(text.as_bytes()) } else { 0 };
         self.finish(None).expect("all was written");
         self.abort();
+        written as u64
     }
 
     /// The limits that hold here.
