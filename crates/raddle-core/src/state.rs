@@ -56,6 +56,14 @@ const NUMBER: u64 = u64::MAX << NUMBER_SHIFT;
 pub struct Ticket(u64);
 
 impl Ticket {
+    /// Bits that are 0 in every ticket's [number](Self::to_bits): for who wants to mark one that he keeps.
+    ///
+    /// ```
+    /// use raddle_core::state::{State, Ticket};
+    /// assert_eq!(State::new().prepare().to_bits() & Ticket::SPARE, 0);
+    /// ```
+    pub const SPARE: u64 = !NUMBER;
+
     /// The ticket as a number, to be kept in an atomic; [`from_bits`](Self::from_bits) is the way back. Never 0.
     pub fn to_bits(self) -> u64 {
         self.0

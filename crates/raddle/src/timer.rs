@@ -17,6 +17,7 @@
 
 use crate::sleeper::{Sleep, Sleeper};
 use crate::sys::{memory, task};
+use raddle_core::state::Ticket;
 use raddle_core::wheel::{self, Timer, Wheel};
 use std::cell::Cell;
 use std::ptr::NonNull;
@@ -35,12 +36,25 @@ struct Node {
 /// What a node is used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Use {
-    /// It ends this sleep.
+    /// It ends this sleep. [Marked](early): it stands there since an earlier sleep of the same thread, and this one may last longer.
     Armed(Sleep),
-    /// It stands there since an earlier sleep of the same thread, and is for this one now, which may last longer.
-    Early(Sleep),
     /// For nothing. The next one that is free.
     Free(Option<TimerRef>),
+}
+
+/// In the number of a sleep: a third kind of use would take a word more of each node.
+const EARLY: u64 = 1;
+const _: () = assert!(EARLY & Ticket::SPARE == EARLY);
+
+/// The same sleep, marked.
+fn early(sleep: Sleep) -> Sleep {
+    Sleep { ticket: Ticket::from_bits(sleep.ticket.to_bits() | EARLY), ..sleep }
+}
+
+/// The sleep without its mark, and whether it had one.
+fn unmarked(sleep: Sleep) -> (Sleep, bool) {
+    let bits = sleep.ticket.to_bits();
+    (Sleep { ticket: Ticket::from_bits(bits & !EARLY), ..sleep }, bits & EARLY != 0)
 }
 
 /// What a timer that was due is for.
@@ -60,7 +74,7 @@ impl TimerRef {
     /// Whether it is armed for a sleep of `sleeper`'s.
     fn is_of(self, sleeper: NonNull<Sleeper>) -> bool {
         match self.node().used.get() {
-            Use::Armed(sleep) | Use::Early(sleep) => sleep.sleeper == sleeper,
+            Use::Armed(sleep) => sleep.sleeper == sleeper,
             Use::Free(_) => false,
         }
     }
@@ -113,7 +127,7 @@ impl Timers {
         }
         let node = timer.node();
         if node.timer.deadline_ns() <= deadline_ns {
-            node.used.set(Use::Early(sleep));
+            node.used.set(Use::Armed(early(sleep)));
             return true;
         }
         self.take_back(timer);
@@ -135,19 +149,16 @@ impl Timers {
     /// Takes out a timer that is due at `now_ns`. `until_ns` says when a sleep is to end that an earlier timer was kept for; 0 if it is over.
     pub(crate) fn pop_due(&mut self, now_ns: u64, until_ns: impl Fn(Sleep) -> u64) -> Option<Due> {
         let timer = self.wheel.pop_due(&Nodes, now_ns)?;
-        let sleep = match timer.node().used.get() {
-            Use::Armed(sleep) => sleep,
-            Use::Early(sleep) => {
-                let until_ns = until_ns(sleep);
-                if until_ns > now_ns {
-                    timer.node().used.set(Use::Armed(sleep));
-                    self.wheel.insert(&Nodes, timer, until_ns);
-                    return Some(Due::Later);
-                }
-                sleep
-            }
-            Use::Free(_) => unreachable!("a free timer stood in the wheel"),
+        let Use::Armed(marked) = timer.node().used.get() else {
+            unreachable!("a free timer stood in the wheel");
         };
+        let (sleep, is_early) = unmarked(marked);
+        let until_ns = if is_early { until_ns(sleep) } else { 0 };
+        if until_ns > now_ns {
+            timer.node().used.set(Use::Armed(sleep));
+            self.wheel.insert(&Nodes, timer, until_ns);
+            return Some(Due::Later);
+        }
         self.give(timer);
         Some(Due::Now(sleep))
     }
@@ -168,7 +179,7 @@ impl Timers {
             Some(timer) => {
                 match timer.node().used.get() {
                     Use::Free(next) => self.free = next,
-                    _ => unreachable!("a timer that is armed stood among the free"),
+                    Use::Armed(_) => unreachable!("a timer that is armed stood among the free"),
                 }
                 timer
             }

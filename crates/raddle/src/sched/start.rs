@@ -101,12 +101,16 @@ pub(crate) fn build(
         ..Default::default()
     })?;
     let now = host.as_ref().map_or_else(clock::now_ns, |host| host.now_ns());
-    let cores = (0..settings.cores).map(|index| Core::new(index, arena.cache(), now)).collect();
+    // One by one: they are large, a stack may be small, and each adapter of an iterator has a copy of its own where nothing is optimised.
+    let mut cores = Vec::with_capacity(settings.cores);
+    for index in 0..settings.cores {
+        cores.push(Core::new(index, arena.cache(), now));
+    }
     let runtime: &'static Runtime = Box::leak(Box::new(Runtime {
         settings,
         host,
         simulated: AtomicU64::new(0),
-        cores,
+        cores: cores.into(),
         arena,
         workers_arena: Arena::new(raddle_context::Config::default())?,
         large: LargeArenas::new(),
