@@ -1,11 +1,11 @@
 //! The command line: verbs, their options, and what `--help` says of them.
 
 use crate::load::{BurstOptions, LoadCommand};
+use crate::number::whole;
 use crate::say::visible;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
-use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 /// Programs that stand on raddle's threads
@@ -276,19 +276,6 @@ pub(crate) fn in_one_line(error: &clap::Error) -> Option<String> {
     let what: Vec<_> = lines.take_while(is_about_it).collect();
     let what = what.join(" ").replace(" tip: ", "; ");
     Some(format!("{}; --help tells more", what.strip_prefix("error: ").unwrap_or(&what)))
-}
-
-/// A whole number within these bounds: the parser's own says of what is none how it was read, not what may stand there.
-pub(crate) fn whole<T: TryFrom<u64>>(
-    bounds: RangeInclusive<u64>,
-) -> impl Fn(&str) -> Result<T, String> + Clone {
-    move |text| {
-        let number = text.parse().ok().filter(|number| bounds.contains(number));
-        number.and_then(|number| T::try_from(number).ok()).ok_or_else(|| match bounds.end() {
-            &u64::MAX => format!("give a whole number from {} on", bounds.start()),
-            end => format!("give a whole number from {} to {end}", bounds.start()),
-        })
-    }
 }
 
 /// An address, or a path that becomes a Unix socket.

@@ -13,6 +13,7 @@
 //! | `limits` | how many descriptors this process may have |
 //! | `say` | what goes to the terminal: errors, warnings, the library's log |
 //! | `text` | numbers as people read them |
+//! | `number` | numbers as people give them on the command line |
 //! | `toml_file` | files that users write, and what is wrong with one |
 //!
 //! Exit codes: 0, also after `SIGTERM`; 1 for what fails while it runs; 2 for a command line that makes no sense.
@@ -25,6 +26,7 @@ mod holder;
 mod limits;
 mod listen;
 mod load;
+mod number;
 mod papers;
 mod say;
 mod serve;

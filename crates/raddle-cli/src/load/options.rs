@@ -1,6 +1,6 @@
 //! The command line of `raddle load`.
 
-use crate::args::whole;
+use crate::number::whole;
 use clap::{Args, Subcommand};
 use raddle_http::Method;
 use std::path::PathBuf;

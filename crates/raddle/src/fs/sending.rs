@@ -184,6 +184,9 @@ impl<'a> Sending<'a> {
         if self.file.is_some() {
             self.send_here(direct)?;
         }
+        if self.header.is_empty() && self.left == Some(0) {
+            return Ok(self.sent);
+        }
         // What is left is done under the lock of a core's event queue, which must not wait: what is only believed of the mode will not do.
         mode_word::make_nonblocking(direct.fd())?;
         let waits_for = Label::SEND_FILE.on(self.socket);
