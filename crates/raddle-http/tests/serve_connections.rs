@@ -10,12 +10,14 @@ use serve_kit::{Case, Client, PATIENCE, finished, started};
 use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 const CASES: &[Case] = &[
     ("one_connection_serves_many_requests", one_connection_serves_many_requests),
     ("pipelined_requests_are_answered_in_order", pipelined_requests_are_answered_in_order),
+    ("so_many_answers_are_gathered_and_no_more", so_many_answers_are_gathered_and_no_more),
     ("requests_arrive_byte_by_byte", requests_arrive_byte_by_byte),
     ("content_goes_in_and_out", content_goes_in_and_out),
     ("a_client_that_asks_first_is_told_to_continue", a_client_that_asks_first_is_told_to_continue),
@@ -102,6 +104,31 @@ fn pipelined_requests_are_answered_in_order() {
         assert_eq!(client.answer(false).text(), "hello, a");
         assert_eq!(client.answer(false).body.len(), 8 << 20);
     }
+    finished(&running);
+}
+
+/// Who sends ahead has the first answers before a later one is made.
+fn so_many_answers_are_gathered_and_no_more() {
+    let may_answer = Arc::new(AtomicBool::new(false));
+    let server = server().limits(Limits { pipelined: 3, ..Limits::default() }).route("/wait", {
+        let may_answer = may_answer.clone();
+        move |_| {
+            while !may_answer.load(Ordering::Relaxed) {
+                sleep(Duration::from_millis(1));
+            }
+            Response::text("at last")
+        }
+    });
+    let running = started(server.expect("a valid route"));
+    let mut client = Client::connect(running.local_addr());
+    let ask = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+    let requests: String = ["/hello/0", "/hello/1", "/hello/2", "/wait"].map(ask).concat();
+    client.send(requests);
+    for at in 0..3 {
+        assert_eq!(client.answer(false).text(), format!("hello, {at}"));
+    }
+    may_answer.store(true, Ordering::Relaxed);
+    assert_eq!(client.answer(false).text(), "at last");
     finished(&running);
 }
 

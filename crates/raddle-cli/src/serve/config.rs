@@ -101,7 +101,9 @@ pub(super) struct Sizes {
     target_size: Within<16, SIZE_MAX>,
     head_size: Within<64, SIZE_MAX>,
     fields: Within<1, { Limits::FIELDS_MAX as u32 }>,
+    body_size: Within<0, { u32::MAX }>,
     requests: Within<1, { u32::MAX }>,
+    pipelined: Within<1, { u32::MAX }>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
@@ -305,7 +307,9 @@ impl Default for Sizes {
             target_size: Within::near(limits.target_size as u64),
             head_size: Within::near(limits.head_size as u64),
             fields: Within::near(limits.fields as u64),
+            body_size: Within::near(limits.body_size),
             requests: Within::near(limits.requests),
+            pipelined: Within::near(limits.pipelined),
         }
     }
 }
@@ -382,7 +386,9 @@ impl Config {
             target_size: self.limits.target_size.get() as usize,
             head_size: self.limits.head_size.get() as usize,
             fields: self.limits.fields.get() as usize,
+            body_size: self.limits.body_size.get().into(),
             requests: self.limits.requests.get().into(),
+            pipelined: self.limits.pipelined.get().into(),
             ..Limits::default()
         }
     }

@@ -26,6 +26,9 @@ pub struct Limits {
     pub discard: u64,
     /// Requests on a connection; the last one is answered with `Connection: close`.
     pub requests: u64,
+    /// Answers that are gathered for a client that sends requests ahead; then they are sent before one more is read. So many may be under way to
+    /// who does not take them, beside what the kernel has room for.
+    pub pipelined: u64,
 }
 
 impl Limits {
@@ -50,6 +53,7 @@ impl Default for Limits {
             chunk_extensions: 4 << 10,
             discard: 64 << 10,
             requests: 10_000,
+            pipelined: 100,
         }
     }
 }

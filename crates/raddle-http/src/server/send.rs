@@ -60,7 +60,9 @@ impl<S: Transport + ?Sized> Sender<'_, '_, S> {
             self.body(body)?;
         }
         self.link.protocol.finish(None).map_err(|Unfinished| too_short())?;
-        if self.link.protocol.output().len() >= OUTPUT_MAX { self.link.flush() } else { Ok(()) }
+        let protocol = &self.link.protocol;
+        let is_enough = protocol.output().len() >= OUTPUT_MAX || protocol.has_gathered();
+        if is_enough { self.link.flush() } else { Ok(()) }
     }
 
     fn body(&mut self, body: Body) -> io::Result<()> {

@@ -46,6 +46,7 @@ pub(crate) fn limits() -> Limits {
         trailer_size: 100,
         chunk_extensions: 20,
         discard: 100,
+        pipelined: 100,
         requests: 50,
     }
 }

@@ -66,6 +66,8 @@ pub struct Connection {
     /// The response says `Connection: close`.
     closes: bool,
     served: u64,
+    /// Answers in the output.
+    gathered: u64,
     /// Unwanted content that was read for this request.
     discarded: u64,
 }
@@ -170,6 +172,7 @@ impl Connection {
             is_last: false,
             closes: false,
             served: 0,
+            gathered: 0,
             discarded: 0,
         }
     }
@@ -295,8 +298,18 @@ impl Connection {
         self.sent += count;
         if self.sent == self.output.len() {
             self.output.clear();
-            self.sent = 0;
+            (self.sent, self.gathered) = (0, 0);
         }
+    }
+
+    /// Whether as many answers stand in the output as may be [gathered](Limits::pipelined): it is to be sent before another request is read.
+    ///
+    /// ```
+    /// # use raddle_http::protocol::{Connection, Limits};
+    /// assert!(!Connection::new(&Limits::default()).has_gathered());
+    /// ```
+    pub fn has_gathered(&self) -> bool {
+        self.gathered >= self.limits.pipelined.max(1)
     }
 
     /// Whether nothing will be read any more: once the output is sent, the connection is to be closed. A client that may still be sending

@@ -229,6 +229,7 @@ impl Connection {
         }
         // What is said next, a 408 for example, answers no HEAD any more.
         self.asked = Asked::default();
+        self.gathered += 1;
         self.phase = if self.closes { Phase::Over } else { Phase::Head };
         Ok(())
     }
