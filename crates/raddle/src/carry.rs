@@ -17,7 +17,7 @@
 //!
 //! Rejected: a token as one more queue that every primitive registers with (each of them would have to be written twice);
 //! signals or exceptions at any point, as `pthread_cancel` in its asynchronous form (nothing is safe there); to enter the list for each wait
-//! and leave it afterwards (two locks, and neighbours in the list that are in no near cache: two hundred instructions of a web server's 2,000 for a wait).
+//! and leave it afterwards (two locks, and neighbours in the list that are in no near cache).
 
 #![allow(unsafe_code, reason = "nodes in the thread-locals of threads that carry a token")]
 

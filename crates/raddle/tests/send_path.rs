@@ -16,7 +16,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 fn main() -> ExitCode {
@@ -548,18 +547,7 @@ fn no_worker_waits_in_the_kernel(kind: Kind) {
         return;
     }
     assert_eq!(Runtime::get().unwrap().cores(), 1);
-    let is_over = Arc::new(AtomicBool::new(false));
-    let neighbour = thread::spawn({
-        let is_over = is_over.clone();
-        move || {
-            let mut turns = 0_u64;
-            while !is_over.load(Ordering::Relaxed) {
-                thread::sleep(Duration::from_micros(100));
-                turns += 1;
-            }
-            turns
-        }
-    });
+    let neighbour = io_kit::neighbour();
     let scratch = Scratch::new();
     let content = pattern(4_000_000);
     let path = scratch.file("file", &content);
@@ -577,8 +565,7 @@ fn no_worker_waits_in_the_kernel(kind: Kind) {
         assert!(receives(kind, there).join().unwrap() == content[1..]);
         assert_eq!(sending.join().unwrap().unwrap(), 3_999_999);
     }
-    is_over.store(true, Ordering::Relaxed);
-    assert!(neighbour.join().unwrap() > TIMES);
+    assert!(neighbour() > TIMES);
     // A page of this very program may have to come from the disk; each wait of these files would be one.
     assert!(handovers() - before < TIMES, "{} workers were blocked", handovers() - before);
 }

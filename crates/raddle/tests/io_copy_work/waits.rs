@@ -11,7 +11,6 @@ use raddle::net::UnixStream;
 use raddle::runtime::Runtime;
 use raddle::thread;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 pub(crate) fn cases() -> Vec<Everywhere> {
@@ -253,18 +252,7 @@ fn no_worker_waits_in_the_kernel(kind: Kind) {
         return;
     }
     assert_eq!(Runtime::get().unwrap().cores(), 1);
-    let is_over = Arc::new(AtomicBool::new(false));
-    let neighbour = thread::spawn({
-        let is_over = is_over.clone();
-        move || {
-            let mut turns = 0_u64;
-            while !is_over.load(Ordering::Relaxed) {
-                thread::sleep(Duration::from_micros(100));
-                turns += 1;
-            }
-            turns
-        }
-    });
+    let neighbour = io_kit::neighbour();
     let scratch = Scratch::new();
     let path = scratch.file("source", &pattern(4_000_000));
     let handovers = || Runtime::get().unwrap().counters().handovers;
@@ -291,8 +279,7 @@ fn no_worker_waits_in_the_kernel(kind: Kind) {
             assert_eq!(copying.join().unwrap(), 1004);
         }
     }
-    is_over.store(true, Ordering::Relaxed);
-    assert!(neighbour.join().unwrap() > TIMES);
+    assert!(neighbour() > TIMES);
     // A page of this very program may have to come from the disk; each wait of these copies would be one.
     assert!(handovers() - before < TIMES, "{} workers were blocked", handovers() - before);
 }

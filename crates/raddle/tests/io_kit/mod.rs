@@ -6,14 +6,17 @@
 mod children;
 
 pub(crate) use children::Case;
-use raddle::thread::signal::{Handler, Signal, set_handler};
+use raddle::thread::{
+    self,
+    signal::{Handler, Signal, set_handler},
+};
 use raddle_event::{BackendKind, Config, Queue};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, SeccompRule};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -306,5 +309,25 @@ pub(crate) fn until(mut is_so: impl FnMut() -> bool) {
     while !is_so() {
         assert!(start.elapsed() < Duration::from_secs(30), "it does not happen");
         std::thread::sleep(Duration::from_micros(200));
+    }
+}
+
+/// A thread that sleeps shortly, again and again: what is returned ends it, and says how often it has slept.
+pub(crate) fn neighbour() -> impl FnOnce() -> u64 {
+    let is_over = Arc::new(AtomicBool::new(false));
+    let neighbour = thread::spawn({
+        let is_over = is_over.clone();
+        move || {
+            let mut turns = 0_u64;
+            while !is_over.load(Ordering::Relaxed) {
+                thread::sleep(Duration::from_micros(100));
+                turns += 1;
+            }
+            turns
+        }
+    });
+    move || {
+        is_over.store(true, Ordering::Relaxed);
+        neighbour.join().expect("it only sleeps")
     }
 }
